@@ -1,0 +1,144 @@
+"""Speed and memory, measured: ``python -m tests.bench moments`` (or memory, training, lrn). All of them: ``make bench``.
+
+Times are compared as ratios within one run, interleaved, because machines are noisy.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+
+from workflow.convergent import activations, alexnet, data, device, moments, store, train
+
+ROOT = Path(__file__).parents[1]
+LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+
+
+def section(experiment: str, name: str) -> dict:
+    """A section of a configuration of the repository."""
+    return yaml.safe_load((ROOT / experiment).read_text())[name]
+
+
+class Photographs:
+    """As many images as wanted, the embedded photographs over and over, in the shape of ``store.Rows``."""
+
+    def __init__(self, size: int) -> None:
+        files = data.image_files(ROOT / "workflow/resources/scenes")
+        self.pool = np.stack([np.asarray(Image.open(file).convert("RGB").resize((size, size))) for file in files])
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        return self.pool[np.asarray(index) % len(self.pool)]
+
+
+def paper_nets(count: int, images: Photographs) -> dict[str, alexnet.AlexNet]:
+    """The paper's architecture with random weights."""
+    architecture = section("workflow/experiments/imagenet.yaml", "architecture")
+    nets = {f"net{i}": alexnet.AlexNet(architecture, 3, 1000, 256, seed=i).eval() for i in range(count)}
+    for net in nets.values():
+        net.standardise_with(images.pool)
+    return nets
+
+
+class Gatherer:
+    """Adds up the time and the arithmetic of the calls of a function."""
+
+    def __init__(self, function) -> None:
+        self.function, self.seconds, self.operations = function, 0.0, 0.0
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        begun = time.perf_counter()
+        product = self.function(rows)
+        self.seconds += time.perf_counter() - begun
+        self.operations += rows.shape[0] * rows.shape[1] * (rows.shape[1] + 1.0)
+        return product
+
+
+def forward_operations(nets: dict[str, alexnet.AlexNet]) -> float:
+    """Floating-point operations of one image through all nets, two a multiplication with addition."""
+    counted = []
+    handles = [
+        module.register_forward_hook(
+            lambda m, i, o: counted.append(2 * m.weight[0].numel() * o[0].numel())
+        )
+        for net in nets.values()
+        for module in net.children()
+        if hasattr(module, "weight")
+    ]
+    with torch.no_grad():
+        for net in nets.values():
+            net(torch.zeros(1, net.channels, net.architecture["crop"], net.architecture["crop"]))
+    for handle in handles:
+        handle.remove()
+    return float(sum(counted))
+
+
+def product_peak() -> float:
+    """Rate of a large square float32 matrix product, operations a second: the better of numpy's and torch's."""
+    x = torch.rand(4096, 4096)
+    rates = []
+    for product in (lambda: x @ x, lambda: x.numpy() @ x.numpy()):
+        product()
+        begun = time.perf_counter()
+        product()
+        rates.append(2 * 4096**3 / (time.perf_counter() - begun))
+    return max(rates)
+
+
+def bench_moments(images: int, repeats: int) -> None:
+    """Forward with moments against forward alone, at the paper's preset."""
+    rows, index = Photographs(256), np.arange(images)
+    nets = paper_nets(4, rows)
+    gatherer = moments.gram = Gatherer(moments.gram)
+    alone, together, peaks = [], [], []
+
+    def forward() -> float:
+        begun = time.perf_counter()
+        with torch.no_grad():
+            for first in range(0, images, 32):
+                pixels = torch.from_numpy(rows[index[first : first + 32]])
+                for net in nets.values():
+                    net(net.centre_crop(pixels))
+        return time.perf_counter() - begun
+
+    def with_moments() -> float:
+        begun = time.perf_counter()
+        for _ in moments.block_moments(nets, rows, [index], 32, LAYERS):
+            pass
+        return time.perf_counter() - begun
+
+    forward()
+    for _ in range(repeats):
+        alone.append(forward())
+        together.append(with_moments())
+        peaks.append(product_peak())
+    rate = forward_operations(nets) * images / statistics.median(alone) / 1e9
+    peak, products = statistics.median(peaks) / 1e9, gatherer.operations / gatherer.seconds / 1e9
+    ratios = [b / a for a, b in zip(alone, together, strict=True)]
+    print(f"moments: {images} images, four nets, median of {repeats}")
+    print(f"  forward alone {statistics.median(alone):.1f} s ({rate:.0f} GFLOP/s)")
+    print(f"  forward with moments {statistics.median(together):.1f} s, ratio {statistics.median(ratios):.2f} (goal 1.5)")
+    print(f"  products {products:.0f} GFLOP/s of a peak of {peak:.0f}: {products / peak:.0%} (goal 70 %)")
+
+
+BENCHES = {"moments": lambda: bench_moments(1024, 5), "moments-short": lambda: bench_moments(128, 3)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bench", choices=BENCHES)
+    args = parser.parse_args()
+    device.deterministic(2)
+    BENCHES[args.bench]()
+
+
+if __name__ == "__main__":
+    main()

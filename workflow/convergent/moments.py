@@ -1,0 +1,256 @@
+"""One pass of all nets over the images of a shard: counts, means and co-moments of all units, block by block.
+
+A block is a union of whole groups of images. Everything restarts at its border, so that its moments depend on nothing but
+its images, and any number of shards gives the same bits.
+"""
+
+import argparse
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations_with_replacement
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from scipy.linalg import blas
+from threadpoolctl import threadpool_limits
+
+from . import activations, alexnet, device, store
+from .seeds import derive
+
+BUFFER_BYTES = 64 * 2**20  # of activations in one layer's buffer, about; the products of larger ones are no faster
+BUFFER_ROWS = 16384  # at most: float32 sums over more rows lose accuracy
+WIDE = 8192  # columns from which BLAS's own symmetric product beats numpy's, which also mirrors the triangle
+DRIFT = 10.0  # deviations between a flush's mean and the shift beyond which float32 products lose accuracy
+
+
+class Accumulator(Protocol):
+    """A statistic of one layer: started with a block, updated with its batches, finished to named arrays."""
+
+    def start(self) -> None:
+        """Forget everything: a new block begins."""
+
+    def update(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """Take in net -> (images, positions, units) of one batch."""
+
+    def finish(self) -> dict[str, np.ndarray]:
+        """The block's arrays by name, good until the next start."""
+
+
+@functools.cache
+def product_space(units: int) -> np.ndarray:
+    """Where a product is written, shared by layers of one width: fresh memory costs as much as the product."""
+    return np.zeros((units, units), np.float32)
+
+
+def gram(rows: torch.Tensor) -> torch.Tensor:
+    """rows.T @ rows, of which only the upper triangle is meant; overwritten by the next. (n, units) -> (units, units)"""
+    if rows.device.type != "cpu":
+        return rows.T @ rows
+    x, product = rows.numpy(), product_space(rows.shape[1])
+    if x.shape[1] > WIDE:
+        blas.ssyrk(1.0, x.T, beta=0.0, c=product.T, lower=1, overwrite_c=1)
+    else:
+        np.matmul(x.T, x, out=product)
+    return torch.from_numpy(product)
+
+
+def mirror(square: torch.Tensor, band: int = 512) -> None:
+    """Copy the upper triangle to the lower one in place, band by band: a whole transpose would cost fresh memory."""
+    for first in range(0, len(square), band):
+        end = min(first + band, len(square))
+        tile = square[first:end, first:end].triu()
+        square[first:end, first:end] = tile + tile.triu(1).T
+        square[end:, first:end] = square[first:end, end:].T
+
+
+class CoMoments:
+    """``count``, ``mean/<net>`` and ``comoment/<a>-<b>`` (centred sums of products) of all nets' units together.
+
+    Activations are centred by a shift (the first batch's mean) while they are copied to a float32 buffer that holds all
+    nets side by side; a full buffer costs one matrix product and one float64 addition. Where the mean of a buffer lies
+    far from the shift, what was summed so far is set aside and the shift moves there.
+    """
+
+    def __init__(self, widths: Mapping[str, int], place: torch.device) -> None:
+        ends = np.cumsum([0, *widths.values()])
+        self.columns = {net: slice(int(i), int(j)) for net, i, j in zip(widths, ends, ends[1:], strict=False)}
+        units = int(ends[-1])
+        rows = min(BUFFER_ROWS, max(BUFFER_BYTES // (4 * units), 4096))
+        self.buffer = torch.empty((rows, units), dtype=torch.float32, device=place)
+        self.pairs = list(combinations_with_replacement(widths, 2))
+        self.sums = {
+            (a, b): torch.empty((widths[a], widths[b]), dtype=torch.float64, device=place) for a, b in self.pairs
+        }
+        self.start()
+
+    def start(self) -> None:
+        self.filled = 0
+        self.shift: torch.Tensor | None = None  # (units,) float32
+        self.before: dict[str, np.ndarray] = {}
+        self._start_sums()
+
+    def _start_sums(self) -> None:
+        self.count = 0
+        self.sum = torch.zeros(self.buffer.shape[1], dtype=torch.float64, device=self.buffer.device)
+        for total in self.sums.values():
+            total.zero_()
+
+    def update(self, batch: Mapping[str, torch.Tensor]) -> None:
+        rows = {net: batch[net].flatten(0, 1) for net in self.columns}
+        if self.shift is None:
+            self.shift = torch.cat([rows[net].mean(0, dtype=torch.float64) for net in self.columns]).float()
+        first, count = 0, len(next(iter(rows.values())))
+        while first < count:
+            taken = min(count - first, len(self.buffer) - self.filled)
+            for net, columns in self.columns.items():
+                place = self.buffer[self.filled : self.filled + taken, columns]
+                torch.sub(rows[net][first : first + taken], self.shift[columns], out=place)
+            first, self.filled = first + taken, self.filled + taken
+            if self.filled == len(self.buffer):
+                self._flush()
+
+    def _flush(self) -> None:
+        rows, self.filled = self.buffer[: self.filled], 0
+        if not len(rows):
+            return
+        product, mean = gram(rows), rows.mean(0).double()
+        assert self.shift is not None
+        if self._drifted(product, mean, len(rows)):
+            self.before = {name: np.array(x) for name, x in self._merged().items()}
+            self._start_sums()
+            moved = self.shift + mean.float()
+            rows -= moved - self.shift
+            self.shift = moved
+            product, mean = gram(rows), rows.mean(0).double()
+        self.count += len(rows)
+        self.sum += mean * len(rows)
+        for (a, b), total in self.sums.items():
+            total += product[self.columns[a], self.columns[b]]
+
+    def _drifted(self, product: torch.Tensor, mean: torch.Tensor, count: int) -> bool:
+        """Whether a unit's mean is far from its shift, and further than float32 can bring the shift to it."""
+        assert self.shift is not None
+        deviation = (product.diagonal() / count - mean**2).clamp_min(0).sqrt()
+        resolution = 4 * torch.finfo(torch.float32).eps * self.shift.abs()
+        return bool(((mean.abs() > DRIFT * deviation) & (mean.abs() > resolution)).any())
+
+    def _current(self) -> dict[str, np.ndarray]:
+        """Moments of what was summed about the present shift; they take the place of the sums, without a copy."""
+        assert self.shift is not None
+        mean = self.sum / self.count
+        found: dict[str, np.ndarray] = {"count": np.int64(self.count)}  # type: ignore[dict-item]
+        for net, columns in self.columns.items():
+            found[f"mean/{net}"] = (self.shift[columns].double() + mean[columns]).cpu().numpy()
+        for (a, b), total in self.sums.items():
+            total.addr_(mean[self.columns[a]], mean[self.columns[b]], alpha=-self.count)
+            if a == b:
+                mirror(total)
+            found[f"comoment/{a}-{b}"] = total.cpu().numpy()
+        return found
+
+    def _merged(self) -> dict[str, np.ndarray]:
+        """What was set aside together with the present sums."""
+        if not self.before or not self.count:
+            return self._current() if self.count else self.before
+        one, two = self.before, self._current()
+        n = one["count"] + two["count"]
+        step = {net: two[f"mean/{net}"] - one[f"mean/{net}"] for net in self.columns}
+        merged: dict[str, np.ndarray] = {"count": n}
+        for net in self.columns:
+            merged[f"mean/{net}"] = one[f"mean/{net}"] + step[net] * (two["count"] / n)
+        for a, b in self.pairs:
+            name, weight = f"comoment/{a}-{b}", one["count"] * two["count"] / n
+            merged[name] = one[name] + two[name] + weight * np.outer(step[a], step[b])
+        return merged
+
+    def finish(self) -> dict[str, np.ndarray]:
+        self._flush()
+        return self._merged()
+
+
+ACCUMULATORS: list[Callable[[Mapping[str, int], torch.device], Accumulator]] = [CoMoments]
+
+
+def assign_blocks(group: np.ndarray, blocks: int, seed: int) -> list[np.ndarray]:
+    """Images of each block: whole groups, dealt out by seed. (N,) -> blocks x (n,) ascending"""
+    groups = np.random.default_rng(seed).permutation(np.unique(group))
+    if blocks > len(groups):
+        raise SystemExit(f"moments.blocks: {blocks}, but the images come from {len(groups)} independent groups only")
+    return [np.flatnonzero(np.isin(group, part)) for part in np.array_split(groups, blocks)]
+
+
+def block_moments(
+    nets: Mapping[str, alexnet.AlexNet],
+    images: store.Rows,
+    blocks: Sequence[np.ndarray],
+    batch: int,
+    layers: Sequence[str],
+) -> Iterator[dict[str, dict[str, np.ndarray]]]:
+    """layer -> name -> array of each block in turn, good until the next; accumulators are started anew for each."""
+    running: dict[str, list[Accumulator]] = {}
+    for index in blocks:
+        for accumulators in running.values():
+            for accumulator in accumulators:
+                accumulator.start()
+        for found in activations.stream(nets, images, index, batch, layers):
+            for layer, outputs in found.items():
+                if layer not in running:
+                    widths = {net: x.shape[2] for net, x in outputs.items()}
+                    place = next(iter(outputs.values())).device
+                    running[layer] = [make(widths, place) for make in ACCUMULATORS]
+                for accumulator in running[layer]:
+                    accumulator.update(outputs)
+        yield {
+            layer: {name: array for accumulator in running[layer] for name, array in accumulator.finish().items()}
+            for layer in layers
+        }
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", help="image store (zarr.json)")
+    parser.add_argument("outputs", nargs="+", help="a store to write for each layer (zarr.json)")
+    parser.add_argument("--nets", nargs="+", required=True, type=Path, help="descriptions (.json), weights beside them")
+    parser.add_argument("--layers", nargs="+", required=True, help="as many as outputs, in their order")
+    parser.add_argument("--blocks", required=True, type=int, help="of all shards together")
+    parser.add_argument("--shard", type=int, default=0)
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
+    parser.add_argument("--seed", type=int, default=0, help="of the assignment of groups to blocks")
+    parser.add_argument("--threads", type=int, default=2, help="fixed, because the last bits depend on it")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse(argv)
+    device.deterministic(args.threads)
+    place = device.pick()
+    nets = {path.stem: alexnet.load(path).to(place) for path in args.nets}
+    about = store.attributes(args.images)
+    images = store.Rows(args.images, "images")
+    group = store.load(args.images, "group")["group"]
+    mine = np.array_split(np.arange(args.blocks), args.shards)[args.shard]
+    blocks = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))
+    found = []
+    with threadpool_limits(args.threads):
+        for number, layers in zip(mine, block_moments(nets, images, [blocks[i] for i in mine], args.batch, args.layers)):
+            found.append({layer: {name: np.array(x) for name, x in arrays.items()} for layer, arrays in layers.items()})
+            print(f"block {number + 1} of {args.blocks}: {len(blocks[number])} images", flush=True)
+    for layer, path in zip(args.layers, args.outputs, strict=True):
+        store.save(
+            path,
+            {name: np.stack([block[layer][name] for block in found]) for name in found[0][layer]},
+            layer=layer,
+            images=about["sha256"],
+            nets={name: alexnet.weights_digest(net) for name, net in nets.items()},
+            blocks=args.blocks,
+            block=mine.tolist(),
+            batch=args.batch,
+            seed=args.seed,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""Train one net from its seed; goes on from its checkpoint when that was made with the same settings.
+
+The weights are a function of seed, settings, images and this source alone: the order of images, crops and dropout of each
+epoch are drawn from seeds derived by name, so that a run that was killed ends with the same weights.
+"""
+
+import argparse
+import csv
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from . import alexnet, device, store
+from .seeds import derive
+
+CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
+MEAN_SAMPLE = 4096  # training images that mean and deviation are taken from, at most
+
+
+def learning_rate(step: int, settings: dict[str, Any]) -> float:
+    """Rate of a step (from 0): linear warm-up, then linear decay to 0 or a factor every so many steps."""
+    rate = settings["learning_rate"] * min(1.0, (step + 1) / max(settings["warmup"], 1))
+    decay = settings["decay"]
+    if decay == "linear":
+        return rate * (1 - step / settings["steps"])
+    return rate * decay["factor"] ** (step // decay["every"])
+
+
+def optimiser(net: torch.nn.Module, settings: dict[str, Any]) -> torch.optim.SGD:
+    """SGD whose biases may learn at another rate and without weight decay; ``scale`` keeps each group's factor."""
+    weights = [p for name, p in net.named_parameters() if not name.endswith("bias")]
+    biases = [p for name, p in net.named_parameters() if name.endswith("bias")]
+    groups = [
+        {"params": weights, "scale": 1.0},
+        {
+            "params": biases,
+            "scale": settings["bias_rate"],
+            "weight_decay": settings["weight_decay"] * settings["bias_decay"],
+        },
+    ]
+    return torch.optim.SGD(
+        groups,
+        lr=settings["learning_rate"],
+        momentum=settings["momentum"],
+        nesterov=settings["nesterov"],
+        weight_decay=settings["weight_decay"],
+    )
+
+
+def batches(
+    images: store.Rows, labels: np.ndarray, batch: int, span: int, seed: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """One epoch of images, labels, corners of the crops (from 0 to span) and whether to mirror, in seeded order."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(labels))
+    for first in range(0, len(order) - batch + 1, batch):
+        index = order[first : first + batch]
+        rows, columns = rng.integers(0, span + 1, (2, batch))
+        flip = rng.random(batch) < 0.5
+        yield tuple(torch.from_numpy(a) for a in (images[index], labels[index].astype(np.int64), rows, columns, flip))  # type: ignore[misc]
+
+
+def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int) -> None:
+    """Stop where a loss is not finite, naming net, epoch and step."""
+    wrong = torch.nonzero(~torch.isfinite(losses)).flatten()
+    if len(wrong):
+        step = first + int(wrong[0])
+        raise SystemExit(
+            f"{name}: loss is {losses[wrong[0]].item()} in epoch {epoch + 1} at step {step + 1}; "
+            "lower training.learning_rate or training.clip"
+        )
+
+
+def train_epoch(
+    net: alexnet.AlexNet,
+    sgd: torch.optim.SGD,
+    loader: Iterator[tuple[torch.Tensor, ...]],
+    settings: dict[str, Any],
+    name: str,
+    epoch: int,
+    steps: range,
+) -> tuple[float, float]:
+    """Run the given steps; mean loss and top-1 over them."""
+    place = net.mean.device
+    losses = torch.zeros(len(steps), device=place)
+    right = torch.zeros((), device=place)
+    net.train()
+    for k, (step, batch) in enumerate(zip(steps, loader, strict=False)):
+        images, labels, rows, columns, flip = (part.to(place, non_blocking=True) for part in batch)
+        for group in sgd.param_groups:
+            group["lr"] = learning_rate(step, settings) * group["scale"]
+        with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda"):
+            logits = net(net.crop(images, rows, columns, flip))
+            loss = functional.cross_entropy(logits, labels)
+        sgd.zero_grad(set_to_none=True)
+        loss.backward()
+        if settings["clip"]:
+            torch.nn.utils.clip_grad_norm_(net.parameters(), settings["clip"])
+        sgd.step()
+        losses[k] = loss.detach()
+        right += (logits.detach().argmax(1) == labels).sum()
+        if (k + 1) % CHECK_EVERY == 0 or k + 1 == len(steps):
+            require_finite(losses[: k + 1], name, epoch, steps.start)
+    return float(losses.mean()), float(right) / (len(steps) * settings["batch"])
+
+
+@torch.no_grad()
+def evaluate(net: alexnet.AlexNet, images: store.Rows, labels: np.ndarray, batch: int) -> tuple[float, float]:
+    """Mean loss and top-1 on the centre crops of all images."""
+    place = net.mean.device
+    loss = right = torch.zeros((), device=place)
+    net.eval()
+    for first in range(0, len(labels), batch):
+        index = np.arange(first, min(first + batch, len(labels)))
+        target = torch.from_numpy(labels[index].astype(np.int64)).to(place)
+        logits = net(net.centre_crop(torch.from_numpy(images[index]).to(place)))
+        loss = loss + functional.cross_entropy(logits, target, reduction="sum")
+        right = right + (logits.argmax(1) == target).sum()
+    return float(loss) / len(labels), float(right) / len(labels)
+
+
+def save_atomically(path: Path, state: dict[str, Any]) -> None:
+    """A checkpoint that is either the old or the new one, whenever the process dies."""
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    os.replace(temporary, path)
+
+
+def lock(folder: Path, name: str) -> TextIO:
+    """Hold the checkpoint folder; waits for a training that an interrupted run left behind."""
+    folder.mkdir(parents=True, exist_ok=True)
+    held = open(folder / "lock", "w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{name}: a training left by an interrupted run is still going, waiting for it", flush=True)
+        fcntl.flock(held, fcntl.LOCK_EX)
+    return held
+
+
+def training_key(architecture: dict, settings: dict, seed: int, images: str, kind: str) -> str:
+    """sha256 of all that the weights depend on: a checkpoint of another key is not gone on from."""
+    sources = [Path(module).read_text() for module in (__file__, str(alexnet.__file__))]
+    return hashlib.sha256(json.dumps([architecture, settings, seed, images, kind, sources]).encode()).hexdigest()
+
+
+def train(
+    net: alexnet.AlexNet,
+    splits: dict[str, tuple[store.Rows, np.ndarray]],
+    settings: dict[str, Any],
+    name: str,
+    seed: int,
+    checkpoint: Path,
+    key: str,
+) -> list[dict[str, float]]:
+    """Train in place, or go on from the checkpoint; the history, one row an epoch."""
+    images, labels = splits["train"]
+    per_epoch = len(labels) // settings["batch"]
+    epochs = -(-settings["steps"] // per_epoch)
+    sgd = optimiser(net, settings)
+    history: list[dict[str, float]] = []
+    if checkpoint.exists():
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if state["key"] == key:
+            net.load_state_dict(state["net"])
+            sgd.load_state_dict(state["optimiser"])
+            history = state["history"]
+            print(f"{name}: resumed after epoch {len(history)} of {epochs}", flush=True)
+        else:
+            print(f"{name}: the checkpoint is of other settings, starting anew", flush=True)
+    span = net.size - net.architecture["crop"]
+    started, first = time.monotonic(), len(history)
+    for epoch in range(first, epochs):
+        steps = range(epoch * per_epoch, min((epoch + 1) * per_epoch, settings["steps"]))
+        torch.manual_seed(derive(seed, "dropout", epoch))
+        loader = batches(images, labels, settings["batch"], span, derive(seed, "batches", epoch))
+        begun = time.monotonic()
+        loss, top1 = train_epoch(net, sgd, loader, settings, name, epoch, steps)
+        rate = len(steps) * settings["batch"] / (time.monotonic() - begun)
+        val_loss, val_top1 = evaluate(net, *splits["val"], settings["batch"])
+        history.append(
+            {"epoch": epoch + 1, "step": steps.stop, "loss": loss, "top1": top1, "val_loss": val_loss, "val_top1": val_top1}
+        )
+        state = {"key": key, "net": net.state_dict(), "optimiser": sgd.state_dict(), "history": history}
+        save_atomically(checkpoint, state)
+        left = (time.monotonic() - started) / (epoch + 1 - first) * (epochs - epoch - 1)
+        print(
+            f"{name}: epoch {epoch + 1}/{epochs}, loss {loss:.3f}, top-1 {top1:.1%}, validation top-1 {val_top1:.1%}, "
+            f"{rate:.0f} images/s, {left:.0f} s left",
+            flush=True,
+        )
+    return history
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("train", help="image store to train on (zarr.json)")
+    parser.add_argument("val", help="image store for validation (zarr.json)")
+    parser.add_argument("description", type=Path, help="digest and architecture to write (.json)")
+    parser.add_argument("weights", type=Path, help="weights to write (.pt)")
+    parser.add_argument("history", type=Path, help="history to write, one row an epoch (.csv)")
+    parser.add_argument("--name", required=True, help="of the net, for messages")
+    parser.add_argument("--seed", required=True, type=int)
+    parser.add_argument("--architecture", required=True, type=json.loads, help="JSON, the configuration's section")
+    parser.add_argument("--training", required=True, type=json.loads, help="JSON, the configuration's section")
+    parser.add_argument("--checkpoints", required=True, type=Path, help="folder of the resumable state")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse(argv)
+    settings = args.training
+    device.deterministic(settings["threads"])
+    about = store.attributes(args.train)
+    splits = {
+        split: (store.Rows(path, "images"), store.load(path, "labels")["labels"])
+        for split, path in (("train", args.train), ("val", args.val))
+    }
+    images, labels = splits["train"]
+    if len(labels) < settings["batch"]:
+        raise SystemExit(f"training.batch: {settings['batch']} images, but there are only {len(labels)} to train on")
+    if (size := images.shape[1]) < args.architecture["crop"]:
+        raise SystemExit(f"architecture.crop: {args.architecture['crop']}, but stored images are {size} pixels wide")
+    net = alexnet.AlexNet(args.architecture, images.shape[3], len(about["classes"]), size, args.seed)
+    sample = np.random.default_rng(derive(args.seed, "mean")).permutation(len(labels))[:MEAN_SAMPLE]
+    net.standardise_with(images[np.sort(sample)])
+    net.to(device.pick())
+    key = training_key(args.architecture, settings, args.seed, about["sha256"], device.pick().type)
+    with lock(args.checkpoints, args.name):
+        history = train(net, splits, settings, args.name, args.seed, args.checkpoints / "state.pt", key)
+    with args.history.open("w", newline="") as file:
+        writer = csv.DictWriter(file, history[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+    found = {"seed": args.seed, "images": about["sha256"], "top1": history[-1]["val_top1"]}
+    alexnet.save(net.cpu(), args.weights, args.description, **found)
+
+
+if __name__ == "__main__":
+    main()
