@@ -1,4 +1,4 @@
-"""Speed and memory, measured: ``python -m tests.bench moments`` (or memory, training, lrn). All of them: ``make bench``.
+"""Speed and memory, measured: ``make bench``, or one with ``python -m tests.bench moments``.
 
 Times are compared as ratios within one run, interleaved, because machines are noisy.
 """
@@ -17,7 +17,7 @@ import torch
 import yaml
 from PIL import Image
 
-from workflow.convergent import activations, alexnet, data, device, moments, store, train
+from workflow.convergent import alexnet, data, device, moments, store, train
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
@@ -66,9 +66,7 @@ def forward_operations(nets: dict[str, alexnet.AlexNet]) -> float:
     """Floating-point operations of one image through all nets, two a multiplication with addition."""
     counted = []
     handles = [
-        module.register_forward_hook(
-            lambda m, i, o: counted.append(2 * m.weight[0].numel() * o[0].numel())
-        )
+        module.register_forward_hook(lambda m, i, o: counted.append(2 * m.weight[0].numel() * o[0].numel()))
         for net in nets.values()
         for module in net.children()
         if hasattr(module, "weight")
@@ -93,7 +91,7 @@ def product_peak() -> float:
     return max(rates)
 
 
-def bench_moments(images: int, repeats: int) -> None:
+def bench_moments(images: int = 1024, repeats: int = 5) -> None:
     """Forward with moments against forward alone, at the paper's preset."""
     rows, index = Photographs(256), np.arange(images)
     nets = paper_nets(4, rows)
@@ -125,19 +123,99 @@ def bench_moments(images: int, repeats: int) -> None:
     ratios = [b / a for a, b in zip(alone, together, strict=True)]
     print(f"moments: {images} images, four nets, median of {repeats}")
     print(f"  forward alone {statistics.median(alone):.1f} s ({rate:.0f} GFLOP/s)")
-    print(f"  forward with moments {statistics.median(together):.1f} s, ratio {statistics.median(ratios):.2f} (goal 1.5)")
+    print(
+        f"  forward with moments {statistics.median(together):.1f} s, ratio {statistics.median(ratios):.2f} (goal 1.5)"
+    )
     print(f"  products {products:.0f} GFLOP/s of a peak of {peak:.0f}: {products / peak:.0%} (goal 70 %)")
 
 
-BENCHES = {"moments": lambda: bench_moments(1024, 5), "moments-short": lambda: bench_moments(128, 3)}
+def peak_memory(images: int) -> float:
+    """Largest resident size in MiB of a fresh process that takes moments of so many images."""
+    code = f"from tests.bench import stream_moments; stream_moments({images})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def stream_moments(images: int) -> None:
+    """Moments of the small nets over so many images in one block; prints this process's peak memory in MiB."""
+    architecture = section("config.yaml", "architecture")
+    nets = {f"net{i}": alexnet.AlexNet(architecture, 3, 52, 36, seed=i).eval() for i in range(4)}
+    for _ in moments.block_moments(nets, Photographs(36), [np.arange(images)], 60, LAYERS):
+        pass
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def bench_memory() -> None:
+    """Peak memory of the moments pass against the number of images."""
+    few, many = peak_memory(3000), peak_memory(12000)
+    print(f"memory: {few:.0f} MiB for 3,000 images, {many:.0f} MiB for 12,000: ratio {many / few:.2f} (goal 1.10)")
+
+
+class OneBatch:
+    """The same preloaded batch for ever."""
+
+    def __init__(self, batch: tuple[torch.Tensor, ...]) -> None:
+        self.batch = batch
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> tuple[torch.Tensor, ...]:
+        return self.batch
+
+
+def bench_training(steps: int = 100, repeats: int = 5) -> None:
+    """Training from the store against a loop over one preloaded batch, on one core."""
+    torch.set_num_threads(1)
+    settings = section("config.yaml", "training") | {"bias_rate": 1, "bias_decay": 1}
+    pixels = Photographs(36)[np.arange(steps * settings["batch"])]
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/train.zarr/zarr.json"
+        store.save(path, {"images": pixels})
+        rows, labels = store.Rows(path, "images"), np.arange(len(pixels)) % 52
+        net = alexnet.AlexNet(section("config.yaml", "architecture"), 3, 52, 36, seed=0)
+        sgd = train.optimiser(net, settings)
+
+        def rate(loader) -> float:
+            begun = time.perf_counter()
+            train.train_epoch(net, sgd, loader, settings, "net0", 0, range(steps))
+            return steps * settings["batch"] / (time.perf_counter() - begun)
+
+        def stored():
+            return train.batches(rows, labels, settings["batch"], 4, seed=0)
+
+        preloaded = OneBatch(next(stored()))
+        rate(stored())
+        pairs = [(rate(stored()), rate(preloaded)) for _ in range(repeats)]
+    share = statistics.median(a / b for a, b in pairs)
+    print(f"training: {statistics.median(a for a, _ in pairs):.0f} images/s on one core, ", end="")
+    print(f"{share:.0%} of the rate with one preloaded batch (goal 90 %)")
+
+
+def bench_lrn(repeats: int = 15) -> None:
+    """Local response normalisation, forward and backward, against torch's."""
+    x = (torch.rand(32, 96, 27, 27) * 100).requires_grad_()
+
+    def seconds(module: torch.nn.Module) -> float:
+        begun = time.perf_counter()
+        module(x).sum().backward()
+        return time.perf_counter() - begun
+
+    ours, theirs = alexnet.LocalResponseNorm(), torch.nn.LocalResponseNorm(5, 1e-4, 0.75, 1.0)
+    ratio = statistics.median(seconds(ours) / seconds(theirs) for _ in range(repeats))
+    print(f"lrn: {ratio:.2f} of the time of torch's (goal below 1)")
+
+
+BENCHES = {"moments": bench_moments, "memory": bench_memory, "training": bench_training, "lrn": bench_lrn}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bench", choices=BENCHES)
+    parser.add_argument("bench", choices=BENCHES, nargs="?", help="all of them without")
     args = parser.parse_args()
-    device.deterministic(2)
-    BENCHES[args.bench]()
+    for name in [args.bench] if args.bench else BENCHES:
+        device.deterministic(2)
+        BENCHES[name]()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """AlexNet whose widths, kernels, strides and sizes are configuration, from raw pixels to logits.
 
-``net = AlexNet(architecture, channels, classes, size, seed)`` is a plain sequence of named modules (conv1, relu1, pool1,
-lrn1, ...), so that it can be cut at any layer. ``architecture`` is the configuration's section of that name.
+``net = AlexNet(architecture, channels, classes, size, seed)`` is a plain sequence of named modules (conv1, relu1,
+pool1, lrn1, ...), so that it can be cut at any layer. ``architecture`` is the configuration's section of that name.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from .geometry import conv_sizes
 from .seeds import derive
 
 
@@ -41,29 +42,15 @@ class LocalResponseNorm(nn.Module):
         return x / self.denominator(x)
 
 
-def conv_sizes(architecture: dict[str, Any]) -> list[tuple[int, int]]:
-    """Width of each convolution's output and of what its pooling leaves of it; one line where nothing is left."""
-    width, sizes = architecture["crop"], []
-    for i, conv in enumerate(architecture["conv"], 1):
-        made = (width + 2 * conv.get("padding", 0) - conv["kernel"]) // conv.get("stride", 1) + 1
-        kernel, stride = conv.get("pool", (1, 1))
-        left = (made - kernel) // stride + 1
-        if made < 1 or left < 1:
-            raise SystemExit(
-                f"architecture.conv: nothing is left of a crop of {architecture['crop']} pixels after conv{i}; "
-                "allow larger crops or smaller strides and pooling"
-            )
-        sizes.append((made, left))
-        width = left
-    return sizes
-
-
 class AlexNet(nn.Sequential):
     """Convolutions and fully connected layers of the configuration; the last layer gives the logits.
 
     Buffers ``mean`` (size, size, C) and ``deviation`` () are what ``crop`` standardises pixels with, so that the
     weights carry their own preprocessing.
     """
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
 
     def __init__(self, architecture: dict[str, Any], channels: int, classes: int, size: int, seed: int) -> None:
         layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -137,12 +124,6 @@ class AlexNet(nn.Sequential):
         window = slice(corner, corner + self.architecture["crop"])
         x = (images[:, window, window].float() - self.mean[window, window]) / self.deviation
         return x.permute(0, 3, 1, 2)
-
-
-def layer_names(architecture: dict[str, Any]) -> list[str]:
-    """conv1, ..., fc8."""
-    convs, fcs = len(architecture["conv"]), len(architecture["fc"]) + 1
-    return [f"conv{i + 1}" for i in range(convs)] + [f"fc{convs + i + 1}" for i in range(fcs)]
 
 
 def weights_digest(net: nn.Module) -> str:

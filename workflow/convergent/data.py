@@ -140,7 +140,9 @@ def torchvision_set(name: str, folder: Path, size: int) -> Source:
         pixels = np.asarray(found.data)
         pixels = pixels.reshape(*pixels.shape[:3], -1)
         if pixels.shape[1] != size:
-            raise SystemExit(f"data.size: {size}, but images of {name} are {pixels.shape[1]} pixels wide; set it to that")
+            raise SystemExit(
+                f"data.size: {size}, but images of {name} are {pixels.shape[1]} pixels wide; set it to that"
+            )
         count = len(pixels)
         splits[split] = Split(pixels, np.asarray(found.targets, np.int32), np.arange(count, dtype=np.int32))
         classes = list(found.classes)
@@ -198,7 +200,9 @@ def main(argv: list[str] | None = None) -> None:
             licence=source.licence,
             skipped=source.skipped,
         )
-        print(f"{split}: {len(part.labels)} images of {len(source.classes)} classes, {len(source.skipped)} files skipped")
+        print(
+            f"{split}: {len(part.labels)} images of {len(source.classes)} classes, {len(source.skipped)} files skipped"
+        )
 
 
 if __name__ == "__main__":

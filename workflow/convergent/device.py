@@ -16,7 +16,7 @@ def deterministic(threads: int) -> None:
     """Fix whatever a result could depend on: algorithms, precision of float32 products, and the number of threads."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=pick().type == "mps")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # what is read was written
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.set_num_threads(threads)

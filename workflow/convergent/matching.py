@@ -11,7 +11,7 @@ UNMATCHED = -1
 
 
 def greedy(similarity: np.ndarray) -> np.ndarray:
-    """Most similar column of each row, the first of equals; UNMATCHED for a dead row. (units_a, units_b) -> (units_a,)"""
+    """Most similar column of each row, the first of equals; UNMATCHED if dead. (units_a, units_b) -> (units_a,)"""
     filled = np.where(np.isnan(similarity), -np.inf, similarity)
     best = filled.argmax(axis=1)
     return np.where(np.isneginf(filled.max(axis=1)), UNMATCHED, best)

@@ -1,6 +1,6 @@
 """Shards of a layer's moments to one store: blocks in order, and their total.
 
-``pooled`` is the one place where blocks become moments of many images; with weights it is what resampling needs.
+``pooled`` is the one place where blocks become moments of many images; its weights are what resampling needs.
 """
 
 import argparse
@@ -25,21 +25,32 @@ def comoment(arrays: Arrays, a: str, b: str) -> np.ndarray:
     return np.swapaxes(arrays[f"comoment/{b}-{a}"], -1, -2)
 
 
-def pooled(blocks: Arrays, a: str, b: str, weights: np.ndarray | None = None) -> np.ndarray:
-    """Co-moments of blocks taken together, each ``weights`` times (once without). (units_a, units_b)
+def spread(blocks: Arrays, net: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Block means as differences from the pooled mean, and samples of each block. (..., blocks, units), (..., blocks)
 
-    Block means enter as differences from the first block's, so that a unit without variance gives exactly 0. ``weights``
-    may be (resamples, blocks); then the result is (resamples, units_a, units_b).
+    Means enter as differences from the first block's, so that a unit without variance gives exactly 0.
     """
-    count, products = blocks["count"].astype(float), comoment(blocks, a, b)
-    weights = np.ones(len(count)) if weights is None else np.asarray(weights, float)
-    share = weights * count / (weights * count).sum(-1, keepdims=True)  # (..., blocks)
-    step = {net: blocks[f"mean/{net}"] - blocks[f"mean/{net}"][0] for net in {a, b}}
-    mean = {net: share @ step[net] for net in step}  # (..., units)
-    within = np.tensordot(weights, products, 1)
-    samples = (weights * count)[..., None, :]
-    moved = {net: step[net] - mean[net][..., None, :] for net in step}  # (..., blocks, units)
-    return within + (np.swapaxes(moved[a], -1, -2) * samples) @ moved[b]
+    samples = weights * blocks["count"]
+    step = blocks[f"mean/{net}"] - blocks[f"mean/{net}"][0]
+    mean = (samples / samples.sum(-1, keepdims=True)) @ step
+    return step - mean[..., None, :], samples
+
+
+def pooled(blocks: Arrays, a: str, b: str, weights: np.ndarray) -> np.ndarray:
+    """Co-moments of blocks taken together, each ``weights`` times (one row for each resample).
+
+    (resamples, blocks) or (blocks,) -> (..., units_a, units_b)
+    """
+    (moved_a, samples), (moved_b, _) = spread(blocks, a, weights), spread(blocks, b, weights)
+    between = np.swapaxes(moved_a * samples[..., None], -1, -2) @ moved_b
+    return np.tensordot(weights, comoment(blocks, a, b), 1) + between
+
+
+def variance(blocks: Arrays, net: str, weights: np.ndarray) -> np.ndarray:
+    """The diagonal of ``pooled`` of a net with itself, alone. (..., units)"""
+    moved, samples = spread(blocks, net, weights)
+    within = np.diagonal(comoment(blocks, net, net), axis1=1, axis2=2)
+    return weights @ within + np.einsum("...b,...bu,...bu->...u", samples, moved, moved)
 
 
 def total(blocks: Arrays) -> dict[str, np.ndarray]:
@@ -51,7 +62,8 @@ def total(blocks: Arrays) -> dict[str, np.ndarray]:
         found[f"mean/{net}"] = mean[0] + count @ (mean - mean[0]) / count.sum()
     for name in blocks:
         if name.startswith("comoment/"):
-            found[name] = pooled(blocks, *name.removeprefix("comoment/").split("-"))
+            a, b = name.removeprefix("comoment/").split("-")
+            found[name] = pooled(blocks, a, b, np.ones(len(count)))
     return found
 
 

@@ -1,7 +1,7 @@
 """One pass of all nets over the images of a shard: counts, means and co-moments of all units, block by block.
 
-A block is a union of whole groups of images. Everything restarts at its border, so that its moments depend on nothing but
-its images, and any number of shards gives the same bits.
+A block is a union of whole groups of images. Everything restarts at its border, so that its moments depend on nothing
+but its images, and any number of shards gives the same bits.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def product_space(units: int) -> np.ndarray:
 
 
 def gram(rows: torch.Tensor) -> torch.Tensor:
-    """rows.T @ rows, of which only the upper triangle is meant; overwritten by the next. (n, units) -> (units, units)"""
+    """rows.T @ rows: only its upper triangle, until the next call. (n, units) -> (units, units)"""
     if rows.device.type != "cpu":
         return rows.T @ rows
     x, product = rows.numpy(), product_space(rows.shape[1])
@@ -235,7 +235,8 @@ def main(argv: list[str] | None = None) -> None:
     blocks = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))
     found = []
     with threadpool_limits(args.threads):
-        for number, layers in zip(mine, block_moments(nets, images, [blocks[i] for i in mine], args.batch, args.layers)):
+        passes = block_moments(nets, images, [blocks[i] for i in mine], args.batch, args.layers)
+        for number, layers in zip(mine, passes, strict=True):
             found.append({layer: {name: np.array(x) for name, x in arrays.items()} for layer, arrays in layers.items()})
             print(f"block {number + 1} of {args.blocks}: {len(blocks[number])} images", flush=True)
     for layer, path in zip(args.layers, args.outputs, strict=True):

@@ -1,7 +1,7 @@
 """Arrays on disk with their evidence; the only module that knows Zarr.
 
-A store is declared to Snakemake as its ``zarr.json``. The root attributes hold what the result depends on and ``sha256``,
-the digest of the data, written last; the child group ``provenance`` holds what varies without meaning.
+A store is declared to Snakemake as its ``zarr.json``. The root attributes hold what the result depends on and
+``sha256``, the digest of the data, written last; the child group ``provenance`` holds what varies without meaning.
 """
 
 import hashlib
@@ -55,7 +55,7 @@ def save(path: str | Path, arrays: Mapping[str, np.ndarray], **attributes: Any) 
     for name, array in arrays.items():
         rows = max(1, min(len(array), CHUNK_BYTES * len(array) // max(array.nbytes, 1))) if array.ndim else 1
         chunks = (rows, *(max(n, 1) for n in array.shape[1:])) if array.ndim else ()
-        root.create_array(name, data=array, chunks=chunks, compressors=None)
+        root.create_array(name, data=array, chunks=chunks, compressors=None, config={"write_empty_chunks": True})
     root.create_group("provenance", attributes=provenance())
     digests = {name: array_digest(array) for name, array in arrays.items()}
     root.attrs.update({**attributes, "arrays": digests, "sha256": digest(digests)})

@@ -1,7 +1,7 @@
 """Train one net from its seed; goes on from its checkpoint when that was made with the same settings.
 
-The weights are a function of seed, settings, images and this source alone: the order of images, crops and dropout of each
-epoch are drawn from seeds derived by name, so that a run that was killed ends with the same weights.
+The weights are a function of seed, settings, images and this source alone: the order of images, crops and dropout of
+each epoch are drawn from seeds derived by name, so that a run that was killed ends with the same weights.
 """
 
 import argparse
@@ -12,8 +12,9 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -135,16 +136,17 @@ def save_atomically(path: Path, state: dict[str, Any]) -> None:
     os.replace(temporary, path)
 
 
-def lock(folder: Path, name: str) -> TextIO:
+@contextmanager
+def lock(folder: Path, name: str) -> Iterator[None]:
     """Hold the checkpoint folder; waits for a training that an interrupted run left behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    held = open(folder / "lock", "w")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(f"{name}: a training left by an interrupted run is still going, waiting for it", flush=True)
-        fcntl.flock(held, fcntl.LOCK_EX)
-    return held
+    with (folder / "lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{name}: a training left by an interrupted run is still going, waiting for it", flush=True)
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
 
 
 def training_key(architecture: dict, settings: dict, seed: int, images: str, kind: str) -> str:
@@ -188,7 +190,14 @@ def train(
         rate = len(steps) * settings["batch"] / (time.monotonic() - begun)
         val_loss, val_top1 = evaluate(net, *splits["val"], settings["batch"])
         history.append(
-            {"epoch": epoch + 1, "step": steps.stop, "loss": loss, "top1": top1, "val_loss": val_loss, "val_top1": val_top1}
+            {
+                "epoch": epoch + 1,
+                "step": steps.stop,
+                "loss": loss,
+                "top1": top1,
+                "val_loss": val_loss,
+                "val_top1": val_top1,
+            }
         )
         state = {"key": key, "net": net.state_dict(), "optimiser": sgd.state_dict(), "history": history}
         save_atomically(checkpoint, state)

@@ -1,0 +1,36 @@
+# Convergent learning: contents page. `snakemake --cores all` makes every figure, `snakemake --cores 1 <figure>` one.
+from snakemake.utils import min_version, validate
+
+min_version("9.0")
+
+
+# An experiment given by --configfile stands alone.
+if not workflow.overwrite_configfiles:
+
+    include: "workflow/rules/yaml.smk"
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/config.smk"
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        every_figure(),
+        every_table(),
+    localrule: True
+
+
+include: "workflow/rules/images.smk"
+include: "workflow/rules/nets.smk"
+include: "workflow/rules/moments.smk"
+include: "workflow/rules/alignment.smk"
+include: "workflow/rules/figures.smk"

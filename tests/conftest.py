@@ -1,0 +1,63 @@
+"""What several test files share: a tiny architecture, a store of random images and two nets made for it."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from workflow.convergent import alexnet, store
+
+torch.set_num_threads(1)
+
+SIZE, CLASSES = 20, 4
+TINY = {
+    "crop": 16,
+    "pixels": {"mean": "image", "scale": "unit"},
+    "conv": [
+        {"units": 6, "kernel": 3, "padding": 1, "pool": [3, 2], "lrn": True},
+        {"units": 7, "kernel": 3, "padding": 1, "pool": [2, 2], "lrn": True},
+        {"units": 8, "kernel": 3, "padding": 1},
+        {"units": 8, "kernel": 3, "padding": 1, "bias": 0.1},
+        {"units": 6, "kernel": 3, "padding": 1, "pool": [3, 2]},
+    ],
+    "fc": [{"units": 12}, {"units": 10}],
+    "dropout": 0.5,
+}
+
+
+def random_images(count: int, seed: int) -> dict[str, np.ndarray]:
+    """Noise around a brightness that gives the class away; two images a group, in no order."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(count) % CLASSES).astype(np.int32)
+    images = rng.normal(40 + 50 * labels[:, None, None, None], 30, (count, SIZE, SIZE, 3)).clip(0, 255).astype(np.uint8)
+    return {"images": images, "labels": labels, "group": rng.permutation(np.arange(count) // 2).astype(np.int32)}
+
+
+@pytest.fixture
+def architecture() -> dict:
+    """Five convolutions and three fully connected layers of a few units; a copy, to be changed at will."""
+    return copy.deepcopy(TINY)
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two small image stores, train and val."""
+    folder = tmp_path_factory.mktemp("images")
+    paths = {split: folder / f"{split}.zarr" / "zarr.json" for split in ("train", "val")}
+    for seed, (path, count) in enumerate(zip(paths.values(), (64, 30), strict=True)):
+        store.save(path, random_images(count, seed), classes=[f"class {i}" for i in range(CLASSES)])
+    return paths
+
+
+@pytest.fixture(scope="session")
+def nets(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Path]) -> dict[str, Path]:
+    """Two nets of the tiny architecture from different seeds, saved; their descriptions by name."""
+    folder = tmp_path_factory.mktemp("nets")
+    paths = {f"net{seed}": folder / f"net{seed}.json" for seed in (0, 1)}
+    for seed, path in enumerate(paths.values()):
+        net = alexnet.AlexNet(copy.deepcopy(TINY), 3, CLASSES, SIZE, seed)
+        net.standardise_with(store.load(images["train"], "images")["images"])
+        alexnet.save(net, path.with_suffix(".pt"), path)
+    return paths

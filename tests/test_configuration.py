@@ -1,0 +1,109 @@
+"""Configurations: each fault is one line that names key, value and what is allowed, before any work."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workflow.convergent import configuration
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
+
+
+@pytest.fixture
+def config() -> dict:
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def change(config: dict, key: str, value: object) -> None:
+    """Set a nested entry: data.crops.train; None removes it."""
+    *folders, last = key.split(".")
+    for name in folders:
+        config = config[int(name)] if name.isdigit() else config[name]
+    if value is None:
+        del config[last]
+    else:
+        config[int(last) if last.isdigit() else last] = value
+
+
+def test_the_embedded_configuration_passes(config: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    configuration.check(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("data.folder", "no/such/folder", "data.folder: 'no/such/folder' is not possible; it must be an existing"),
+        ("data.crops", None, "data.crops: None"),
+        ("data.source", "cifar10", "data.crops"),
+        ("data.crops.smallest", 200, "data.crops.smallest: 200 is not possible; at most largest, 128"),
+        ("architecture.crop", 37, "architecture.crop: 37 is not possible; at most data.size, 36"),
+        ("architecture.conv.0.stride", 16, "after conv"),
+        ("moments.shards", 53, "moments.shards: 53 is not possible; at most moments.blocks, 52"),
+        ("figures.pair", "net0-net4", "figures.pair: 'net0-net4' is not possible; two different of net0, net1"),
+        ("figures.pair", "net1-net1", "two different"),
+        ("nets.1.seed", 0, "each net needs a seed of its own"),
+    ],
+)
+def test_what_does_not_fit_together(
+    config: dict, monkeypatch: pytest.MonkeyPatch, key: str, value: object, said: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    change(config, key, value)
+    with pytest.raises(SystemExit) as stopped:
+        configuration.check(config)
+    assert said in str(stopped.value)
+    assert "\n" not in str(stopped.value)
+
+
+def plan(folder: Path, config: dict) -> subprocess.CompletedProcess[str]:
+    """A dry run of the repository's workflow with another configuration."""
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", str(folder / "config.yaml"), "--nolock"]
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("colour", "red", "'colour' was unexpected"),
+        ("training.batch", 0, "training.batch: 0 is less than the minimum of 1. Images in a batch."),
+        ("data.source", "imagenet", "data.source: 'imagenet' is not one of"),
+        ("moments", None, "'moments' is a required property"),
+    ],
+)
+def test_a_wrong_entry_stops_the_workflow_with_one_line(
+    config: dict, tmp_path: Path, key: str, value: object, said: str
+) -> None:
+    change(config, key, value)
+    done = plan(tmp_path, config)
+    assert done.returncode != 0
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Configuration")]
+    assert len(lines) == 1
+    assert said in lines[0]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def described(schema: dict, path: str = "") -> list[str]:
+    """Keys of a schema without a description."""
+    missing = []
+    for name, entry in schema.get("properties", {}).items():
+        missing += [] if "description" in entry else [f"{path}{name}"]
+        missing += described(entry, f"{path}{name}.") + described(entry.get("items", {}), f"{path}{name}.")
+    return missing
+
+
+def test_every_key_is_described() -> None:
+    assert described(yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())) == []
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_can_be_planned(experiment: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load(experiment.read_text())
+    config["data"]["folder"] = str(tmp_path)
+    done = plan(tmp_path, config)
+    assert done.returncode == 0, done.stdout + done.stderr

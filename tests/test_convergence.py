@@ -1,0 +1,114 @@
+"""Intervals, chance and held-out similarity from moments of planted nets."""
+
+import argparse
+
+import numpy as np
+import pytest
+
+from workflow.convergent import convergence, merge
+
+SETTINGS = argparse.Namespace(resamples=40, rotations=20, halves=4, seed=0)
+
+
+def moments(nets: dict[str, np.ndarray], blocks: int) -> dict[str, np.ndarray]:
+    """Moments of activations in equal blocks. net -> (samples, units)"""
+    found: dict[str, list] = {}
+    for index in np.array_split(np.arange(len(next(iter(nets.values())))), blocks):
+        found.setdefault("count", []).append(len(index))
+        mean = {net: x[index].mean(0) for net, x in nets.items()}
+        for i, a in enumerate(nets):
+            found.setdefault(f"mean/{a}", []).append(mean[a])
+            for b in list(nets)[i:]:
+                product = (nets[a][index] - mean[a]).T @ (nets[b][index] - mean[b])
+                found.setdefault(f"comoment/{a}-{b}", []).append(product)
+    return {name: np.array(x) for name, x in found.items()}
+
+
+@pytest.fixture
+def planted() -> dict[str, np.ndarray]:
+    """Net1 is a permutation of net0 with noise, net2 has nothing to do with them."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1200, 9))
+    noisy = x[:, rng.permutation(9)] + 0.5 * rng.normal(size=x.shape)
+    return {"net0": x, "net1": noisy, "net2": rng.normal(size=x.shape)}
+
+
+def test_resampling_with_every_block_once_is_the_correlation(planted: dict[str, np.ndarray]) -> None:
+    blocks = moments(planted, 10)
+    (found,) = convergence.correlations(blocks, "net0", "net1", np.ones((1, 10)))
+    expected = np.corrcoef(planted["net0"].T, planted["net1"].T)[:9, 9:]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_chunks_of_resamples_do_not_matter(planted: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = moments(planted, 10)
+    whole = convergence.resampled(blocks, "net0", "net1", 7, seed=1)
+    monkeypatch.setattr(convergence, "CHUNK_BYTES", 1)
+    np.testing.assert_allclose(convergence.resampled(blocks, "net0", "net1", 7, seed=1), whole, rtol=1e-12)
+
+
+def test_a_permuted_net_is_above_chance_and_an_unrelated_one_is_not(planted: dict[str, np.ndarray]) -> None:
+    rows = {row["pair"]: row for row in convergence.converged(moments(planted, 12), SETTINGS)}
+    related, unrelated = rows["net0-net1"], rows["net0-net2"]
+    assert related["overlap"] == 1
+    assert related["assigned_low"] > related["assigned_null_high"]
+    assert related["greedy"] == pytest.approx(1 / np.sqrt(1.25), abs=0.02)
+    assert unrelated["greedy"] < unrelated["greedy_null_high"] + 0.05
+    assert abs(unrelated["greedy_held_out"]) < 0.03 < unrelated["greedy"]  # the maximum's bias, and its remedy
+
+
+def test_the_mean_row_is_the_mean_over_pairs(planted: dict[str, np.ndarray]) -> None:
+    *pairs, mean = convergence.converged(moments(planted, 12), SETTINGS)
+    assert len(pairs) == 3
+    for name in ("greedy", "assigned", "overlap", "greedy_held_out", "greedy_null"):
+        assert mean[name] == pytest.approx(np.mean([row[name] for row in pairs]))
+    assert mean["greedy_high"] - mean["greedy_low"] < max(row["greedy_high"] - row["greedy_low"] for row in pairs)
+
+
+def test_rotation_is_orthogonal_and_uniform() -> None:
+    rng = np.random.default_rng(0)
+    rotation = convergence.random_rotation(6, rng)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(6), atol=1e-12)
+    entries = np.array([convergence.random_rotation(3, rng)[0, 0] for _ in range(4000)])
+    assert entries.mean() == pytest.approx(0, abs=0.04)
+    assert (entries**2).mean() == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_rotated_correlation_is_that_of_rotated_activations(planted: dict[str, np.ndarray]) -> None:
+    rotation = convergence.random_rotation(9, np.random.default_rng(3))
+    weights = np.array([1.0, 0, 1, 1, 0, 1])
+    found = convergence.rotated(moments(planted, 6), "net0", "net1", weights, rotation)
+    turned = (planted["net1"] / planted["net1"].std(0)) @ rotation.T
+    kept = np.repeat(weights > 0, 200)
+    expected = np.corrcoef(planted["net0"][kept].T, turned[kept].T)[:9, 9:]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_an_identical_net_stays_above_its_rotations(planted: dict[str, np.ndarray]) -> None:
+    blocks = moments({"net0": planted["net0"], "net1": planted["net0"]}, 6)
+    row = next(iter(convergence.converged(blocks, SETTINGS)))
+    assert row["greedy"] == row["assigned"] == row["overlap"] == 1
+    assert row["greedy_null_high"] < 0.95
+
+
+def test_dead_units_are_left_out(planted: dict[str, np.ndarray]) -> None:
+    nets = {name: x.copy() for name, x in planted.items()}
+    nets["net0"][:, 2] = 0.1
+    nets["net1"][:, 4] = 7.0
+    row = next(iter(convergence.converged(moments(nets, 8), SETTINGS)))
+    assert (row["units"], row["live"]) == (9, 8)
+    assert all(np.isfinite(value) for key, value in row.items() if key != "pair")
+
+
+def test_intervals_cover_the_value_of_many_photographs() -> None:
+    """Nets whose correlation differs by photograph: the 95 % interval of 20 covers that of thousands mostly."""
+    rng = np.random.default_rng(1)
+
+    def draw(photographs: int) -> dict[str, np.ndarray]:
+        shared = rng.normal(size=(photographs, 6)).repeat(20, 0) + rng.normal(size=(photographs * 20, 6))
+        return {net: shared + 0.7 * rng.normal(size=shared.shape) for net in ("net0", "net1")}
+
+    truth = next(iter(convergence.converged(moments(draw(3000), 4), SETTINGS)))["assigned"]
+    rows = [next(iter(convergence.converged(moments(draw(20), 20), SETTINGS))) for _ in range(40)]
+    covered = np.mean([row["assigned_low"] <= truth <= row["assigned_high"] for row in rows])
+    assert covered >= 0.8

@@ -1,0 +1,91 @@
+"""The numbers behind the figures."""
+
+import argparse
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from workflow.convergent import figures, matching, plots
+
+
+@pytest.fixture
+def axes():
+    figure, axes = plt.subplots()
+    yield axes
+    plt.close(figure)
+
+
+def test_nets_are_counted_from_one() -> None:
+    assert [plots.title(net) for net in ("net0", "net9")] == ["Net1", "Net10"]
+
+
+def test_panels_of_figure_1_show_the_planted_match() -> None:
+    partner = np.array([2, 0, 3, 1])
+    between = np.eye(4)[partner]
+    native, loops, diagonal = figures.between_panels(between, partner).values()
+    np.testing.assert_array_equal(native, between)
+    np.testing.assert_array_equal(loops, np.roll(np.eye(4), 1, axis=1))
+    np.testing.assert_array_equal(diagonal, np.eye(4))
+
+
+def test_unequal_widths_have_no_loops() -> None:
+    between = np.eye(5)[[3, 0, 1]]
+    panels = figures.between_panels(between, matching.assignment(between))
+    assert len(panels) == 2
+    np.testing.assert_array_equal(np.diagonal(list(panels.values())[-1]), 1)
+
+
+def test_similarities_are_drawn_in_falling_order_without_dead_units(axes: plt.Axes) -> None:
+    greedy, assigned = np.array([0.2, np.nan, 0.9, 0.5]), np.array([0.1, np.nan, 0.9, 0.3])
+    plots.sorted_similarities(axes, greedy, assigned, 1 / 3)
+    drawn = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
+    np.testing.assert_array_equal(drawn["greedy, mean 0.533"], [0.9, 0.5, 0.2])
+    np.testing.assert_array_equal(drawn["assigned, mean 0.433"], [0.9, 0.3, 0.1])
+    assert "same partner: 33% of 3 units" in drawn
+
+
+def test_dead_units_are_grey_in_a_matrix(axes: plt.Axes) -> None:
+    image = plots.similarity_matrix(axes, np.array([[np.nan, 0.5]]), "rows", "columns")
+    assert image.get_array().mask.tolist() == [[True, False]]
+
+
+def test_mosaic_places_tiles_row_by_row() -> None:
+    tiles = np.arange(5.0)[:, None, None, None] * np.ones((1, 2, 3, 1)) / 5
+    sheet = plots.mosaic(tiles, columns=2)
+    assert sheet.shape == (3 * 2 + 2, 2 * 3 + 1, 1)
+    assert sheet[3, 4, 0] == tiles[3, 0, 0, 0]
+    assert sheet[-1, -1, 0] == 1  # nothing there: white
+
+
+def test_filters_are_scaled_around_grey(axes: plt.Axes) -> None:
+    filters = np.array([-2.0, 1.0, 0.0]).reshape(1, 1, 3, 1).repeat(3, axis=3)
+    plots.filter_sheet(axes, filters, columns=1)
+    np.testing.assert_allclose(axes.images[0].get_array()[0, :, 0], [0, 0.75, 0.5])
+
+
+def test_table_is_rounded_and_keeps_empty_cells(tmp_path: Path) -> None:
+    figures.write_table(str(tmp_path / "t.csv"), [{"layer": "conv1", "units": "32", "greedy": "0.123456", "live": ""}])
+    assert (tmp_path / "t.csv").read_text() == "layer,units,greedy,live\nconv1,32,0.1235,\n"
+
+
+def test_every_figure_says_what_it_is_drawn_from() -> None:
+    assert all(function.__doc__.startswith("inputs: ") for function in figures.FIGURES.values())
+
+
+def test_figure_1_is_written(tmp_path: Path) -> None:
+    """From real stores of a net that is compared with a permutation of itself."""
+    from workflow.convergent import store
+
+    x = np.random.default_rng(0).normal(size=(50, 6))
+    nets = {"net0": x, "net1": x[:, ::-1]}
+    paths = []
+    for a, b in (("net0", "net0"), ("net1", "net1"), ("net0", "net1")):
+        paths.append(tmp_path / f"{a}-{b}.zarr/zarr.json")
+        store.save(paths[-1], {"correlation": np.corrcoef(nets[a].T, nets[b].T)[:6, 6:]})
+    figures.main(["fig1_correlation", *map(str, paths), "--outputs", str(tmp_path / "f.pdf"), str(tmp_path / "f.png")])
+    assert plt.imread(tmp_path / "f.png").std() > 0.01
+    figure = figures.fig1_correlation(argparse.Namespace(inputs=[str(path) for path in paths]))
+    np.testing.assert_allclose(np.diagonal(figure.axes[4].images[0].get_array()), 1)
+    plt.close("all")

@@ -1,0 +1,298 @@
+"""Training: a function of its seed and settings, whenever it is killed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import random_images
+from workflow.convergent import alexnet, store, train
+
+SETTINGS = {
+    "steps": 20,
+    "batch": 16,
+    "learning_rate": 0.02,
+    "warmup": 3,
+    "decay": "linear",
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 1e-3,
+    "bias_rate": 1,
+    "bias_decay": 1,
+    "clip": 5,
+    "threads": 1,
+}
+
+
+def arguments(folder: Path, images: dict[str, Path], architecture: dict, seed: int = 0, **changed: object) -> list[str]:
+    """Command line of one training whose files are all in a folder."""
+    folder.mkdir(exist_ok=True)
+    files = [str(folder / f"net0.{kind}") for kind in ("json", "pt", "csv")]
+    settings = json.dumps(SETTINGS | changed)
+    options = ["--name", "net0", "--seed", str(seed), "--checkpoints", str(folder / "checkpoints")]
+    sections = ["--architecture", json.dumps(architecture), "--training", settings]
+    return [str(images["train"]), str(images["val"]), *files, *options, *sections]
+
+
+def digest(folder: Path) -> str:
+    """Of the weights, which are loaded and so verified too."""
+    alexnet.load(folder / "net0.json")
+    return json.loads((folder / "net0.json").read_text())["sha256"]
+
+
+def trained(*args: object, **changed: object) -> str:
+    train.main(arguments(*args, **changed))  # type: ignore[arg-type]
+    return digest(args[0])  # type: ignore[arg-type]
+
+
+LINEAR = {"learning_rate": 0.8, "warmup": 4, "decay": "linear", "steps": 100}
+STEPS = {"learning_rate": 0.8, "warmup": 0, "decay": {"factor": 0.1, "every": 30}, "steps": 100}
+
+
+@pytest.mark.parametrize(
+    ("settings", "step", "rate"),
+    [
+        (LINEAR, 0, 0.2),
+        (LINEAR, 1, 0.4 * 0.99),
+        (LINEAR, 3, 0.8 * 0.97),
+        (LINEAR, 50, 0.4),
+        (LINEAR, 99, 0.008),
+        (LINEAR, 100, 0.0),
+        (STEPS, 0, 0.8),
+        (STEPS, 29, 0.8),
+        (STEPS, 30, 0.08),
+        (STEPS, 59, 0.08),
+        (STEPS, 60, 0.008),
+        (STEPS | {"warmup": 4}, 1, 0.4),
+        (STEPS | {"warmup": 40}, 30, 0.8 * 31 / 40 * 0.1),
+    ],
+)
+def test_learning_rate(settings: dict, step: int, rate: float) -> None:
+    assert train.learning_rate(step, settings) == pytest.approx(rate, abs=1e-12)
+
+
+def test_an_epoch_shows_every_image_once() -> None:
+    labels = np.arange(50)
+    rows = labels.astype(np.uint8)[:, None, None, None]
+    epoch = list(train.batches(rows, labels, batch=10, span=4, seed=0))  # type: ignore[arg-type]
+    images, targets, tops, lefts, flip = (torch.cat(parts) for parts in zip(*epoch, strict=True))
+    assert [len(batch[0]) for batch in epoch] == [10] * 5
+    assert sorted(targets.tolist()) == labels.tolist() != targets.tolist()
+    assert images.flatten().tolist() == targets.tolist()
+    assert set(tops.tolist()) == set(lefts.tolist()) == set(range(5))
+    assert tops.tolist() != lefts.tolist()
+    assert 10 < flip.sum() < 40
+
+
+def test_epochs_of_other_seeds_differ_and_incomplete_batches_are_left_out() -> None:
+    labels = np.arange(50)
+    one, again, two = (
+        torch.cat([batch[1] for batch in train.batches(labels, labels, 16, 0, seed)])  # type: ignore[arg-type]
+        for seed in (0, 0, 1)
+    )
+    assert len(one) == 48
+    assert one.tolist() == again.tolist() != two.tolist()
+
+
+@pytest.mark.parametrize("bias_decay", [0, 1])
+@pytest.mark.parametrize("bias_rate", [1, 2])
+@pytest.mark.parametrize("clip", [0, 0.1])
+def test_one_step_is_that_of_gradient_descent(
+    architecture: dict, clip: float, bias_rate: float, bias_decay: int
+) -> None:
+    """Without momentum and dropout: -rate * (gradient + decay * weight), biases with their own rate and decay."""
+    changed = {"momentum": 0, "nesterov": False, "weight_decay": 0.1, "warmup": 0, "batch": 8}
+    settings = SETTINGS | changed | {"clip": clip, "bias_rate": bias_rate, "bias_decay": bias_decay}
+    net = alexnet.AlexNet(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)
+    made = random_images(8, seed=0)
+    net.standardise_with(made["images"])
+    batch = next(train.batches(made["images"], made["labels"], 8, 4, seed=0))  # type: ignore[arg-type]
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    torch.nn.functional.cross_entropy(net(net.crop(batch[0], *batch[2:])), batch[1]).backward()
+    slopes = {name: p.grad.clone() for name, p in net.named_parameters()}  # type: ignore[union-attr]
+    norm = torch.cat([slope.flatten() for slope in slopes.values()]).norm()
+    factor = min(1.0, clip / norm.item()) if clip else 1.0
+    assert (factor < 1) == bool(clip)
+    train.train_epoch(net, train.optimiser(net, settings), iter([batch]), settings, "net0", 0, range(1))
+    for name, p in net.named_parameters():
+        rate, decay = (0.02 * bias_rate, 0.1 * bias_decay) if name.endswith("bias") else (0.02, 0.1)
+        expected = before[name] - rate * (factor * slopes[name] + decay * before[name])
+        torch.testing.assert_close(p.detach(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 30, 64])
+def test_evaluation_does_not_depend_on_the_batch(nets: dict[str, Path], images: dict[str, Path], batch: int) -> None:
+    net, found = alexnet.load(nets["net0"]), store.load(images["val"])
+    with torch.no_grad():
+        logits = net(net.centre_crop(torch.from_numpy(found["images"]))).double()
+    chance = logits.softmax(1).numpy()[np.arange(30), found["labels"]]
+    top1 = (logits.argmax(1).numpy() == found["labels"]).mean()
+    rows = store.Rows(images["val"], "images")
+    assert train.evaluate(net, rows, found["labels"], batch) == pytest.approx((-np.log(chance).mean(), top1), rel=1e-5)
+
+
+def test_seed_and_settings_decide_the_weights(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    """Not what torch's own generator was at before, nor the folder."""
+    first = trained(tmp_path / "first", images, architecture)
+    torch.rand(5)
+    assert trained(tmp_path / "again", images, architecture) == first
+    others = [{"seed": 1}, {"learning_rate": 0.021}, {"steps": 19}, {"clip": 0.1}, {"bias_rate": 2}]
+    digests = {trained(tmp_path / str(k), images, architecture, **other) for k, other in enumerate(others)}
+    assert len(digests - {first}) == len(others)
+
+
+def test_history_and_description(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    trained(tmp_path, images, architecture, steps=18)
+    with (tmp_path / "net0.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert [(row["epoch"], row["step"]) for row in history] == [
+        ("1", "4"),
+        ("2", "8"),
+        ("3", "12"),
+        ("4", "16"),
+        ("5", "18"),
+    ]
+    about = json.loads((tmp_path / "net0.json").read_text())
+    assert about["images"] == store.attributes(images["train"])["sha256"]
+    assert (about["classes"], about["size"], about["architecture"]) == (4, 20, architecture)
+    val, net = store.load(images["val"]), alexnet.load(tmp_path / "net0.json")
+    loss, top1 = train.evaluate(net, store.Rows(images["val"], "images"), val["labels"], 16)
+    assert about["top1"] == pytest.approx(float(history[-1]["val_top1"])) == pytest.approx(top1)
+    assert float(history[-1]["val_loss"]) == pytest.approx(loss, rel=1e-5)
+
+
+def test_it_learns(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    """Brightness gives the class away: far above a chance of a quarter."""
+    trained(tmp_path, images, architecture | {"dropout": 0.0}, steps=120)
+    assert json.loads((tmp_path / "net0.json").read_text())["top1"] > 0.7
+
+
+def test_a_killed_training_ends_with_the_same_weights(
+    tmp_path: Path, images: dict[str, Path], architecture: dict, capfd: pytest.CaptureFixture[str]
+) -> None:
+    killed = arguments(tmp_path / "killed", images, architecture, steps=240)
+    command = [sys.executable, "-m", "workflow.convergent.train", *killed]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]) as process:
+        assert process.stdout is not None
+        assert any("epoch 1/60" in line for line in process.stdout)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "net0.json").exists()
+    train.main(killed)
+    resumed = capfd.readouterr().out.splitlines()
+    assert resumed[0].startswith("net0: resumed after epoch ")
+    assert 1 <= 60 - len(resumed[1:]) < 60
+    whole = trained(tmp_path / "whole", images, architecture, steps=240)
+    assert digest(tmp_path / "killed") == whole
+    assert (tmp_path / "killed/net0.csv").read_bytes() == (tmp_path / "whole/net0.csv").read_bytes()
+
+
+def test_death_while_saving_keeps_the_checkpoint_before(tmp_path: Path) -> None:
+    """Torch cannot pickle a generator object: the second save dies half way."""
+    train.save_atomically(tmp_path / "state.pt", {"step": 1})
+    with pytest.raises(TypeError, match="pickle"):
+        train.save_atomically(tmp_path / "state.pt", {"weights": torch.ones(3), "step": (i for i in range(3))})
+    assert torch.load(tmp_path / "state.pt", weights_only=True) == {"step": 1}
+
+
+def test_a_finished_training_ends_at_once_with_the_same_files(
+    tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / f"net0.{kind}" for kind in ("json", "pt", "csv")]
+    trained(tmp_path, images, architecture)
+    before = [file.read_bytes() for file in files]
+    for file in files:
+        os.remove(file)
+    capsys.readouterr()
+    trained(tmp_path, images, architecture)
+    assert capsys.readouterr().out == "net0: resumed after epoch 5 of 5\n"
+    assert [file.read_bytes() for file in files] == before
+
+
+@pytest.mark.parametrize("what", ["settings", "seed", "architecture", "images"])
+def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
+    tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    other: list = [images, architecture, 0]
+    changed = {"learning_rate": 0.01} if what == "settings" else {}
+    if what == "seed":
+        other[2] = 1
+    if what == "architecture":
+        other[1] = architecture | {"dropout": 0.4}
+    if what == "images":
+        other[0] = images | {"train": images["val"]}
+    trained(tmp_path / "a", images, architecture)
+    capsys.readouterr()
+    found = trained(tmp_path / "a", *other, **changed)
+    assert "net0: the checkpoint is of other settings, starting anew" in capsys.readouterr().out
+    assert found == trained(tmp_path / "b", *other, **changed)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="train.main: the key leaves out the validation images, history and top1 stay old"
+)
+def test_other_validation_images_are_evaluated_anew(
+    tmp_path: Path, images: dict[str, Path], architecture: dict
+) -> None:
+    for folder, val in (("a", "val"), ("a", "train"), ("b", "train")):
+        trained(tmp_path / folder, images | {"val": images[val]}, architecture)
+    assert (tmp_path / "a/net0.csv").read_bytes() == (tmp_path / "b/net0.csv").read_bytes()
+
+
+def test_a_loss_that_is_not_finite_stops_with_net_epoch_and_step(
+    tmp_path: Path, images: dict[str, Path], architecture: dict
+) -> None:
+    with pytest.raises(
+        SystemExit, match=r"^net0: loss is (nan|inf) in epoch [12] at step \d; .*training\.learning_rate.*$"
+    ):
+        trained(tmp_path, images, architecture, learning_rate=1e6, clip=0, warmup=0)
+
+
+@pytest.mark.parametrize(("wrong", "step"), [(0, 41), (3, 44), (7, 48)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_first_loss_that_is_not_finite_is_named(wrong: int, step: int, value: float) -> None:
+    losses = torch.ones(8)
+    losses[wrong:] = value
+    with pytest.raises(SystemExit, match=rf"net3: loss is {value} in epoch 5 at step {step};"):
+        train.require_finite(losses, "net3", epoch=4, first=40)
+    train.require_finite(losses[:wrong], "net3", epoch=4, first=40)
+
+
+@pytest.mark.xfail(strict=True, reason="train.train: nothing looks at what the last step made of the weights")
+def test_weights_that_the_last_step_ruined_are_refused(
+    tmp_path: Path, images: dict[str, Path], architecture: dict
+) -> None:
+    with pytest.raises(SystemExit, match="loss is"):
+        trained(tmp_path, images, architecture, learning_rate=1e30, clip=0, warmup=0, steps=1)
+
+
+def test_a_batch_larger_than_the_images_is_refused(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    with pytest.raises(SystemExit, match=r"training\.batch: 65 images, but there are only 64 to train on"):
+        trained(tmp_path, images, architecture, batch=65)
+
+
+def test_a_crop_larger_than_the_images_is_refused(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    with pytest.raises(SystemExit, match=r"architecture\.crop: 21, but stored images are 20 pixels wide"):
+        trained(tmp_path, images, architecture | {"crop": 21})
+
+
+def test_one_training_at_a_time_in_a_folder(tmp_path: Path) -> None:
+    def enter() -> None:
+        with train.lock(tmp_path, "net0"):
+            pass
+
+    second = threading.Thread(target=enter, daemon=True)
+    with train.lock(tmp_path, "net0"):
+        second.start()
+        second.join(0.2)
+        assert second.is_alive()
+    second.join(10)
+    assert not second.is_alive()

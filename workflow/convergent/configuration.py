@@ -1,0 +1,33 @@
+"""What a configuration must fulfil beyond its schema; a fault is one line with key, value and what is allowed."""
+
+from pathlib import Path
+from typing import Any
+
+from .geometry import conv_sizes
+
+
+def refuse(key: str, value: object, allowed: str) -> None:
+    raise SystemExit(f"Configuration, {key}: {value!r} is not possible; {allowed}")
+
+
+def check(config: dict[str, Any]) -> None:
+    """Stop with one line at the first entry that does not fit the others or the disk."""
+    data, moments, pair = config["data"], config["moments"], config["figures"]["pair"]
+    nets = [f"net{i}" for i in range(len(config["nets"]))]
+    seeds = [net["seed"] for net in config["nets"]]
+    if len(set(seeds)) < len(seeds):
+        refuse("nets", seeds, "each net needs a seed of its own")
+    if (data["source"] == "scenes") != ("crops" in data):
+        refuse("data.crops", data.get("crops"), "it goes with data.source: scenes, and only with it")
+    if data["source"] in ("scenes", "image_folder") and not Path(data["folder"]).is_dir():
+        refuse("data.folder", data["folder"], "it must be an existing folder")
+    if "crops" in data and data["crops"]["smallest"] > data["crops"]["largest"]:
+        refuse("data.crops.smallest", data["crops"]["smallest"], f"at most largest, {data['crops']['largest']}")
+    if config["architecture"]["crop"] > data["size"]:
+        refuse("architecture.crop", config["architecture"]["crop"], f"at most data.size, {data['size']}")
+    conv_sizes(config["architecture"])
+    if moments["shards"] > moments["blocks"]:
+        refuse("moments.shards", moments["shards"], f"at most moments.blocks, {moments['blocks']}")
+    one, two = pair.split("-")
+    if one not in nets or two not in nets or one == two:
+        refuse("figures.pair", pair, f"two different of {', '.join(nets)}")

@@ -1,0 +1,156 @@
+"""How far the nets of every pair converged in a layer, with intervals and chance levels; all from moments.
+
+Interval: a bootstrap over blocks (whole photographs), estimate -+ 1.96 standard errors. Resampled data hold fewer
+different photographs, so that the maxima in resamples are higher: their spread is used, not their level.
+Chance: random rotations of the second net's standardised units, which keep its subspace and destroy its axes.
+Held out: partners chosen on one half of the blocks, similarity measured on the other, because a maximum over candidates
+is biased upward.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from . import matching, store
+from .correlation import correlation
+from .merge import Arrays, net_names, pooled, variance
+from .seeds import derive
+
+MEASURES = ["greedy", "assigned", "overlap"]
+HELD_OUT = ["greedy_held_out", "assigned_held_out"]
+CHUNK_BYTES = 128 * 2**20  # of co-moments of several resamples at a time
+
+
+def measures(similarity: np.ndarray) -> np.ndarray:
+    """Mean greedy and assigned similarity and their overlap, of one pair. (units_a, units_b) -> (3,)"""
+    chosen, assigned = matching.greedy(similarity), matching.assignment(similarity)
+    means = [np.nanmean(matching.taken(similarity, partner)) for partner in (chosen, assigned)]
+    return np.array([*means, matching.overlap(chosen, assigned)])
+
+
+def correlations(blocks: Arrays, a: str, b: str, weights: np.ndarray) -> Iterator[np.ndarray]:
+    """Correlation of a pair for each row of weights on the blocks. (resamples, blocks) -> (units_a, units_b) each"""
+    size = 8 * blocks[f"mean/{a}"].shape[1] * blocks[f"mean/{b}"].shape[1]
+    step = max(1, CHUNK_BYTES // size)
+    for first in range(0, len(weights), step):
+        some = weights[first : first + step]
+        yield from correlation(pooled(blocks, a, b, some), variance(blocks, a, some), variance(blocks, b, some))
+
+
+def resampled(blocks: Arrays, a: str, b: str, resamples: int, seed: int) -> np.ndarray:
+    """Measures on blocks drawn with replacement, the same draws for every pair. (resamples, 3)"""
+    count = len(blocks["count"])
+    weights = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), resamples)
+    return np.array([measures(similarity) for similarity in correlations(blocks, a, b, weights)])
+
+
+def random_rotation(units: int, rng: np.random.Generator) -> np.ndarray:
+    """An orthogonal matrix from the uniform (Haar) distribution. (units, units)"""
+    q, r = np.linalg.qr(rng.normal(size=(units, units)))
+    return q * np.sign(np.diagonal(r))
+
+
+def rotated(blocks: Arrays, a: str, b: str, weights: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """Correlation after a rotation of b's live units, standardised on all blocks. (units_a, live units of b)"""
+    deviation = np.sqrt(variance(blocks, b, np.ones(len(weights))))
+    live = deviation > 0
+    turn = rotation / deviation[live]  # (new, live)
+    between = pooled(blocks, a, b, weights)[:, live] @ turn.T
+    within = np.einsum("ij,ij->i", turn @ pooled(blocks, b, b, weights)[np.ix_(live, live)], turn)
+    return correlation(between, variance(blocks, a, weights), within)
+
+
+def chance(blocks: Arrays, a: str, b: str, halves: np.ndarray, rotations: int, seed: int) -> np.ndarray:
+    """Measures after random rotations, and held-out means each on one of the halves. (rotations, 3 + 2)"""
+    everything = np.ones(len(blocks["count"]))
+    live = int((variance(blocks, b, everything) > 0).sum())
+    found = []
+    for k in range(rotations):
+        rotation = random_rotation(live, np.random.default_rng(derive(seed, k)))
+        half = halves[k % len(halves)]
+        one, two = (rotated(blocks, a, b, weights, rotation) for weights in (half, 1 - half))
+        found.append([*measures(rotated(blocks, a, b, everything, rotation)), *transferred(one, two)])
+    return np.array(found)
+
+
+def random_halves(blocks: int, halves: int, seed: int) -> np.ndarray:
+    """Which blocks belong to the first half, in each of several splits. (halves, blocks) of 0 and 1"""
+    rng = np.random.default_rng(seed)
+    return np.array([rng.permutation(blocks) < blocks // 2 for _ in range(halves)]).astype(float)
+
+
+def transferred(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Greedy and assigned means with partners from one similarity measured on the other, both ways. -> (2,)"""
+    sides = [
+        [np.nanmean(matching.taken(test, match(chosen))) for match in (matching.greedy, matching.assignment)]
+        for chosen, test in ((one, two), (two, one))
+    ]
+    return np.mean(sides, axis=0)
+
+
+def held_out(blocks: Arrays, a: str, b: str, halves: np.ndarray) -> np.ndarray:
+    """Greedy and assigned means with partners from one half of the blocks, measured on the other. (halves, 2)"""
+    pairs = zip(correlations(blocks, a, b, halves), correlations(blocks, a, b, 1 - halves), strict=True)
+    return np.array([transferred(one, two) for one, two in pairs])
+
+
+def summarise(estimate: np.ndarray, draws: np.ndarray, null: np.ndarray) -> dict[str, float]:
+    """Columns of one row. estimate (5,), draws (resamples, 3), null (rotations, 5)"""
+    row: dict[str, float] = {}
+    error = 1.96 * draws.std(axis=0, ddof=1)
+    low, high = np.quantile(null, [0.025, 0.975], axis=0)
+    for k, name in enumerate(MEASURES + HELD_OUT):
+        row[name] = estimate[k]
+        if k < len(error):
+            row |= {f"{name}_low": estimate[k] - error[k], f"{name}_high": estimate[k] + error[k]}
+        row |= {f"{name}_null": null[:, k].mean(), f"{name}_null_low": low[k], f"{name}_null_high": high[k]}
+    return row
+
+
+def converged(blocks: Arrays, settings: argparse.Namespace) -> Iterator[dict[str, object]]:
+    """A row for each pair of nets and one for the mean over all pairs."""
+    count, seed = len(blocks["count"]), settings.seed
+    halves = random_halves(count, settings.halves, derive(seed, "halves"))
+    every = []
+    for a, b in combinations(net_names(blocks), 2):
+        similarity = next(correlations(blocks, a, b, np.ones((1, count))))
+        found = (
+            np.concatenate([measures(similarity), held_out(blocks, a, b, halves).mean(axis=0)]),
+            resampled(blocks, a, b, settings.resamples, derive(seed, "resamples")),
+            chance(blocks, a, b, halves, settings.rotations, derive(seed, "rotations", a, b)),
+        )
+        every.append(found)
+        best = matching.taken(similarity, matching.greedy(similarity))
+        counts = {"units": len(best), "live": int(np.isfinite(best).sum())}
+        yield {"pair": f"{a}-{b}", **counts, "below_half": np.nanmean(best < 0.5), **summarise(*found)}
+    means = [np.mean(parts, axis=0) for parts in zip(*every, strict=True)]
+    yield {"pair": "mean", "units": "", "live": "", "below_half": "", **summarise(*means)}
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("moments", help="store of one layer (zarr.json)")
+    parser.add_argument("output", help="table to write (.csv)")
+    parser.add_argument("--resamples", type=int, default=200, help="bootstrap samples of the blocks")
+    parser.add_argument("--rotations", type=int, default=40, help="of the null, 20 at least")
+    parser.add_argument("--halves", type=int, default=20, help="splits of the blocks")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse(argv)
+    about = store.attributes(args.moments)
+    blocks = store.load(args.moments, "count", "mean/*", "comoment/*")
+    rows = [{"layer": about["layer"], **row} for row in converged(blocks, args)]
+    with open(args.output, "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Arrays and axes to a panel."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+
+GREEDY, ASSIGNED, OVERLAP, CHANCE = "C0", "C1", "C2", "0.6"
+
+
+def title(net: str) -> str:
+    """The name that figures show: net0 is Net1, as in the paper."""
+    return f"Net{int(net.removeprefix('net')) + 1}"
+
+
+def similarity_matrix(axes: Axes, matrix: np.ndarray, rows: str, columns: str) -> AxesImage:
+    """A signed similarity matrix in its order; dead units are grey. (units_a, units_b)"""
+    axes.set_facecolor("0.8")
+    axes.spines[:].set_visible(True)
+    axes.set(xlabel=columns, ylabel=rows, xticks=[], yticks=[])
+    return axes.imshow(matrix, vmin=-1, vmax=1, interpolation="none")
+
+
+def sorted_similarities(axes: Axes, greedy: np.ndarray, assigned: np.ndarray, overlap: float) -> None:
+    """Greedy similarity in falling order and the assigned one of the same units (paper, figure 3). (units,) each"""
+    order = np.argsort(-np.where(np.isnan(greedy), -np.inf, greedy), kind="stable")
+    order = order[~np.isnan(greedy[order])]
+    rank = np.arange(1, len(order) + 1)
+    axes.vlines(rank, assigned[order], greedy[order], color="0.85", linewidth=1, zorder=0)
+    label = f"greedy, mean {np.nanmean(greedy):.3f}"
+    axes.plot(rank, greedy[order], ".-", color=GREEDY, linewidth=1, label=label)
+    axes.plot(rank, assigned[order], "x", color=ASSIGNED, label=f"assigned, mean {np.nanmean(assigned):.3f}")
+    axes.plot([], [], " ", label=f"same partner: {overlap:.0%} of {len(order)} units")
+    axes.set(xlabel="units, by greedy similarity", ylabel="correlation", xlim=(0, len(order) + 1))
+    axes.axhline(0, color="0.7", linewidth=0.5, zorder=0)
+    axes.set_ylim(min(0.0, np.nanmin(assigned) - 0.03), 1)
+
+
+def sorted_means(axes: Axes, means: Mapping[str, np.ndarray]) -> None:
+    """Mean activation of each net's units in falling order. net -> (units,)"""
+    for net, mean in means.items():
+        axes.plot(np.arange(1, len(mean) + 1), np.sort(mean)[::-1], label=f"{title(net)}, highest {mean.max():.3g}")
+    axes.set(xlabel="units, by mean activation", ylabel="mean activation", ylim=(0, None))
+    axes.legend()
+
+
+def learning_curves(axes: Axes, histories: Mapping[str, Mapping[str, np.ndarray]], column: str, label: str) -> None:
+    """A column of each net's history, on validation images (solid) and on training crops (dashed)."""
+    for k, (net, history) in enumerate(histories.items()):
+        axes.plot(history["step"], history[column], "--", color=f"C{k}", linewidth=1)
+        last = f"{title(net)}, {history['val_top1'][-1]:.1%} in the end"
+        axes.plot(history["step"], history[f"val_{column}"], color=f"C{k}", label=last)
+    axes.plot([], [], "--", color="0.4", linewidth=1, label="training crops, under dropout")
+    axes.set(xlabel="step", ylabel=label, ylim=(0, None), xlim=(0, None))
+
+
+def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
+    """Tiles in rows on white. (n, h, w, C) in [0, 1] -> (H, W, C)"""
+    count, height, width, channels = tiles.shape
+    rows = -(-count // columns)
+    sheet = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, channels))
+    for k, tile in enumerate(tiles):
+        top, left = k // columns * (height + gap), k % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = tile
+    return sheet
+
+
+def filter_sheet(axes: Axes, filters: np.ndarray, columns: int) -> None:
+    """Filters, each scaled by its own largest weight around grey. (units, h, w, C)"""
+    scale = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
+    sheet = mosaic(0.5 + 0.5 * filters / np.where(scale > 0, scale, 1), columns)
+    axes.imshow(sheet if sheet.shape[2] == 3 else sheet[..., 0], cmap="gray", vmin=0, vmax=1)
+    axes.axis("off")
+
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def by_layer(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colour: str, shift: float) -> None:
+    """One measure, a row for each layer, with its interval if it has one, and chance as a grey box."""
+    place = np.arange(len(layers)) + shift
+    value, low, high = (np.array([row[measure + end] for row in rows]) for end in ("", "_null_low", "_null_high"))
+    axes.bar(place, high - low, 0.22, bottom=low, color=CHANCE, edgecolor="0.4", linewidth=0.5, zorder=1)
+    axes.plot(place, value, "o-", color=colour, linewidth=0.5, zorder=3)
+    if f"{measure}_low" in rows[0]:
+        ends = np.array([[row[measure] - row[f"{measure}_low"], row[f"{measure}_high"] - row[measure]] for row in rows])
+        axes.errorbar(place, value, ends.T, fmt="none", color=colour, capsize=3, zorder=3)
+    axes.set_xticks(range(len(layers)), layers)
+
+
+def pair_dots(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colour: str, shift: float) -> None:
+    """One faint dot for each row, a pair of nets in a layer."""
+    place = [layers.index(row["layer"]) + shift for row in rows]
+    axes.plot(place, [row[measure] for row in rows], ".", color=colour, alpha=0.35, markersize=3, zorder=2)

@@ -1,0 +1,51 @@
+# Names that the rules share: nets, pairs, layers, figures, and where a stage's code is.
+import json
+import os
+import sys
+from itertools import combinations, combinations_with_replacement
+
+# Jobs run under the Python that runs Snakemake, its environment activated or not. A prefix replaces Snakemake's
+# own, which makes a failure inside a pipe fail the job, so that is said again.
+shell.prefix(f"set -euo pipefail; PATH={os.path.dirname(sys.executable)}:$PATH; ")
+
+RUN = f"results/{config['run']}"
+NETS = [f"net{i}" for i in range(len(config["nets"]))]
+PAIRS = [f"{a}-{b}" for a, b in combinations_with_replacement(NETS, 2)]
+BETWEEN = [f"{a}-{b}" for a, b in combinations(NETS, 2)]
+LAYERS = config["layers"]
+CONVS = [layer for layer in LAYERS if layer.startswith("conv")]
+SHARDS = range(config["moments"]["shards"])
+SPLITS = ["train", "val"]
+PAIR = config["figures"]["pair"]
+TWO = PAIR.split("-")
+FIGURES = [
+    *(["fig1_correlation"] if "conv1" in LAYERS else []),
+    *(f"fig3_assignment_{layer}" for layer in CONVS),
+    *(f"figS10_means_{layer}" for layer in LAYERS if layer != "fc8"),
+    "nets_training",
+    "nets_filters",
+    "summary_convergence",
+]
+
+
+wildcard_constraints:
+    run=config["run"],
+    split="|".join(SPLITS),
+    net=r"net\d+",
+    layer="|".join(LAYERS),
+    shard=r"\d+",
+
+
+def sources(*names):
+    """Source files of the package, as plain paths: compared by checksum, so that only an edit reruns."""
+    return [f"workflow/convergent/{name}.py" for name in names]
+
+
+def every_figure():
+    return expand(
+        "{run}/figures/{figure}.{ext}", run=RUN, figure=FIGURES, ext=["pdf", "png"]
+    )
+
+
+def every_table():
+    return [f"{RUN}/tables/summary.csv"]

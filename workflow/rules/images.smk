@@ -1,0 +1,21 @@
+rule images:
+    input:
+        script="workflow/convergent/data.py",
+        code=sources("seeds", "store"),
+    output:
+        expand("results/{{run}}/images/{split}.zarr/zarr.json", split=SPLITS),
+    log:
+        "results/{run}/logs/images.log",
+    conda:
+        "../../environment.yml"
+    params:
+        module=as_py_module(),
+        source=config["data"]["source"],
+        folder=config["data"]["folder"],
+        size=config["data"]["size"],
+        seed=config["data"]["seed"],
+        on_error=config["data"]["on_error"],
+        crops=json.dumps(config["data"].get("crops", {})),
+    shell:
+        "python -m {params.module} {output} --source {params.source} --folder {params.folder:q} --size {params.size}"
+        " --seed {params.seed} --on-error {params.on_error} --crops {params.crops:q} 2>&1 | tee {log}"
