@@ -72,7 +72,6 @@ def test_an_unknown_layer_is_refused(net: alexnet.AlexNet) -> None:
         pass
 
 
-@pytest.mark.xfail(strict=True, reason="activations.recorded_module: the ReLU is looked for by the last digit alone")
 @pytest.mark.parametrize("layer", ["conv10", "conv11", "fc12", "fc13"])
 def test_the_relu_of_layers_with_two_digits(architecture: dict, layer: str) -> None:
     architecture["conv"] = [{"units": 3, "kernel": 3, "padding": 1}] * 11

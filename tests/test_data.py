@@ -1,6 +1,7 @@
 """Image sources on tiny generated folders."""
 
 import json
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -52,20 +53,22 @@ def classes(tmp_path: Path) -> Path:
     return folder
 
 
-def build(source: str, folder: Path, *options: str, size: int = 8, seed: int = 0) -> dict[str, Path]:
+def build(
+    source: str, folder: Path, *options: str, size: int = 8, seed: int = 0, crops: dict | None = CROPS
+) -> dict[str, Path]:
     """Run the stage; the declared file of each split."""
     out = folder.parent / f"out-{seed}"
     paths = {split: out / f"{split}.zarr" / "zarr.json" for split in data.SPLITS}
     where = ["--source", source, "--folder", str(folder), "--size", str(size), "--seed", str(seed)]
-    crops = ["--crops", json.dumps(CROPS)] if source == "scenes" else []
-    data.main([*map(str, paths.values()), *where, *crops, *options])
+    given = ["--crops", json.dumps(crops)] if source == "scenes" and crops else []
+    data.main([*map(str, paths.values()), *where, *given, *options])
     return paths
 
 
-def refusal(*arguments: object) -> str:
+def refusal(*arguments: object, **changed: object) -> str:
     """The one line that the stage stops with."""
     with pytest.raises(SystemExit) as stopped:
-        build(*arguments)  # type: ignore[arg-type]
+        build(*arguments, **changed)  # type: ignore[arg-type]
     message = str(stopped.value)
     assert "\n" not in message
     return message
@@ -251,7 +254,7 @@ def test_unreadable_images_can_be_skipped_and_are_listed(classes: Path) -> None:
         unreadable(file)
     for split, count in (("train", 5), ("val", 3)):
         path = build("image_folder", classes, "--on-error", "skip")[split]
-        assert store.attributes(path)["skipped"] == list(map(str, damaged))
+        assert store.attributes(path)["skipped"] == ["train/cat/2.png", "val/dog/0.png"]
         assert len(store.load(path)["labels"]) == count
 
 
@@ -261,11 +264,23 @@ def test_a_class_of_nothing_but_unreadable_images_is_refused(classes: Path) -> N
     assert "class cat has no images in val" in refusal("image_folder", classes, "--on-error", "skip")
 
 
-@pytest.mark.xfail(strict=True, reason="data.scenes: a skipped photograph stays a class, so that skip always stops")
 def test_unreadable_photographs_can_be_skipped(photographs: Path) -> None:
     unreadable(photographs / "beach.png")
-    path = build("scenes", photographs, "--on-error", "skip")["train"]
-    assert store.attributes(path)["classes"] == ["attic", "castle"]
+    for split, path in build("scenes", photographs, "--on-error", "skip").items():
+        found, about = store.load(path), store.attributes(path)
+        assert (about["classes"], about["skipped"]) == (["attic", "castle"], ["beach.png"])
+        assert np.bincount(found["labels"]).tolist() == [CROPS[split]] * 2
+        np.testing.assert_array_equal(found["group"], found["labels"])
+
+
+@pytest.mark.parametrize("source", ["scenes", "image_folder"])
+def test_the_place_of_the_folder_changes_nothing(photographs: Path, classes: Path, source: str) -> None:
+    folder = photographs if source == "scenes" else classes
+    unreadable(folder / ("beach.png" if source == "scenes" else "val/cat/1.png"))
+    elsewhere = folder.parent / "elsewhere" / folder.name
+    shutil.copytree(folder, elsewhere)
+    one, two = (build(source, where, "--on-error", "skip") for where in (folder, elsewhere))
+    assert all(one[split].read_bytes() == two[split].read_bytes() for split in data.SPLITS)
 
 
 def test_other_files_are_no_images(photographs: Path) -> None:
@@ -273,20 +288,45 @@ def test_other_files_are_no_images(photographs: Path) -> None:
     assert store.attributes(build("scenes", photographs)["val"])["classes"] == ["attic", "beach", "castle"]
 
 
-@pytest.mark.xfail(strict=True, reason="data.scenes: classes are named by stem, and two files may share it")
-def test_classes_have_different_names(photographs: Path) -> None:
-    paint(photographs / "beach.jpg", 80, 80)
-    names = store.attributes(build("scenes", photographs)["val"])["classes"]
-    assert len(set(names)) == len(names)
+@pytest.mark.parametrize("other", ["beach.jpg", "more/beach.png"])
+def test_two_photographs_of_one_name_are_refused(photographs: Path, other: str) -> None:
+    (photographs / "more").mkdir()
+    paint(photographs / other, 80, 80)
+    message = refusal("scenes", photographs)
+    assert all(str(photographs / name) in message for name in ("beach.png", other)), message
+    assert "both would be class beach" in message
 
 
-@pytest.mark.xfail(strict=True, reason="data.Reader: Pillow clips 16-bit grey to 255 instead of scaling it")
-def test_sixteen_bit_grey_keeps_its_shades(classes: Path) -> None:
-    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
-    Image.fromarray(ramp).save(classes / "train" / "cat" / "0.png")
-    found = data.Reader("stop")(classes / "train" / "cat" / "0.png")
-    assert found is not None
-    np.testing.assert_allclose(np.asarray(found)[..., 0], ramp / 257, atol=1)
+@pytest.mark.parametrize(("kind", "mode"), [(np.uint16, "I;16"), (np.int32, "I"), (np.float32, "F")])
+def test_more_than_eight_bits_are_refused_or_skipped(classes: Path, kind: type, mode: str) -> None:
+    """Pillow would clip them."""
+    file = classes / "train" / "cat" / "0.tif"
+    Image.fromarray(np.linspace(0, 65535, 64).astype(kind).reshape(8, 8)).save(file)
+    assert f"{file}: unreadable image (mode {mode}, allowed" in refusal("image_folder", classes)
+    path = build("image_folder", classes, "--on-error", "skip")["train"]
+    assert store.attributes(path)["skipped"] == ["train/cat/0.tif"]
+
+
+def test_a_decompression_bomb_is_refused(classes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than twice Pillow's limit of pixels."""
+    noise(classes / "val/dog/0.png", 0, size=(20, 20))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 150)
+    message = refusal("image_folder", classes)
+    assert "val/dog/0.png: unreadable image" in message
+    assert "decompression bomb" in message
+
+
+@pytest.mark.parametrize(
+    ("crops", "words"),
+    [
+        ([], "data.crops: train, val, smallest, largest, left missing"),
+        (["--crops", "{}"], "data.crops: train, val, smallest, largest, left missing"),
+        (["--crops", json.dumps({k: v for k, v in CROPS.items() if k != "left"})], "data.crops: left missing"),
+        (["--crops", json.dumps(CROPS | {"smallest": 31})], "data.crops.smallest: 31, allowed is up to largest, 30"),
+    ],
+)
+def test_impossible_crops_are_refused(photographs: Path, crops: list[str], words: str) -> None:
+    assert words in refusal("scenes", photographs, *crops, crops=None)
 
 
 def write_idx(file: Path, array: np.ndarray) -> None:

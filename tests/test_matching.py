@@ -200,6 +200,19 @@ def test_loop_order_with_dead_units(seed: int) -> None:
     assert (position[ends] < first_closed).all()
 
 
+@pytest.mark.parametrize(
+    ("partner", "order"),
+    [
+        ([3], [0]),
+        ([5, 0, 1], [2, 1, 0]),  # 2 -> 1 -> 0 -> 5, which is no row
+        ([1, 0, 3], [2, 0, 1]),
+        ([3, 4, 2, UNMATCHED], [0, 3, 1, 2]),
+    ],
+)
+def test_loops_end_in_a_wider_second_net(partner: list[int], order: list[int]) -> None:
+    assert matching.loop_order(np.array(partner)).tolist() == order
+
+
 @pytest.mark.parametrize("shape", [(5, 5), (5, 8), (8, 5), (1, 3), (3, 1)])
 @pytest.mark.parametrize("dead", [([], []), ([0], [0])])
 def test_diagonal_order_puts_matches_on_the_diagonal(shape: tuple[int, int], dead: tuple[list, list]) -> None:

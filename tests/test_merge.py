@@ -99,14 +99,16 @@ def test_a_dead_unit_has_exactly_no_comoment(blocks: Arrays, weights: np.ndarray
     assert merge.total(blocks)["mean/net0"][DEAD] == 0.1
 
 
-@pytest.mark.xfail(strict=True, reason="merge.spread: means are taken from block 0 also where its weight is 0")
 def test_a_unit_that_lives_in_left_out_blocks_only_is_dead() -> None:
     """As a unit after its ReLU that one photograph alone excites."""
     parts = [data(count, seed) for seed, count in enumerate(COUNTS)]
     for x in parts[1:]:
         x["net1"][:, 1] = 0
     weights = np.array([[0, 1, 3, 1, 1], [0, 2, 0, 1, 7], [0, 1, 1, 1, 1]])
-    assert (merge.variance(stacked([moments(x) for x in parts]), "net1", weights)[:, 1] == 0).all()
+    blocks = stacked([moments(x) for x in parts])
+    assert (merge.variance(blocks, "net1", weights)[:, 1] == 0).all()
+    assert all(merge.variance(blocks, "net1", row)[1] == 0 for row in weights)
+    assert not merge.pooled(blocks, "net0", "net1", weights)[..., 1].any()
 
 
 def test_comoment_of_either_direction(blocks: Arrays) -> None:
@@ -165,9 +167,6 @@ def test_missing_and_mixed_up_blocks_are_refused(tmp_path: Path, shards: list[Pa
         run([shards[k] for k in order], tmp_path / "out.zarr")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="merge.main: attributes are kept by path, so that a shard given twice counts once"
-)
 def test_a_shard_given_twice_is_refused(tmp_path: Path, shards: list[Path]) -> None:
     with pytest.raises(SystemExit, match="not 0 to 4 in order"):
         run([shards[0], shards[1], shards[1], shards[2]], tmp_path / "out.zarr")

@@ -15,7 +15,8 @@ def recorded_module(net: nn.Module, layer: str) -> nn.Module:
     modules = dict(net.named_children())
     if layer not in modules:
         raise SystemExit(f"layers: the net has no {layer}, it has {', '.join(modules)}")
-    return modules.get(f"relu{layer[-1]}", modules[layer])
+    number = layer.removeprefix("conv").removeprefix("fc")
+    return modules.get(f"relu{number}", modules[layer])
 
 
 @contextmanager

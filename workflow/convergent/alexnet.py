@@ -6,6 +6,7 @@ pool1, lrn1, ...), so that it can be cut at any layer. ``architecture`` is the c
 
 import hashlib
 import json
+import pickle
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,10 @@ class AlexNet(nn.Sequential):
                 module.bias.fill_(setting.get("bias", 0.0))
 
     def standardise_with(self, images: np.ndarray) -> None:
-        """Take the mean (per pixel or channel) and deviation (or 1) of images as configured. (N, size, size, C)"""
+        """Take the mean (per pixel or channel) and deviation of images as configured. (N, size, size, C)
+
+        The deviation is 1 where it is not asked for, and of images that do not vary.
+        """
         pixels = self.architecture["pixels"]
         mean = images.mean(axis=0, dtype=np.float64)  # (size, size, C)
         if pixels["mean"] == "channel":
@@ -102,7 +106,7 @@ class AlexNet(nn.Sequential):
         self.mean.copy_(torch.from_numpy(np.ascontiguousarray(mean)))
         if pixels["scale"] == "unit":
             variance = sum(float(((image - mean) ** 2).mean()) for image in images) / len(images)
-            self.deviation.fill_(variance**0.5)
+            self.deviation.fill_(variance**0.5 or 1.0)
 
     def crop(
         self, images: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, flip: torch.Tensor | None = None
@@ -143,13 +147,16 @@ def save(net: AlexNet, weights: str | Path, description: str | Path, **attribute
 
 
 def load(description: str | Path, weights: str | Path | None = None) -> AlexNet:
-    """The net of a ``.json`` and the ``.pt`` beside it, in evaluation mode; refused where the digest differs."""
+    """The net of a ``.json`` and the ``.pt`` beside it, in evaluation mode; refused where torn or of another digest."""
     about = json.loads(Path(description).read_text())
     net = AlexNet(about["architecture"], about["channels"], about["classes"], about["size"], seed=0)
     file = Path(weights or Path(description).with_suffix(".pt"))
     if not file.exists():
         raise SystemExit(f"{file}: no such file; {description} describes weights that are gone, train the net again")
-    net.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    try:
+        net.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError):
+        raise SystemExit(f"{file}: damaged, or not the weights of {description}; train the net again") from None
     if (found := weights_digest(net)) != about["sha256"]:
         raise SystemExit(f"{file}: digest of the weights is {found[:12]}, {description} says {about['sha256'][:12]}")
     return net.eval()

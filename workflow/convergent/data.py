@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from . import store
 from .seeds import derive
 
 SPLITS = ("train", "val")
+CROPS = ("train", "val", "smallest", "largest", "left")  # what scenes has to be told
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 
 
@@ -33,26 +34,31 @@ class Source:
     splits: dict[str, Split]
     classes: list[str]
     licence: str
-    skipped: list[str] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
 
 
 class Reader:
-    """Opens image files as RGB; an unreadable one stops with one line, or is skipped and listed."""
+    """Opens image files as RGB; an unreadable one stops with one line, or is skipped and listed.
+
+    Pillow would clip what has more than 8 bits a channel (modes I and F) instead of scaling it: unreadable too.
+    """
 
     def __init__(self, on_error: str) -> None:
         self.on_error = on_error
-        self.skipped: list[str] = []
+        self.skipped: list[Path] = []
 
     def __call__(self, file: Path) -> Image.Image | None:
         try:
             with Image.open(file) as image:
+                if image.mode.startswith(("I", "F")):
+                    raise ValueError(f"mode {image.mode}, allowed are those of 8 bits a channel")
                 return image.convert("RGB")
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             if self.on_error == "stop":
                 raise SystemExit(
                     f"{file}: unreadable image ({error}); mend or remove it, or set data.on_error to skip"
                 ) from None
-            self.skipped.append(str(file))
+            self.skipped.append(file)
             return None
 
 
@@ -77,15 +83,35 @@ def crops(photo: Image.Image, count: int, widths: tuple[int, int], size: int, se
         yield np.asarray(crop.resize((size, size), Image.Resampling.BILINEAR))
 
 
+def require_crops(crop: dict[str, Any]) -> None:
+    """Refuse incomplete or impossible settings of the crops with one line."""
+    if missing := [key for key in CROPS if key not in crop]:
+        raise SystemExit(f"data.crops: {', '.join(missing)} missing; source scenes needs {', '.join(CROPS)}")
+    if crop["smallest"] > crop["largest"]:
+        raise SystemExit(f"data.crops.smallest: {crop['smallest']}, allowed is up to largest, {crop['largest']}")
+
+
+def require_names(files: list[Path]) -> None:
+    """Refuse two files of one stem with one line: it is the name of a class and the seed of its crops."""
+    named: dict[str, Path] = {}
+    for file in files:
+        if (other := named.setdefault(file.stem, file)) != file:
+            raise SystemExit(f"{other} and {file}: both would be class {file.stem}; rename or remove one")
+
+
 def scenes(folder: Path, size: int, seed: int, reader: Reader, crop: dict[str, Any]) -> Source:
     """Each photograph a class: training crops from its left part, validation crops from the rest."""
+    require_crops(crop)
     files = image_files(folder)
-    classes = [file.stem for file in files]
+    require_names(files)
+    classes: list[str] = []
     rows: dict[str, list] = {split: [] for split in SPLITS}
-    for label, file in enumerate(files):
+    for file in files:
         photo = reader(file)
         if photo is None:
             continue
+        label = len(classes)
+        classes.append(file.stem)
         border = int(crop["left"] * photo.width)
         parts = {"train": (0, border), "val": (border, photo.width)}
         for split, (left, right) in parts.items():
@@ -174,7 +200,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", required=True, type=int, help="width and height of a stored image, in pixels")
     parser.add_argument("--seed", required=True, type=int, help="of the crops and the order")
     parser.add_argument("--on-error", default="stop", choices=["stop", "skip"], help="what an unreadable image does")
-    parser.add_argument("--crops", type=json.loads, help="JSON: train, val, smallest, largest, left (scenes only)")
+    parser.add_argument("--crops", type=json.loads, default={}, help=f"JSON: {', '.join(CROPS)} (scenes only)")
     return parser.parse_args(argv)
 
 
@@ -198,7 +224,7 @@ def main(argv: list[str] | None = None) -> None:
             source=args.source,
             encoding="uint8",
             licence=source.licence,
-            skipped=source.skipped,
+            skipped=[file.relative_to(args.folder).as_posix() for file in source.skipped],
         )
         print(
             f"{split}: {len(part.labels)} images of {len(source.classes)} classes, {len(source.skipped)} files skipped"

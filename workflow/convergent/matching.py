@@ -46,7 +46,8 @@ def overlap(one: np.ndarray, two: np.ndarray) -> float:
 
 def loop_order(partner: np.ndarray) -> np.ndarray:
     """Units in the order of the assignment's loops 0 -> partner[0] -> ...: in a matrix whose rows and columns are both
-    permuted by it a match lies one right of the diagonal. Chains that do not close (dead units) come first. (units,)
+    permuted by it a match lies one right of the diagonal. Chains that do not close (they end at a dead unit, or in
+    a wider second net) come first. (units,)
 
     >>> loop_order(np.array([2, 1, 0]))
     array([0, 2, 1])
@@ -56,7 +57,7 @@ def loop_order(partner: np.ndarray) -> np.ndarray:
     seen = np.zeros(len(partner), bool)
     for start in starts:
         unit = int(start)
-        while unit != UNMATCHED and not seen[unit]:
+        while UNMATCHED < unit < len(partner) and not seen[unit]:
             seen[unit] = True
             order.append(unit)
             unit = int(partner[unit])

@@ -28,12 +28,13 @@ def comoment(arrays: Arrays, a: str, b: str) -> np.ndarray:
 def spread(blocks: Arrays, net: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Block means as differences from the pooled mean, and samples of each block. (..., blocks, units), (..., blocks)
 
-    Means enter as differences from the first block's, so that a unit without variance gives exactly 0.
+    Means enter as differences from those of the first block that counts, so that a unit without variance in the blocks
+    that count gives exactly 0.
     """
-    samples = weights * blocks["count"]
-    step = blocks[f"mean/{net}"] - blocks[f"mean/{net}"][0]
-    mean = (samples / samples.sum(-1, keepdims=True)) @ step
-    return step - mean[..., None, :], samples
+    samples, means = weights * blocks["count"], blocks[f"mean/{net}"]
+    moved = means - means[(weights > 0).argmax(-1)][..., None, :]
+    moved -= (samples / samples.sum(-1, keepdims=True))[..., None, :] @ moved
+    return moved, samples
 
 
 def pooled(blocks: Arrays, a: str, b: str, weights: np.ndarray) -> np.ndarray:
@@ -77,11 +78,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("shards", nargs="+", help="stores of one layer, in the order of their blocks (zarr.json)")
     parser.add_argument("output", help="store to write (zarr.json)")
     args = parser.parse_args(argv)
-    about = {path: store.attributes(path) for path in args.shards}
+    about = [(path, store.attributes(path)) for path in args.shards]
     for key in ("layer", "images", "nets", "blocks", "batch", "seed"):
-        store.require_equal(key, **{path: found[key] for path, found in about.items()})
-    order = [number for found in about.values() for number in found["block"]]
-    first = next(iter(about.values()))
+        store.require_equal(key, **{path: found[key] for path, found in about})
+    order = [number for _, found in about for number in found["block"]]
+    first = about[0][1]
     if order != list(range(first["blocks"])):
         raise SystemExit(f"{args.output}: shards hold blocks {order}, not 0 to {first['blocks'] - 1} in order")
     blocks = concatenate([store.load(path) for path in args.shards])

@@ -225,11 +225,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
+    if args.shards > args.blocks:
+        raise SystemExit(f"moments.shards: {args.shards}, but there are only {args.blocks} blocks to share out")
     device.deterministic(args.threads)
     place = device.pick()
     nets = {path.stem: alexnet.load(path).to(place) for path in args.nets}
     about = store.attributes(args.images)
     images = store.Rows(args.images, "images")
+    sizes = {name: (net.size, net.size, net.channels) for name, net in nets.items()}
+    store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
     group = store.load(args.images, "group")["group"]
     mine = np.array_split(np.arange(args.blocks), args.shards)[args.shard]
     blocks = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))

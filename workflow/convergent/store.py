@@ -24,9 +24,8 @@ CHUNK_BYTES = 64 * 2**20  # of one chunk file; an array is split along its first
 
 def array_digest(array: np.ndarray) -> str:
     """sha256 over type, shape and bytes of one array."""
-    array = np.ascontiguousarray(array)
     sha = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    sha.update(array.data.cast("B") if array.size else b"")
+    sha.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
     return sha.hexdigest()
 
 
@@ -35,15 +34,23 @@ def digest(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(sorted(digests.items()))).encode()).hexdigest()
 
 
+def revision() -> str:
+    """The commit checked out where the command runs; empty without git or a repository."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return found.stdout.strip()
+
+
 def provenance() -> dict[str, Any]:
     """Versions, machine, code revision and time: of interest, but not what a result depends on."""
     packages = ["numpy", "scipy", "torch", "zarr"]
-    revision = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     return {
         "python": platform.python_version(),
         "packages": {name: version(name) for name in packages if name in sys.modules},
         "machine": platform.platform(),
-        "revision": revision.stdout.strip(),
+        "revision": revision(),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
@@ -109,6 +116,10 @@ class Rows:
         return self.shape[0]
 
     def __getitem__(self, index: Sequence[int] | np.ndarray) -> np.ndarray:
+        index = np.asarray(index)
+        # beyond the last row the last chunk is padded
+        if (outside := index[(index < 0) | (index >= len(self))]).size:
+            raise IndexError(f"row {outside[0]} is outside 0 to {len(self) - 1}")
         out = np.empty((len(index), *self.shape[1:]), self.dtype)
         for row, (chunk, offset) in enumerate(zip(*np.divmod(index, self.rows), strict=True)):
             out[row] = self.chunks[chunk][offset]

@@ -70,13 +70,13 @@ def batches(
         yield tuple(torch.from_numpy(a) for a in (images[index], labels[index].astype(np.int64), rows, columns, flip))  # type: ignore[misc]
 
 
-def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int) -> None:
+def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind: str = "loss") -> None:
     """Stop where a loss is not finite, naming net, epoch and step."""
     wrong = torch.nonzero(~torch.isfinite(losses)).flatten()
     if len(wrong):
         step = first + int(wrong[0])
         raise SystemExit(
-            f"{name}: loss is {losses[wrong[0]].item()} in epoch {epoch + 1} at step {step + 1}; "
+            f"{name}: {kind} is {losses[wrong[0]].item()} in epoch {epoch + 1} at step {step + 1}; "
             "lower training.learning_rate or training.clip"
         )
 
@@ -149,8 +149,8 @@ def lock(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def training_key(architecture: dict, settings: dict, seed: int, images: str, kind: str) -> str:
-    """sha256 of all that the weights depend on: a checkpoint of another key is not gone on from."""
+def training_key(architecture: dict, settings: dict, seed: int, images: list[str], kind: str) -> str:
+    """sha256 of all that weights and history depend on: a checkpoint of another key is not gone on from."""
     sources = [Path(module).read_text() for module in (__file__, str(alexnet.__file__))]
     return hashlib.sha256(json.dumps([architecture, settings, seed, images, kind, sources]).encode()).hexdigest()
 
@@ -189,6 +189,8 @@ def train(
         loss, top1 = train_epoch(net, sgd, loader, settings, name, epoch, steps)
         rate = len(steps) * settings["batch"] / (time.monotonic() - begun)
         val_loss, val_top1 = evaluate(net, *splits["val"], settings["batch"])
+        # no training loss has seen what the last step made of the weights
+        require_finite(torch.tensor([val_loss]), name, epoch, steps.stop - 1, "validation loss")
         history.append(
             {
                 "epoch": epoch + 1,
@@ -229,28 +231,31 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = args.training
     device.deterministic(settings["threads"])
-    about = store.attributes(args.train)
+    paths = {"train": args.train, "val": args.val}
+    about = {split: store.attributes(path) for split, path in paths.items()}
     splits = {
-        split: (store.Rows(path, "images"), store.load(path, "labels")["labels"])
-        for split, path in (("train", args.train), ("val", args.val))
+        split: (store.Rows(path, "images"), store.load(path, "labels")["labels"]) for split, path in paths.items()
     }
+    store.require_equal("image sizes", **{split: images.shape[1:] for split, (images, _) in splits.items()})
+    store.require_equal("classes", **{split: found["classes"] for split, found in about.items()})
     images, labels = splits["train"]
     if len(labels) < settings["batch"]:
         raise SystemExit(f"training.batch: {settings['batch']} images, but there are only {len(labels)} to train on")
     if (size := images.shape[1]) < args.architecture["crop"]:
         raise SystemExit(f"architecture.crop: {args.architecture['crop']}, but stored images are {size} pixels wide")
-    net = alexnet.AlexNet(args.architecture, images.shape[3], len(about["classes"]), size, args.seed)
+    net = alexnet.AlexNet(args.architecture, images.shape[3], len(about["train"]["classes"]), size, args.seed)
     sample = np.random.default_rng(derive(args.seed, "mean")).permutation(len(labels))[:MEAN_SAMPLE]
     net.standardise_with(images[np.sort(sample)])
     net.to(device.pick())
-    key = training_key(args.architecture, settings, args.seed, about["sha256"], device.pick().type)
+    digests = [found["sha256"] for found in about.values()]
+    key = training_key(args.architecture, settings, args.seed, digests, device.pick().type)
     with lock(args.checkpoints, args.name):
         history = train(net, splits, settings, args.name, args.seed, args.checkpoints / "state.pt", key)
     with args.history.open("w", newline="") as file:
         writer = csv.DictWriter(file, history[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
-    found = {"seed": args.seed, "images": about["sha256"], "top1": history[-1]["val_top1"]}
+    found = {"seed": args.seed, "images": about["train"]["sha256"], "top1": history[-1]["val_top1"]}
     alexnet.save(net.cpu(), args.weights, args.description, **found)
 
 
