@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-FIGURES = {"fig1", "fig3", "figS10", "training_curves", "filters_sheet", "summary"}
+FIGURES = {"fig1", "fig2", "fig3", "figS10", "figS11", "training_curves", "filters_sheet", "summary"}
 ALIASES = {"all"}
 
 
@@ -80,7 +80,8 @@ def edited(project: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 def test_every_figure_and_table_is_there(project: Path) -> None:
     convs = [f"conv{i}" for i in range(1, 6)]
     names = ["fig1_correlation", "nets_filters", "nets_training", "summary_convergence"]
-    names += [f"fig3_assignment_{layer}" for layer in convs]
+    names += [f"{name}_{layer}" for name in ("fig2_matches", "fig3_assignment") for layer in convs]
+    names += ["figS11_active_conv1", "figS11_active_conv2"]
     names += [f"figS10_means_{layer}" for layer in [*convs, "fc6", "fc7"]]
     expected = sorted(f"{name}.{end}" for name in names for end in ("pdf", "png"))
     assert sorted(file.name for file in (project / "results/scenes/figures").iterdir()) == expected
@@ -101,7 +102,7 @@ EDITS = [
     ("workflow/convergent/plots.py", '"""', '"""Edited. ', FIGURES),
     ("workflow/convergent/matching.py", '"""', '"""Edited. ', {"matching", "convergence", *FIGURES}),
     ("workflow/convergent/store.py", '"""', '"""Edited. ', None),
-    ("config.yaml", "seed: 1", "seed: 5", {"train", "moments", "filters", *STATISTICS, *FIGURES}),
+    ("config.yaml", "seed: 1", "seed: 5", {"train", "moments", "filters", "patches", *STATISTICS, *FIGURES}),
     ("config.yaml", "resamples: 20", "resamples: 21", {"convergence", "summary"}),
     ("config.yaml", "pair: net0-net1", "pair: net1-net0", None),
 ]

@@ -148,10 +148,77 @@ def summary_convergence(args: argparse.Namespace) -> Figure:
     return figure
 
 
+def unit_layer(path: str, layer: str) -> dict[str, np.ndarray]:
+    """Pictures of all units of a layer of one net: image (units, 9), patch, deconv (units, 9, h, w, C)."""
+    names = [f"{layer}/{name}" for name in ("image", "patch", "deconv")]
+    return {name.split("/")[1]: x for name, x in store.load(path, *names).items()}
+
+
+def best_and_worst(similarity: np.ndarray, count: int) -> np.ndarray:
+    """The most similar units first, the least similar last, those without a partner left out. (units,) -> (2 count,)"""
+    order = np.argsort(-similarity, kind="stable")
+    order = order[~np.isnan(similarity[order])]
+    return np.concatenate([order[:count], order[-count:]]) if len(order) > 2 * count else order
+
+
+def match_rows(units: np.ndarray, columns: int) -> list[np.ndarray]:
+    """Units in rows of so many pictures."""
+    return [units[first : first + columns] for first in range(0, len(units), columns)]
+
+
+def fig2_matches(args: argparse.Namespace) -> Figure:
+    """inputs: patches of both nets, a matching table; --units 5,17 shows these instead of the best and worst"""
+    nets = [unit_layer(path, args.layer) for path in args.inputs[:2]]
+    names = [plots.title(Path(path).parent.stem) for path in args.inputs[:2]]
+    table = matching.read(args.inputs[2])
+    count = len(table["unit"])
+    units = np.array(args.units) if args.units else best_and_worst(table["greedy_similarity"], 8)
+    if units.max() >= count or units.min() < 0:
+        raise SystemExit(f"--units: {units.max()} is not possible; {args.layer} has units 0 to {count - 1}")
+    rows = match_rows(units, 8)
+    width = max(map(len, rows))
+    figure = plt.figure(figsize=(1.25 * width + 0.4, 5.3 * len(rows)))
+    for part, some in zip(np.atleast_1d(figure.subfigures(len(rows), 1)), rows, strict=True):
+        grid = part.subplots(4, width, squeeze=False)
+        for ax in grid[:, len(some) :].flat:
+            ax.axis("off")
+        for k, unit in enumerate(some):
+            partner = table["greedy"][unit]
+            if partner == matching.UNMATCHED:
+                raise SystemExit(f"--units: unit {unit} of {args.layer} is dead, it has no match")
+            grid[0, k].set_title(f"{table['greedy_similarity'][unit]:.2f}\n{names[0]} {unit}", fontsize=8)
+            grid[2, k].set_title(f"{names[1]} {partner}", fontsize=8)
+            for net, (chosen, place) in enumerate(((unit, grid[:2, k]), (partner, grid[2:, k]))):
+                plots.unit_pictures(place, nets[net], chosen)
+    chosen = "chosen units" if args.units else "best matches above, worst below"
+    figure.suptitle(f"{args.layer}: {names[0]} units and their most similar units in {names[1]}, {chosen}")
+    return figure
+
+
+def figS11_active(args: argparse.Namespace) -> Figure:  # noqa: N802
+    """inputs: a layer's moments, patches of each net"""
+    means = {name.rsplit("/", 1)[1]: x for name, x in store.load(args.inputs[0], "total/mean/*").items()}
+    figure = plt.figure(figsize=(12, 3.1 * len(means)))
+    figure.suptitle(
+        f"{args.layer}: most active units (left) and least active ones (right) of each net, with their means"
+    )
+    parts = np.atleast_1d(figure.subfigures(len(means), 1))
+    for part, path, (net, mean) in zip(parts, args.inputs[1:], means.items(), strict=True):
+        found, order = unit_layer(path, args.layer), np.argsort(-mean, kind="stable")
+        grid = part.subplots(2, 12)
+        part.supylabel(plots.title(net), fontsize=9)
+        for k, unit in enumerate([*order[:6], *order[-6:]]):
+            grid[0, k].set_title(f"{mean[unit]:.3g}", fontsize=8)
+            plots.unit_pictures(grid[:, k], found, unit)
+    return figure
+
+
 FIGURES: dict[str, Callable[[argparse.Namespace], Figure]] = {
     "fig1_correlation": fig1_correlation,
+    "fig2_matches": fig2_matches,
     "fig3_assignment": fig3_assignment,
     "figS10_means": figS10_means,
+    "figS11_active": figS11_active,
     "nets_training": nets_training,
     "nets_filters": nets_filters,
     "summary_convergence": summary_convergence,
@@ -164,7 +231,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("figure", choices=FIGURES)
     parser.add_argument("inputs", nargs="+", help="what the figure is drawn from, see below")
     parser.add_argument("--outputs", nargs="+", required=True, help="files to write, the ending says the format")
-    parser.add_argument("--layer", help="for the title")
+    parser.add_argument("--layer", help="which layer the inputs are of, or to take of them")
+    parser.add_argument(
+        "--units", type=lambda text: [int(unit) for unit in text.split(",")], help="5,17 (fig2_matches)"
+    )
     parser.add_argument("--table", help="table to write (summary_convergence)")
     args = parser.parse_args(argv)
     with plt.style.context(STYLE):

@@ -228,6 +228,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.shards > args.blocks:
         raise SystemExit(f"moments.shards: {args.shards}, but there are only {args.blocks} blocks to share out")
     device.deterministic(args.threads)
+    device.keep_freed_memory()
     place = device.pick()
     nets = {path.stem: alexnet.load(path).to(place) for path in args.nets}
     about = store.attributes(args.images)

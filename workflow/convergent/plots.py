@@ -94,3 +94,22 @@ def pair_dots(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colou
     """One faint dot for each row, a pair of nets in a layer."""
     place = [layers.index(row["layer"]) + shift for row in rows]
     axes.plot(place, [row[measure] for row in rows], ".", color=colour, alpha=0.35, markersize=3, zorder=2)
+
+
+def tiles(pictures: np.ndarray) -> np.ndarray:
+    """A unit's top pictures as one sheet of three columns. (9, h, w, C) uint8 -> (H, W, 3) in [0, 1]"""
+    sheet = mosaic(pictures / 255, columns=3)
+    return sheet if sheet.shape[2] == 3 else sheet.repeat(3, axis=2)
+
+
+def unit_pictures(axes: Sequence[Axes], found: Mapping[str, np.ndarray], unit: int) -> None:
+    """Top patches of a unit over their deconvolution, or an empty frame that says that it was never active."""
+    for ax, name in zip(axes, ("patch", "deconv"), strict=True):
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(True)
+        ax.spines[:].set_linewidth(0.5)
+        if (found["image"][unit] >= 0).any():
+            ax.imshow(tiles(found[name][unit]))
+        else:
+            ax.set_aspect("equal")
+            ax.text(0.5, 0.5, "never\nactive", ha="center", va="center", fontsize=7, transform=ax.transAxes)

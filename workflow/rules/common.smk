@@ -20,8 +20,10 @@ PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
 FIGURES = [
     *(["fig1_correlation"] if "conv1" in LAYERS else []),
+    *(f"fig2_matches_{layer}" for layer in CONVS),
     *(f"fig3_assignment_{layer}" for layer in CONVS),
     *(f"figS10_means_{layer}" for layer in LAYERS if layer != "fc8"),
+    *(f"figS11_active_{layer}" for layer in CONVS[:2]),
     "nets_training",
     "nets_filters",
     "summary_convergence",

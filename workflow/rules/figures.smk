@@ -27,6 +27,34 @@ rule fig1:
         "python -m {params.module} fig1_correlation {input.drawn} --outputs {output.pdf} {output.png} > {log} 2>&1"
 
 
+rule fig2:
+    input:
+        script="workflow/convergent/figures.py",
+        code=sources("matching", "plots", "store"),
+        style="workflow/convergent/figures.mplstyle",
+        drawn=[
+            *expand("results/{{run}}/patches/{net}.zarr/zarr.json", net=TWO),
+            f"results/{{run}}/matching/correlation/{{layer}}/{PAIR}.csv",
+        ],
+    output:
+        pdf=report(
+            "results/{run}/figures/fig2_matches_{layer}.pdf",
+            caption="../report/fig2_matches.rst",
+            category="Matching",
+            labels={"figure": "Fig 2", "layer": "{layer}"},
+        ),
+        png="results/{run}/figures/fig2_matches_{layer}.png",
+    log:
+        "results/{run}/logs/figures/fig2_matches_{layer}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        module=as_py_module(),
+    shell:
+        "python -m {params.module} fig2_matches {input.drawn} --outputs {output.pdf} {output.png} --layer {wildcards.layer} > {log} 2>&1"
+
+
 rule fig3:
     input:
         script="workflow/convergent/figures.py",
@@ -75,6 +103,34 @@ rule figS10:
         module=as_py_module(),
     shell:
         "python -m {params.module} figS10_means {input.drawn} --outputs {output.pdf} {output.png} --layer {wildcards.layer} > {log} 2>&1"
+
+
+rule figS11:
+    input:
+        script="workflow/convergent/figures.py",
+        code=sources("matching", "plots", "store"),
+        style="workflow/convergent/figures.mplstyle",
+        drawn=[
+            "results/{run}/moments/val/{layer}.zarr/zarr.json",
+            *expand("results/{{run}}/patches/{net}.zarr/zarr.json", net=NETS),
+        ],
+    output:
+        pdf=report(
+            "results/{run}/figures/figS11_active_{layer}.pdf",
+            caption="../report/figS11_active.rst",
+            category="Activations",
+            labels={"figure": "Fig S11", "layer": "{layer}"},
+        ),
+        png="results/{run}/figures/figS11_active_{layer}.png",
+    log:
+        "results/{run}/logs/figures/figS11_active_{layer}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        module=as_py_module(),
+    shell:
+        "python -m {params.module} figS11_active {input.drawn} --outputs {output.pdf} {output.png} --layer {wildcards.layer} > {log} 2>&1"
 
 
 rule training_curves:

@@ -1,0 +1,36 @@
+rule patches:
+    input:
+        script="workflow/convergent/patches.py",
+        code=sources(
+            "activations",
+            "alexnet",
+            "device",
+            "geometry",
+            "receptive",
+            "seeds",
+            "store",
+        ),
+        images="results/{run}/images/val.zarr/zarr.json",
+        weights=ancient("results/{run}/nets/{net}.pt"),
+        description="results/{run}/nets/{net}.json",
+    output:
+        "results/{run}/patches/{net}.zarr/zarr.json",
+    log:
+        "results/{run}/logs/patches/{net}.log",
+    benchmark:
+        "results/{run}/benchmarks/patches/{net}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: config["patches"]["threads"]
+    resources:
+        gpu=1,
+        runtime="8h",
+        mem="16GB",
+    params:
+        module=as_py_module(),
+        layers=LAYERS,
+        batch=config["patches"]["batch"],
+        passes=config["patches"]["threads"],
+    shell:
+        "python -m {params.module} {input.images} {input.description} {output} --layers {params.layers}"
+        " --batch {params.batch} --threads {params.passes} > {log} 2>&1"
