@@ -112,3 +112,11 @@ def test_intervals_cover_the_value_of_many_photographs() -> None:
     rows = [next(iter(convergence.converged(moments(draw(20), 20), SETTINGS))) for _ in range(40)]
     covered = np.mean([row["assigned_low"] <= truth <= row["assigned_high"] for row in rows])
     assert covered >= 0.8
+
+
+def test_a_layer_that_died_gives_empty_values_without_a_word(planted: dict[str, np.ndarray]) -> None:
+    planted["net1"][:] = 3.0
+    rows = {row["pair"]: row for row in convergence.converged(moments(planted, 6), SETTINGS)}
+    assert np.isnan(rows["net0-net1"]["greedy"])
+    assert np.isnan(rows["net0-net1"]["assigned_null"])
+    assert np.isfinite(rows["net0-net2"]["greedy"])

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def copy_project(folder: Path) -> Path:
     for conv in config["architecture"]["conv"]:
         conv["units"] = 6
     config["architecture"]["fc"] = [{"units": 8}, {"units": 8}]
-    config["training"] |= {"steps": 120, "batch": 20, "warmup": 1}
+    config["training"] |= {"steps": 60, "batch": 20, "warmup": 1}
     config["moments"] |= {"blocks": 6, "shards": 2, "batch": 6}
     config["convergence"] |= {"rotations": 20, "resamples": 20, "halves": 2}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
@@ -147,18 +148,19 @@ MAKE = ["make", "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}", "
 
 def kill_when(folder: Path, said: str, victims: str) -> None:
     """Start ``make figures``, and when its output holds some words kill the processes whose command line fits."""
-    running = subprocess.Popen(MAKE, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert running.stdout is not None
-    assert any(said in line for line in running.stdout)
+    output = folder / "output"
+    with output.open("w") as file:
+        running = subprocess.Popen(MAKE, cwd=folder, stdout=file, stderr=subprocess.STDOUT)
+    while said not in output.read_text():
+        assert running.poll() is None, output.read_text()
+        time.sleep(0.05)
     killed = [
         p for p in psutil.Process(running.pid).children(recursive=True) if re.search(victims, " ".join(p.cmdline()))
     ]
     for process in killed:
         process.send_signal(signal.SIGKILL)
     assert killed
-    running.stdout.close()
-    running.wait()
-    assert running.returncode != 0
+    assert running.wait(timeout=120) != 0
 
 
 @pytest.mark.parametrize(

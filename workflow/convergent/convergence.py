@@ -27,7 +27,7 @@ CHUNK_BYTES = 128 * 2**20  # of co-moments of several resamples at a time
 def measures(similarity: np.ndarray) -> np.ndarray:
     """Mean greedy and assigned similarity and their overlap, of one pair. (units_a, units_b) -> (3,)"""
     chosen, assigned = matching.greedy(similarity), matching.assignment(similarity)
-    means = [np.nanmean(matching.taken(similarity, partner)) for partner in (chosen, assigned)]
+    means = [matching.live_mean(matching.taken(similarity, partner)) for partner in (chosen, assigned)]
     return np.array([*means, matching.overlap(chosen, assigned)])
 
 
@@ -85,7 +85,7 @@ def random_halves(blocks: int, halves: int, seed: int) -> np.ndarray:
 def transferred(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     """Greedy and assigned means with partners from one similarity measured on the other, both ways. -> (2,)"""
     sides = [
-        [np.nanmean(matching.taken(test, match(chosen))) for match in (matching.greedy, matching.assignment)]
+        [matching.live_mean(matching.taken(test, match(chosen))) for match in (matching.greedy, matching.assignment)]
         for chosen, test in ((one, two), (two, one))
     ]
     return np.mean(sides, axis=0)
@@ -125,7 +125,12 @@ def converged(blocks: Arrays, settings: argparse.Namespace) -> Iterator[dict[str
         every.append(found)
         best = matching.taken(similarity, matching.greedy(similarity))
         counts = {"units": len(best), "live": int(np.isfinite(best).sum())}
-        yield {"pair": f"{a}-{b}", **counts, "below_half": np.nanmean(best < 0.5), **summarise(*found)}
+        yield {
+            "pair": f"{a}-{b}",
+            **counts,
+            "below_half": matching.live_mean(np.where(np.isnan(best), np.nan, best < 0.5)),
+            **summarise(*found),
+        }
     means = [np.mean(parts, axis=0) for parts in zip(*every, strict=True)]
     yield {"pair": "mean", "units": "", "live": "", "below_half": "", **summarise(*means)}
 
@@ -146,6 +151,7 @@ def main(argv: list[str] | None = None) -> None:
     about = store.attributes(args.moments)
     blocks = store.load(args.moments, "count", "mean/*", "comoment/*")
     rows = [{"layer": about["layer"], **row} for row in converged(blocks, args)]
+    rows = [{name: "" if value != value else value for name, value in row.items()} for row in rows]  # NaN: no live unit
     with open(args.output, "w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()

@@ -178,7 +178,7 @@ def fig2_matches(args: argparse.Namespace) -> Figure:
     rows = match_rows(units, 8)
     width = max(map(len, rows))
     figure = plt.figure(figsize=(1.25 * width + 0.4, 5.3 * len(rows)))
-    for part, some in zip(np.atleast_1d(figure.subfigures(len(rows), 1)), rows, strict=True):
+    for part, some in zip(figure.subfigures(len(rows), 1, squeeze=False).flat, rows, strict=True):
         grid = part.subplots(4, width, squeeze=False)
         for ax in grid[:, len(some) :].flat:
             ax.axis("off")
@@ -198,11 +198,11 @@ def fig2_matches(args: argparse.Namespace) -> Figure:
 def figS11_active(args: argparse.Namespace) -> Figure:  # noqa: N802
     """inputs: a layer's moments, patches of each net"""
     means = {name.rsplit("/", 1)[1]: x for name, x in store.load(args.inputs[0], "total/mean/*").items()}
-    figure = plt.figure(figsize=(12, 3.1 * len(means)))
+    figure = plt.figure(figsize=(12, 2.35 * len(means)))
     figure.suptitle(
         f"{args.layer}: most active units (left) and least active ones (right) of each net, with their means"
     )
-    parts = np.atleast_1d(figure.subfigures(len(means), 1))
+    parts = figure.subfigures(len(means), 1, squeeze=False).flat
     for part, path, (net, mean) in zip(parts, args.inputs[1:], means.items(), strict=True):
         found, order = unit_layer(path, args.layer), np.argsort(-mean, kind="stable")
         grid = part.subplots(2, 12)

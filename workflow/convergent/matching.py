@@ -12,6 +12,8 @@ UNMATCHED = -1
 
 def greedy(similarity: np.ndarray) -> np.ndarray:
     """Most similar column of each row, the first of equals; UNMATCHED if dead. (units_a, units_b) -> (units_a,)"""
+    if not similarity.size:
+        return np.full(len(similarity), UNMATCHED)
     filled = np.where(np.isnan(similarity), -np.inf, similarity)
     best = filled.argmax(axis=1)
     return np.where(np.isneginf(filled.max(axis=1)), UNMATCHED, best)
@@ -34,8 +36,16 @@ def assignment(similarity: np.ndarray) -> np.ndarray:
 
 def taken(similarity: np.ndarray, partner: np.ndarray) -> np.ndarray:
     """Similarity of each row with its partner, NaN without one. (units_a,)"""
-    found = similarity[np.arange(len(partner)), partner]
-    return np.where(partner == UNMATCHED, np.nan, found)
+    found = np.full(len(partner), np.nan)
+    matched = np.flatnonzero(partner != UNMATCHED)
+    found[matched] = similarity[matched, partner[matched]]
+    return found
+
+
+def live_mean(values: np.ndarray) -> float:
+    """Mean without the NaN of dead units; NaN where no unit lives."""
+    live = values[~np.isnan(values)]
+    return float(live.mean()) if live.size else np.nan
 
 
 def overlap(one: np.ndarray, two: np.ndarray) -> float:

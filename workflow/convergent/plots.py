@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
+from . import matching
+
 GREEDY, ASSIGNED, OVERLAP, CHANCE = "C0", "C1", "C2", "0.6"
 
 
@@ -29,13 +31,13 @@ def sorted_similarities(axes: Axes, greedy: np.ndarray, assigned: np.ndarray, ov
     order = order[~np.isnan(greedy[order])]
     rank = np.arange(1, len(order) + 1)
     axes.vlines(rank, assigned[order], greedy[order], color="0.85", linewidth=1, zorder=0)
-    label = f"greedy, mean {np.nanmean(greedy):.3f}"
+    label = f"greedy, mean {matching.live_mean(greedy):.3f}"
     axes.plot(rank, greedy[order], ".-", color=GREEDY, linewidth=1, label=label)
-    axes.plot(rank, assigned[order], "x", color=ASSIGNED, label=f"assigned, mean {np.nanmean(assigned):.3f}")
+    axes.plot(rank, assigned[order], "x", color=ASSIGNED, label=f"assigned, mean {matching.live_mean(assigned):.3f}")
     axes.plot([], [], " ", label=f"same partner: {overlap:.0%} of {len(order)} units")
     axes.set(xlabel="units, by greedy similarity", ylabel="correlation", xlim=(0, len(order) + 1))
     axes.axhline(0, color="0.7", linewidth=0.5, zorder=0)
-    axes.set_ylim(min(0.0, np.nanmin(assigned) - 0.03), 1)
+    axes.set_ylim(min([0.0, *(assigned[order] - 0.03)]), 1)
 
 
 def sorted_means(axes: Axes, means: Mapping[str, np.ndarray]) -> None:
