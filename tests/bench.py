@@ -17,7 +17,7 @@ import torch
 import yaml
 from PIL import Image
 
-from workflow.convergent import alexnet, data, device, moments, store, train
+from workflow.convergent import alexnet, data, device, moments, patches, store, train
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
@@ -34,6 +34,9 @@ class Photographs:
     def __init__(self, size: int) -> None:
         files = data.image_files(ROOT / "workflow/resources/scenes")
         self.pool = np.stack([np.asarray(Image.open(file).convert("RGB").resize((size, size))) for file in files])
+
+    def __len__(self) -> int:
+        return 60 * len(self.pool)
 
     def __getitem__(self, index: np.ndarray) -> np.ndarray:
         return self.pool[np.asarray(index) % len(self.pool)]
@@ -208,7 +211,37 @@ def bench_lrn(repeats: int = 15) -> None:
     print(f"lrn: {ratio:.2f} of the time of torch's (goal below 1)")
 
 
-BENCHES = {"moments": bench_moments, "memory": bench_memory, "training": bench_training, "lrn": bench_lrn}
+def bench_patches() -> None:
+    """Top-9 search against the forward pass alone, and deconvolution of all units, of four small nets on one core."""
+    torch.set_num_threads(1)
+    images = Photographs(36)
+    architecture = section("config.yaml", "architecture")
+    ratios, deconvolution = [], 0.0
+    for seed in range(4):
+        net = alexnet.AlexNet(architecture, 3, 52, 36, seed).eval()
+        net.standardise_with(images.pool)
+        begun = time.perf_counter()
+        with torch.no_grad():
+            for first in range(0, len(images), 120):
+                net(net.centre_crop(torch.from_numpy(images[np.arange(first, min(first + 120, len(images)))])))
+        forward = time.perf_counter() - begun
+        found = patches.search(net, images, 120, LAYERS, 9)
+        searched = time.perf_counter() - begun - forward
+        ratios.append(searched / forward)
+        for layer in LAYERS[:5]:
+            patches.fields(net, images, layer, found[layer], 120)
+        deconvolution += time.perf_counter() - begun - forward - searched
+    print(f"patches: search in {statistics.median(ratios):.2f} of the forward pass's time (goal 1.3), ", end="")
+    print(f"deconvolution of all units of four nets in {deconvolution:.1f} s (goal 60)")
+
+
+BENCHES = {
+    "moments": bench_moments,
+    "memory": bench_memory,
+    "training": bench_training,
+    "lrn": bench_lrn,
+    "patches": bench_patches,
+}
 
 
 def main() -> None:

@@ -190,8 +190,9 @@ def fig2_matches(args: argparse.Namespace) -> Figure:
             grid[2, k].set_title(f"{names[1]} {partner}", fontsize=8)
             for net, (chosen, place) in enumerate(((unit, grid[:2, k]), (partner, grid[2:, k]))):
                 plots.unit_pictures(place, nets[net], chosen)
-    chosen = "chosen units" if args.units else "best matches above, worst below"
-    figure.suptitle(f"{args.layer}: {names[0]} units and their most similar units in {names[1]}, {chosen}")
+    chosen = "" if args.units else ", best matches above, worst below"
+    between = "\n" if width < 6 else " "
+    figure.suptitle(f"{args.layer}: units of {names[0]}{between}and most similar ones of {names[1]}{chosen}")
     return figure
 
 
