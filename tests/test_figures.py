@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from workflow.convergent import figures, matching, plots
+from workflow.convergent import figures, matching, plots, store
 
 
 @pytest.fixture
@@ -74,10 +74,46 @@ def test_every_figure_says_what_it_is_drawn_from() -> None:
     assert all(function.__doc__.startswith("inputs: ") for function in figures.FIGURES.values())
 
 
+def test_best_and_worst_come_first_and_last_without_the_dead() -> None:
+    similarity = np.array([0.5, np.nan, 0.9, -0.1, 0.2, 0.7])
+    assert figures.best_and_worst(similarity, 2).tolist() == [2, 5, 4, 3]
+    assert figures.best_and_worst(similarity, 3).tolist() == [2, 5, 0, 4, 3]
+
+
+@pytest.fixture
+def matched(tmp_path: Path) -> list[str]:
+    """Pictures of two nets of three units, of which the first net's last one is dead, and their matching table."""
+    rng = np.random.default_rng(0)
+    paths = [str(tmp_path / f"net{k}.zarr/zarr.json") for k in (0, 1)]
+    for k, path in enumerate(paths):
+        image = np.zeros((3, 9), int)
+        image[2] -= 1 - k
+        pictures = rng.integers(0, 256, (2, 3, 9, 5, 5, 3), dtype=np.uint8)
+        store.save(path, {"conv1/image": image, "conv1/patch": pictures[0], "conv1/deconv": pictures[1]})
+    table = tmp_path / "net0-net1.csv"
+    table.write_text(",".join(matching.HEADER) + "\n0,1,0.9,1,0.9\n1,0,0.4,0,0.4\n2,,,,\n")
+    return [*paths, str(table)]
+
+
+def test_matches_show_each_unit_over_its_partner_and_say_what_is_dead(matched: list[str]) -> None:
+    figure = figures.fig2_matches(argparse.Namespace(inputs=matched, layer="conv1", units=[0, 2]))
+    axes = np.array(figure.subfigs[0].axes).reshape(4, 2)
+    assert [ax.get_title() for ax in axes[0]] == ["0.90\nNet1 0", "dead\nNet1 2"]
+    assert axes[2, 0].get_title() == "Net2 1"
+    shown = store.load(matched[1], "conv1/patch")["conv1/patch"][1]
+    np.testing.assert_allclose(axes[2, 0].images[0].get_array(), plots.tiles(shown))
+    assert axes[0, 1].texts[0].get_text() == "never\nactive"
+    assert not axes[2, 1].axison
+    plt.close("all")
+
+
+def test_a_unit_that_is_not_there_is_refused(matched: list[str]) -> None:
+    with pytest.raises(SystemExit, match="--units: 3 is not possible; conv1 has units 0 to 2"):
+        figures.fig2_matches(argparse.Namespace(inputs=matched, layer="conv1", units=[0, 3]))
+
+
 def test_figure_1_is_written(tmp_path: Path) -> None:
     """From real stores of a net that is compared with a permutation of itself."""
-    from workflow.convergent import store
-
     x = np.random.default_rng(0).normal(size=(50, 6))
     nets = {"net0": x, "net1": x[:, ::-1]}
     paths = []

@@ -12,6 +12,7 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
@@ -161,9 +162,19 @@ def best_and_worst(similarity: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([order[:count], order[-count:]]) if len(order) > 2 * count else order
 
 
-def match_rows(units: np.ndarray, columns: int) -> list[np.ndarray]:
-    """Units in rows of so many pictures."""
-    return [units[first : first + columns] for first in range(0, len(units), columns)]
+def draw_match(axes: list[Axes], nets: list[dict[str, np.ndarray]], names: list[str], row: dict[str, Any]) -> None:
+    """A unit over its greedy partner, four axes downwards; a dead unit has none. row: of a matching table"""
+    dead = row["greedy"] == matching.UNMATCHED
+    axes[0].set_title(
+        f"{'dead' if dead else format(row['greedy_similarity'], '.2f')}\n{names[0]} {row['unit']}", fontsize=8
+    )
+    plots.unit_pictures(axes[:2], nets[0], row["unit"])
+    if dead:
+        for ax in axes[2:]:
+            ax.axis("off")
+        return
+    axes[2].set_title(f"{names[1]} {row['greedy']}", fontsize=8)
+    plots.unit_pictures(axes[2:], nets[1], row["greedy"])
 
 
 def fig2_matches(args: argparse.Namespace) -> Figure:
@@ -173,23 +184,17 @@ def fig2_matches(args: argparse.Namespace) -> Figure:
     table = matching.read(args.inputs[2])
     count = len(table["unit"])
     units = np.array(args.units) if args.units else best_and_worst(table["greedy_similarity"], 8)
-    if units.max() >= count or units.min() < 0:
-        raise SystemExit(f"--units: {units.max()} is not possible; {args.layer} has units 0 to {count - 1}")
-    rows = match_rows(units, 8)
-    width = max(map(len, rows))
-    figure = plt.figure(figsize=(1.25 * width + 0.4, 5.3 * len(rows)))
-    for part, some in zip(figure.subfigures(len(rows), 1, squeeze=False).flat, rows, strict=True):
+    for unit in units[(units < 0) | (units >= count)]:
+        raise SystemExit(f"--units: {unit} is not possible; {args.layer} has units 0 to {count - 1}")
+    rows = [units[first : first + 8] for first in range(0, len(units), 8)]
+    width = max(map(len, rows), default=1)
+    figure = plt.figure(figsize=(1.25 * width + 0.4, 5.3 * max(len(rows), 1)))
+    for part, some in zip(figure.subfigures(max(len(rows), 1), 1, squeeze=False).flat, rows, strict=False):
         grid = part.subplots(4, width, squeeze=False)
+        for k, unit in enumerate(some):
+            draw_match(list(grid[:, k]), nets, names, {name: column[unit] for name, column in table.items()})
         for ax in grid[:, len(some) :].flat:
             ax.axis("off")
-        for k, unit in enumerate(some):
-            partner = table["greedy"][unit]
-            if partner == matching.UNMATCHED:
-                raise SystemExit(f"--units: unit {unit} of {args.layer} is dead, it has no match")
-            grid[0, k].set_title(f"{table['greedy_similarity'][unit]:.2f}\n{names[0]} {unit}", fontsize=8)
-            grid[2, k].set_title(f"{names[1]} {partner}", fontsize=8)
-            for net, (chosen, place) in enumerate(((unit, grid[:2, k]), (partner, grid[2:, k]))):
-                plots.unit_pictures(place, nets[net], chosen)
     chosen = "" if args.units else ", best matches above, worst below"
     between = "\n" if width < 6 else " "
     figure.suptitle(f"{args.layer}: units of {names[0]}{between}and most similar ones of {names[1]}{chosen}")
