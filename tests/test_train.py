@@ -226,7 +226,7 @@ def test_a_finished_training_ends_at_once_with_the_same_files(
         os.remove(file)
     capsys.readouterr()
     trained(tmp_path, images, architecture)
-    assert capsys.readouterr().out == "net0: resumed after epoch 5 of 5\n"
+    assert capsys.readouterr().out == "net0: resumed after epoch 5\n"
     assert [file.read_bytes() for file in files] == before
 
 

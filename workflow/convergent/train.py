@@ -155,6 +155,20 @@ def training_key(architecture: dict, settings: dict, seed: int, images: list[str
     return hashlib.sha256(json.dumps([architecture, settings, seed, images, kind, sources]).encode()).hexdigest()
 
 
+def resume(checkpoint: Path, key: str, net: alexnet.AlexNet, sgd: torch.optim.SGD, name: str) -> list[dict[str, float]]:
+    """Put net and optimiser back to where a checkpoint of the same key left them; the history until there."""
+    if not checkpoint.exists():
+        return []
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    if state["key"] != key:
+        print(f"{name}: the checkpoint is of other settings, starting anew", flush=True)
+        return []
+    net.load_state_dict(state["net"])
+    sgd.load_state_dict(state["optimiser"])
+    print(f"{name}: resumed after epoch {len(state['history'])}", flush=True)
+    return state["history"]
+
+
 def train(
     net: alexnet.AlexNet,
     splits: dict[str, tuple[store.Rows, np.ndarray]],
@@ -169,16 +183,7 @@ def train(
     per_epoch = len(labels) // settings["batch"]
     epochs = -(-settings["steps"] // per_epoch)
     sgd = optimiser(net, settings)
-    history: list[dict[str, float]] = []
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        if state["key"] == key:
-            net.load_state_dict(state["net"])
-            sgd.load_state_dict(state["optimiser"])
-            history = state["history"]
-            print(f"{name}: resumed after epoch {len(history)} of {epochs}", flush=True)
-        else:
-            print(f"{name}: the checkpoint is of other settings, starting anew", flush=True)
+    history = resume(checkpoint, key, net, sgd, name)
     span = net.size - net.architecture["crop"]
     started, first = time.monotonic(), len(history)
     for epoch in range(first, epochs):

@@ -23,7 +23,7 @@ FIGURES = [
     *(f"fig2_matches_{layer}" for layer in CONVS),
     *(f"fig3_assignment_{layer}" for layer in CONVS),
     *(f"figS10_means_{layer}" for layer in LAYERS if layer != "fc8"),
-    *(f"figS11_active_{layer}" for layer in CONVS[:2]),
+    *(f"figS11_active_{layer}" for layer in CONVS if layer in ("conv1", "conv2")),
     "nets_training",
     "nets_filters",
     "summary_convergence",
