@@ -17,7 +17,7 @@ import torch
 import yaml
 from PIL import Image
 
-from workflow.convergent import alexnet, data, device, moments, patches, store, train
+from workflow.convergent import activations, alexnet, correlation, data, device, moments, patches, store, train
 
 ROOT = Path(__file__).parents[1]
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
@@ -211,6 +211,26 @@ def bench_lrn(repeats: int = 15) -> None:
     print(f"lrn: {ratio:.2f} of the time of torch's (goal below 1)")
 
 
+def bench_exactness(count: int = 600) -> None:
+    """Largest error of a correlation against float64 statistics of the same activations, over all layers."""
+    images, index = Photographs(36), np.arange(count)
+    architecture = section("config.yaml", "architecture")
+    nets = {f"net{seed}": alexnet.AlexNet(architecture, 3, 52, 36, seed).eval() for seed in range(2)}
+    for net in nets.values():
+        net.standardise_with(images.pool)
+    (found,) = moments.block_moments(nets, images, [index], 60, LAYERS)
+    kept = list(activations.stream(nets, images, index, 60, LAYERS))
+    errors = []
+    for layer in LAYERS:
+        x = {net: np.concatenate([part[layer][net].flatten(0, 1).double().numpy() for part in kept]) for net in nets}
+        live = {net: values.std(axis=0) > 0 for net, values in x.items()}
+        ours = correlation.correlate(found[layer], *nets)[np.ix_(live["net0"], live["net1"])]
+        units = int(live["net0"].sum())
+        exact = np.corrcoef(x["net0"][:, live["net0"]].T, x["net1"][:, live["net1"]].T)[:units, units:]
+        errors.append(np.abs(ours - exact).max())
+    print(f"exactness: correlations of all layers are right to {max(errors):.1e} (goal 1e-05)")
+
+
 def bench_patches() -> None:
     """Top-9 search against the forward pass alone, and deconvolution of all units, of four small nets on one core."""
     torch.set_num_threads(1)
@@ -241,6 +261,7 @@ BENCHES = {
     "training": bench_training,
     "lrn": bench_lrn,
     "patches": bench_patches,
+    "exactness": bench_exactness,
 }
 
 

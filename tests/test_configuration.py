@@ -46,6 +46,7 @@ def test_the_embedded_configuration_passes(config: dict, monkeypatch: pytest.Mon
         ("moments.shards", 53, "moments.shards: 53 is not possible; at most moments.blocks, 52"),
         ("figures.pair", "net0-net4", "figures.pair: 'net0-net4' is not possible; two different of net0, net1"),
         ("figures.pair", "net1-net1", "two different"),
+        ("figures.pair", "net1-net0", "in this order"),
         ("nets.1.seed", 0, "each net needs a seed of its own"),
     ],
 )

@@ -29,5 +29,5 @@ def check(config: dict[str, Any]) -> None:
     if moments["shards"] > moments["blocks"]:
         refuse("moments.shards", moments["shards"], f"at most moments.blocks, {moments['blocks']}")
     one, two = pair.split("-")
-    if one not in nets or two not in nets or one == two:
-        refuse("figures.pair", pair, f"two different of {', '.join(nets)}")
+    if one not in nets or two not in nets or nets.index(one) >= nets.index(two):
+        refuse("figures.pair", pair, f"two different of {', '.join(nets)}, in this order")
