@@ -1,0 +1,34 @@
+"""Speed and memory, measured: ``make bench``, or one with ``python -m tests.bench moments``.
+
+Times are compared as ratios within one run, interleaved, because machines are noisy.
+"""
+
+import argparse
+
+from workflow.convergent import device
+
+from .moments import bench_exactness, bench_memory, bench_moments
+from .nets import bench_lrn, bench_patches, bench_training
+
+BENCHES = {
+    "moments": bench_moments,
+    "memory": bench_memory,
+    "training": bench_training,
+    "lrn": bench_lrn,
+    "patches": bench_patches,
+    "exactness": bench_exactness,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bench", choices=BENCHES, nargs="?", help="all of them without")
+    args = parser.parse_args()
+    for name in [args.bench] if args.bench else BENCHES:
+        device.deterministic(2)
+        device.keep_freed_memory()
+        BENCHES[name]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""What several benchmarks share: configuration, photographs and nets of the paper's size."""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from workflow.convergent import alexnet, data
+
+ROOT = Path(__file__).parents[2]
+LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+
+
+def section(experiment: str, name: str) -> dict:
+    """A section of a configuration of the repository."""
+    return yaml.safe_load((ROOT / experiment).read_text())[name]
+
+
+class Photographs:
+    """As many images as wanted, the embedded photographs over and over, in the shape of ``store.Rows``."""
+
+    def __init__(self, size: int) -> None:
+        files = data.image_files(ROOT / "workflow/resources/scenes")
+        self.pool = np.stack([np.asarray(Image.open(file).convert("RGB").resize((size, size))) for file in files])
+
+    def __len__(self) -> int:
+        return 60 * len(self.pool)
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        return self.pool[np.asarray(index) % len(self.pool)]
+
+
+def paper_nets(count: int, images: Photographs) -> dict[str, alexnet.AlexNet]:
+    """The paper's architecture with random weights."""
+    architecture = section("workflow/experiments/imagenet.yaml", "architecture")
+    nets = {f"net{i}": alexnet.AlexNet(architecture, 3, 1000, 256, seed=i).eval() for i in range(count)}
+    for net in nets.values():
+        net.standardise_with(images.pool)
+    return nets

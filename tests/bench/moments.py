@@ -1,0 +1,139 @@
+"""The moments pass: time against the forward pass alone, memory, exactness."""
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+import torch
+
+from workflow.convergent import activations, alexnet, correlation, moments
+
+from .common import LAYERS, ROOT, Photographs, paper_nets, section
+
+
+class Gatherer:
+    """Adds up the time and the arithmetic of the calls of a function."""
+
+    def __init__(self, function) -> None:
+        self.function, self.seconds, self.operations = function, 0.0, 0.0
+
+    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
+        begun = time.perf_counter()
+        product = self.function(rows)
+        self.seconds += time.perf_counter() - begun
+        self.operations += rows.shape[0] * rows.shape[1] * (rows.shape[1] + 1.0)
+        return product
+
+
+def forward_operations(nets: dict[str, alexnet.AlexNet]) -> float:
+    """Floating-point operations of one image through all nets, two a multiplication with addition."""
+    counted = []
+    handles = [
+        module.register_forward_hook(lambda m, i, o: counted.append(2 * m.weight[0].numel() * o[0].numel()))
+        for net in nets.values()
+        for module in net.children()
+        if hasattr(module, "weight")
+    ]
+    with torch.no_grad():
+        for net in nets.values():
+            net(torch.zeros(1, net.channels, net.architecture["crop"], net.architecture["crop"]))
+    for handle in handles:
+        handle.remove()
+    return float(sum(counted))
+
+
+def product_peak() -> float:
+    """Rate of a large square float32 matrix product, operations a second: the better of numpy's and torch's."""
+    x = torch.rand(4096, 4096)
+    rates = []
+    for product in (lambda: x @ x, lambda: x.numpy() @ x.numpy()):
+        product()
+        begun = time.perf_counter()
+        product()
+        rates.append(2 * 4096**3 / (time.perf_counter() - begun))
+    return max(rates)
+
+
+def bench_moments(images: int = 1024, repeats: int = 5) -> None:
+    """Forward with moments against forward alone, at the paper's preset."""
+    rows, index = Photographs(256), np.arange(images)
+    nets = paper_nets(4, rows)
+    gatherer = moments.gram = Gatherer(moments.gram)
+    alone, together, peaks = [], [], []
+
+    def forward() -> float:
+        begun = time.perf_counter()
+        with torch.no_grad():
+            for first in range(0, images, 32):
+                pixels = torch.from_numpy(rows[index[first : first + 32]])
+                for net in nets.values():
+                    net(net.centre_crop(pixels))
+        return time.perf_counter() - begun
+
+    passes = moments.block_moments(nets, rows, [np.arange(64), *[index] * repeats], 32, LAYERS)
+
+    def with_moments() -> float:
+        begun = time.perf_counter()
+        next(passes)
+        return time.perf_counter() - begun
+
+    with_moments()  # makes the accumulators, once a pass
+    gatherer.seconds = gatherer.operations = 0.0
+    for _ in range(repeats):
+        alone.append(forward())
+        together.append(with_moments())
+        peaks.append(product_peak())
+    rate = forward_operations(nets) * images / statistics.median(alone) / 1e9
+    peak, products = statistics.median(peaks) / 1e9, gatherer.operations / gatherer.seconds / 1e9
+    ratios = [b / a for a, b in zip(alone, together, strict=True)]
+    print(f"moments: {images} images, four nets, median of {repeats}")
+    print(f"  forward alone {statistics.median(alone):.1f} s ({rate:.0f} GFLOP/s)")
+    print(
+        f"  forward with moments {statistics.median(together):.1f} s, ratio {statistics.median(ratios):.2f} (goal 1.5)"
+    )
+    print(f"  products {products:.0f} GFLOP/s of a peak of {peak:.0f}: {products / peak:.0%} (goal 70 %)")
+
+
+def peak_memory(images: int) -> float:
+    """Largest resident size in MiB of a fresh process that takes moments of so many images."""
+    code = f"from tests.bench.moments import stream_moments; stream_moments({images})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def stream_moments(images: int) -> None:
+    """Moments of the small nets over so many images in one block; prints this process's peak memory in MiB."""
+    architecture = section("config.yaml", "architecture")
+    nets = {f"net{i}": alexnet.AlexNet(architecture, 3, 52, 36, seed=i).eval() for i in range(4)}
+    for _ in moments.block_moments(nets, Photographs(36), [np.arange(images)], 60, LAYERS):
+        pass
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def bench_memory() -> None:
+    """Peak memory of the moments pass against the number of images."""
+    few, many = peak_memory(3000), peak_memory(12000)
+    print(f"memory: {few:.0f} MiB for 3,000 images, {many:.0f} MiB for 12,000: ratio {many / few:.2f} (goal 1.10)")
+
+
+def bench_exactness(count: int = 600) -> None:
+    """Largest error of a correlation against float64 statistics of the same activations, over all layers."""
+    images, index = Photographs(36), np.arange(count)
+    architecture = section("config.yaml", "architecture")
+    nets = {f"net{seed}": alexnet.AlexNet(architecture, 3, 52, 36, seed).eval() for seed in range(2)}
+    for net in nets.values():
+        net.standardise_with(images.pool)
+    (found,) = moments.block_moments(nets, images, [index], 60, LAYERS)
+    kept = list(activations.stream(nets, images, index, 60, LAYERS))
+    errors = []
+    for layer in LAYERS:
+        x = {net: np.concatenate([part[layer][net].flatten(0, 1).double().numpy() for part in kept]) for net in nets}
+        live = {net: values.std(axis=0) > 0 for net, values in x.items()}
+        ours = correlation.correlate(found[layer], *nets)[np.ix_(live["net0"], live["net1"])]
+        units = int(live["net0"].sum())
+        exact = np.corrcoef(x["net0"][:, live["net0"]].T, x["net1"][:, live["net1"]].T)[:units, units:]
+        errors.append(np.abs(ours - exact).max())
+    print(f"exactness: correlations of all layers are right to {max(errors):.1e} (goal 1e-05)")

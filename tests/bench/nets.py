@@ -1,0 +1,91 @@
+"""Training, normalisation, top patches: one net at a time."""
+
+import statistics
+import tempfile
+import time
+
+import numpy as np
+import torch
+
+from workflow.convergent import alexnet, patches, store, train
+
+from .common import LAYERS, Photographs, section
+
+
+class OneBatch:
+    """The same preloaded batch for ever."""
+
+    def __init__(self, batch: tuple[torch.Tensor, ...]) -> None:
+        self.batch = batch
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> tuple[torch.Tensor, ...]:
+        return self.batch
+
+
+def bench_training(steps: int = 100, repeats: int = 5) -> None:
+    """Training from the store against a loop over one preloaded batch, on one core."""
+    torch.set_num_threads(1)
+    settings = section("config.yaml", "training") | {"bias_rate": 1, "bias_decay": 1}
+    pixels = Photographs(36)[np.arange(steps * settings["batch"])]
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/train.zarr/zarr.json"
+        store.save(path, {"images": pixels})
+        rows, labels = store.Rows(path, "images"), np.arange(len(pixels)) % 52
+        net = alexnet.AlexNet(section("config.yaml", "architecture"), 3, 52, 36, seed=0)
+        sgd = train.optimiser(net, settings)
+
+        def rate(loader) -> float:
+            begun = time.perf_counter()
+            train.train_epoch(net, sgd, loader, settings, "net0", 0, range(steps))
+            return steps * settings["batch"] / (time.perf_counter() - begun)
+
+        def stored():
+            return train.batches(rows, labels, settings["batch"], 4, seed=0)
+
+        preloaded = OneBatch(next(stored()))
+        rate(stored())
+        pairs = [(rate(stored()), rate(preloaded)) for _ in range(repeats)]
+    share = statistics.median(a / b for a, b in pairs)
+    print(f"training: {statistics.median(a for a, _ in pairs):.0f} images/s on one core, ", end="")
+    print(f"{share:.0%} of the rate with one preloaded batch (goal 90 %)")
+
+
+def bench_lrn(repeats: int = 15) -> None:
+    """Local response normalisation, forward and backward, against torch's."""
+    x = (torch.rand(32, 96, 27, 27) * 100).requires_grad_()
+
+    def seconds(module: torch.nn.Module) -> float:
+        begun = time.perf_counter()
+        module(x).sum().backward()
+        return time.perf_counter() - begun
+
+    ours, theirs = alexnet.LocalResponseNorm(), torch.nn.LocalResponseNorm(5, 1e-4, 0.75, 1.0)
+    ratio = statistics.median(seconds(ours) / seconds(theirs) for _ in range(repeats))
+    print(f"lrn: {ratio:.2f} of the time of torch's (goal below 1)")
+
+
+def bench_patches() -> None:
+    """Top-9 search against the forward pass alone, and deconvolution of all units, of four small nets on one core."""
+    torch.set_num_threads(1)
+    images = Photographs(36)
+    architecture = section("config.yaml", "architecture")
+    ratios, deconvolution = [], 0.0
+    for seed in range(4):
+        net = alexnet.AlexNet(architecture, 3, 52, 36, seed).eval()
+        net.standardise_with(images.pool)
+        begun = time.perf_counter()
+        with torch.no_grad():
+            for first in range(0, len(images), 120):
+                net(net.centre_crop(torch.from_numpy(images[np.arange(first, min(first + 120, len(images)))])))
+        forward = time.perf_counter() - begun
+        found = patches.search(net, images, 120, LAYERS, 9)
+        searched = time.perf_counter() - begun - forward
+        ratios.append(searched / forward)
+        for layer in LAYERS[:5]:
+            patches.fields(net, images, layer, found[layer], 120)
+        deconvolution += time.perf_counter() - begun - forward - searched
+    print(f"patches: search in {statistics.median(ratios):.2f} of the forward pass's time (goal 1.3), ", end="")
+    print(f"deconvolution of all units of four nets in {deconvolution:.1f} s (goal 60)")
