@@ -61,3 +61,11 @@ def nets(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Path]) -> d
         net.standardise_with(store.load(images["train"], "images")["images"])
         alexnet.save(net, path.with_suffix(".pt"), path)
     return paths
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Checks that need CUDA are left out, and counted as deselected, where there is none."""
+    if torch.cuda.is_available():
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("gpu")])
+    items[:] = [item for item in items if not item.get_closest_marker("gpu")]

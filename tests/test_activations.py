@@ -109,4 +109,5 @@ def test_stream_gives_every_image_of_the_index_in_order(
             found = torch.cat([part[layer][name] for part in parts])
             rows = activations.samples(expected["fc8" if layer == "fc8" else f"relu{layer[-1]}"])
             assert found.shape[2] == UNITS[layer]
-            torch.testing.assert_close(found, rows, rtol=1e-5, atol=1e-6)
+            # float32 sums in another order, as large as the layer's largest activation lets them be
+            torch.testing.assert_close(found, rows, rtol=1e-5, atol=1e-6 * max(1.0, float(rows.abs().max())))

@@ -1,5 +1,6 @@
 """Net and images to the activations of each layer; the only place with hooks."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -40,6 +41,14 @@ def recording(net: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, torch
             handle.remove()
 
 
+def head(net: nn.Module, layers: Sequence[str]) -> nn.Sequential:
+    """The net from its input to the deepest of the layers, its modules shared with the net."""
+    recorded = [recorded_module(net, layer) for layer in layers]
+    children = list(net.named_children())
+    deepest = max(i for i, (_, module) in enumerate(children) if any(module is other for other in recorded))
+    return nn.Sequential(OrderedDict(children[: deepest + 1]))
+
+
 def samples(activation: torch.Tensor) -> torch.Tensor:
     """Every position of every image as a row. (N, units, H, W) or (N, units) -> (N, H * W, units)"""
     if activation.dim() == 2:
@@ -53,12 +62,13 @@ def stream(
 ) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
     """All nets side by side over the images of an index; layer -> net -> (n, positions, units) for each batch."""
     place = next(iter(nets.values())).mean.device
+    heads = {name: head(net, layers) for name, net in nets.items()}
     for first in range(0, len(index), batch):
         pixels = torch.from_numpy(images[index[first : first + batch]]).to(place)
         found: dict[str, dict[str, torch.Tensor]] = {layer: {} for layer in layers}
         for name, net in nets.items():
             with recording(net, layers) as outputs:
-                net(net.centre_crop(pixels))
+                heads[name](net.centre_crop(pixels))
             for layer in layers:
                 found[layer][name] = samples(outputs[layer])
         yield found
