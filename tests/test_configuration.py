@@ -44,6 +44,7 @@ def test_the_embedded_configuration_passes(config: dict, monkeypatch: pytest.Mon
         ("architecture.crop", 37, "architecture.crop: 37 is not possible; at most data.size, 36"),
         ("architecture.conv.0.stride", 16, "after conv"),
         ("moments.shards", 53, "moments.shards: 53 is not possible; at most moments.blocks, 52"),
+        ("layers", ["conv1"], "information.layers: 'conv2' is not possible; it must be among layers, conv1"),
         ("figures.pair", "net0-net4", "figures.pair: 'net0-net4' is not possible; two different of net0, net1"),
         ("figures.pair", "net1-net1", "two different"),
         ("figures.pair", "net1-net0", "in this order"),
@@ -75,6 +76,8 @@ def plan(folder: Path, config: dict) -> subprocess.CompletedProcess[str]:
         ("training.batch", 0, "training.batch: 0 is less than the minimum of 1. Images in a batch."),
         ("data.source", "imagenet", "data.source: 'imagenet' is not one of"),
         ("moments", None, "'moments' is a required property"),
+        ("information.bins", 1, "information.bins: 1 is less than the minimum of 2. Of a unit"),
+        ("information.positions", "some", "information.positions: 'some' is not valid"),
     ],
 )
 def test_a_wrong_entry_stops_the_workflow_with_one_line(

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from workflow.convergent import figures, matching, plots, store
+from workflow.convergent import figures, figures_statistics, figures_units, matching, plots, store
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_nets_are_counted_from_one() -> None:
 def test_panels_of_figure_1_show_the_planted_match() -> None:
     partner = np.array([2, 0, 3, 1])
     between = np.eye(4)[partner]
-    native, loops, diagonal = figures.between_panels(between, partner).values()
+    native, loops, diagonal = figures_statistics.between_panels(between, partner).values()
     np.testing.assert_array_equal(native, between)
     np.testing.assert_array_equal(loops, np.roll(np.eye(4), 1, axis=1))
     np.testing.assert_array_equal(diagonal, np.eye(4))
@@ -32,7 +32,7 @@ def test_panels_of_figure_1_show_the_planted_match() -> None:
 
 def test_unequal_widths_have_no_loops() -> None:
     between = np.eye(5)[[3, 0, 1]]
-    panels = figures.between_panels(between, matching.assignment(between))
+    panels = figures_statistics.between_panels(between, matching.assignment(between))
     assert len(panels) == 2
     np.testing.assert_array_equal(np.diagonal(list(panels.values())[-1]), 1)
 
@@ -66,8 +66,17 @@ def test_filters_are_scaled_around_grey(axes: plt.Axes) -> None:
 
 
 def test_table_is_rounded_and_keeps_empty_cells(tmp_path: Path) -> None:
-    figures.write_table(str(tmp_path / "t.csv"), [{"layer": "conv1", "units": "32", "greedy": "0.123456", "live": ""}])
+    figures_statistics.write_table(
+        str(tmp_path / "t.csv"), [{"layer": "conv1", "units": "32", "greedy": "0.123456", "live": ""}]
+    )
     assert (tmp_path / "t.csv").read_text() == "layer,units,greedy,live\nconv1,32,0.1235,\n"
+
+
+def test_a_table_has_the_columns_of_all_its_rows(tmp_path: Path) -> None:
+    figures_statistics.write_table(
+        str(tmp_path / "t.csv"), [{"layer": "conv1", "a": "1"}, {"layer": "conv2", "b": "2"}]
+    )
+    assert (tmp_path / "t.csv").read_text() == "layer,a,b\nconv1,1,\nconv2,,2\n"
 
 
 def test_every_figure_says_what_it_is_drawn_from() -> None:
@@ -76,8 +85,8 @@ def test_every_figure_says_what_it_is_drawn_from() -> None:
 
 def test_best_and_worst_come_first_and_last_without_the_dead() -> None:
     similarity = np.array([0.5, np.nan, 0.9, -0.1, 0.2, 0.7])
-    assert figures.best_and_worst(similarity, 2).tolist() == [2, 5, 4, 3]
-    assert figures.best_and_worst(similarity, 3).tolist() == [2, 5, 0, 4, 3]
+    assert figures_units.best_and_worst(similarity, 2).tolist() == [2, 5, 4, 3]
+    assert figures_units.best_and_worst(similarity, 3).tolist() == [2, 5, 0, 4, 3]
 
 
 @pytest.fixture
@@ -96,7 +105,7 @@ def matched(tmp_path: Path) -> list[str]:
 
 
 def test_matches_show_each_unit_over_its_partner_and_say_what_is_dead(matched: list[str]) -> None:
-    figure = figures.fig2_matches(argparse.Namespace(inputs=matched, layer="conv1", units=[0, 2]))
+    figure = figures_units.fig2_matches(argparse.Namespace(inputs=matched, layer="conv1", units=[0, 2]))
     axes = np.array(figure.subfigs[0].axes).reshape(4, 2)
     assert [ax.get_title() for ax in axes[0]] == ["0.90\nNet1 0", "dead\nNet1 2"]
     assert axes[2, 0].get_title() == "Net2 1"
@@ -109,7 +118,37 @@ def test_matches_show_each_unit_over_its_partner_and_say_what_is_dead(matched: l
 
 def test_a_unit_that_is_not_there_is_refused(matched: list[str]) -> None:
     with pytest.raises(SystemExit, match="--units: 3 is not possible; conv1 has units 0 to 2"):
-        figures.fig2_matches(argparse.Namespace(inputs=matched, layer="conv1", units=[0, 3]))
+        figures_units.fig2_matches(argparse.Namespace(inputs=matched, layer="conv1", units=[0, 3]))
+
+
+def test_matches_by_information_say_how_far_correlation_agrees(matched: list[str], tmp_path: Path) -> None:
+    table = tmp_path / "information.csv"
+    names = "layer,pair,live,best,best_shared,same_greedy,rank_agreement,rank_agreement_absolute"
+    table.write_text(f"{names}\nconv2,net0-net1,3,2,2,1,1,1\nconv1,net0-net1,2,2,1,0.5,0.25,0.75\n")
+    args = argparse.Namespace(inputs=[*matched, str(table)], layer="conv1", units=None)
+    figure = figures_units.figS4_information(args)
+    said = figure._suptitle.get_text()
+    assert "1 of the 2 best pairs are the same by correlation, 50% of 2 units" in said
+    assert "0.25 with correlation, 0.75 with its absolute value" in said
+    assert figure.subfigs[0].axes[0].get_title() == "0.90 nats\nNet1 0"
+    plt.close("all")
+
+
+def test_the_summary_shows_both_similarities_and_writes_all_rows(tmp_path: Path) -> None:
+    measures = [f"{name}{end}" for name in ("greedy", "assigned") for end in ("", "_held_out")] + ["overlap"]
+    ends = ("", "_low", "_high", "_null", "_null_low", "_null_high")
+    cells = ",".join(f"{name}{end}" for name in measures for end in ends)
+    files = [tmp_path / "conv1.csv", tmp_path / "information.csv"]
+    values = ",".join("0.5" for _ in cells.split(","))
+    for file, similarity in zip(files, ("correlation", "mutual_information"), strict=True):
+        rows = [f"conv1,{pair},{similarity},{values}" for pair in ("net0-net1", "mean")]
+        file.write_text("\n".join([f"layer,pair,similarity,{cells}", *rows]) + "\n")
+    inputs, table = [str(file) for file in files], str(tmp_path / "summary.csv")
+    figure = figures_statistics.summary_convergence(argparse.Namespace(inputs=inputs, table=table))
+    assert [ax.get_ylabel() for ax in figure.axes][-1] == "mean information, nats"
+    alone = figures_statistics.summary_convergence(argparse.Namespace(inputs=inputs[:1], table=table))
+    assert len(figure.axes) == len(alone.axes) + 1 == 4
+    plt.close("all")
 
 
 def test_figure_1_is_written(tmp_path: Path) -> None:
@@ -122,6 +161,6 @@ def test_figure_1_is_written(tmp_path: Path) -> None:
         store.save(paths[-1], {"correlation": np.corrcoef(nets[a].T, nets[b].T)[:6, 6:]})
     figures.main(["fig1_correlation", *map(str, paths), "--outputs", str(tmp_path / "f.pdf"), str(tmp_path / "f.png")])
     assert plt.imread(tmp_path / "f.png").std() > 0.01
-    figure = figures.fig1_correlation(argparse.Namespace(inputs=[str(path) for path in paths]))
+    figure = figures_statistics.fig1_correlation(argparse.Namespace(inputs=[str(path) for path in paths]))
     np.testing.assert_allclose(np.diagonal(figure.axes[4].images[0].get_array()), 1)
     plt.close("all")

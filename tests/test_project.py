@@ -35,12 +35,12 @@ def rules() -> dict[str, tuple[str, set[str]]]:
     """Rule -> (module of its script, modules declared as its code)."""
     found = {}
     for file in (ROOT / "workflow/rules").glob("*.smk"):
-        for part in re.split(r"^rule ", file.read_text(), flags=re.M)[1:]:
+        for part in re.split(r"^ *rule\b ?", file.read_text(), flags=re.M)[1:]:
             script = re.search(r'script="workflow/convergent/(\w+)\.py"', part)
             if script:
                 code = re.search(r"code=sources\(([^)]*)\)", part)
                 declared = set(re.findall(r'"(\w+)"', code[1])) if code else set()
-                found[part.split(":")[0]] = (script[1], declared)
+                found[part.split(":")[0] or file.stem] = (script[1], declared)  # figures.smk: one form for all
     return found
 
 

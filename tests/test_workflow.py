@@ -14,7 +14,20 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-FIGURES = {"fig1", "fig2", "fig3", "figS10", "figS11", "training_curves", "filters_sheet", "summary"}
+FIGURES = {
+    f"draw_{name}"
+    for name in (
+        "fig1_correlation",
+        "fig2_matches",
+        "fig3_assignment",
+        "figS4_information",
+        "figS10_means",
+        "figS11_active",
+        "nets_training",
+        "nets_filters",
+        "summary_convergence",
+    )
+}
 ALIASES = {"all"}
 
 
@@ -82,12 +95,12 @@ def test_every_figure_and_table_is_there(project: Path) -> None:
     convs = [f"conv{i}" for i in range(1, 6)]
     names = ["fig1_correlation", "nets_filters", "nets_training", "summary_convergence"]
     names += [f"{name}_{layer}" for name in ("fig2_matches", "fig3_assignment") for layer in convs]
-    names += ["figS11_active_conv1", "figS11_active_conv2"]
+    names += [f"{name}_{layer}" for name in ("figS4_information", "figS11_active") for layer in convs[:2]]
     names += [f"figS10_means_{layer}" for layer in [*convs, "fc6", "fc7"]]
     expected = sorted(f"{name}.{end}" for name in names for end in ("pdf", "png"))
     assert sorted(file.name for file in (project / "results/scenes/figures").iterdir()) == expected
     table = (project / "results/scenes/tables/summary.csv").read_text().splitlines()
-    assert len(table) == 1 + 8 * 2  # a pair and the mean, in each layer
+    assert len(table) == 1 + 8 * 2 + 2 * 2  # a pair and the mean, in each layer, by correlation and by information
 
 
 def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -> None:
@@ -98,13 +111,16 @@ def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -
     assert "Nothing to be done" in snakemake(project, "-n")
 
 
-STATISTICS = {"merge", "correlation", "matching", "convergence"}
+STATISTICS = {"merge", "correlation", "matching", "convergence", "information", "agreement"}
 NEW_SEED = ("config.yaml", "seed: 1", "seed: 5")
 EDITS = {
     "plots": (("workflow/convergent/plots.py", '"""', '"""Edited. '), FIGURES),
-    "matching": (("workflow/convergent/matching.py", '"""', '"""Edited. '), {"matching", "convergence", *FIGURES}),
+    "matching": (
+        ("workflow/convergent/matching.py", '"""', '"""Edited. '),
+        {"matching", "convergence", "agreement", *FIGURES},
+    ),
     "seed": (NEW_SEED, {"train", "moments", "filters", "patches", *STATISTICS, *FIGURES}),
-    "resamples": (("config.yaml", "resamples: 20", "resamples: 21"), {"convergence", "summary"}),
+    "resamples": (("config.yaml", "resamples: 20", "resamples: 21"), {"convergence", "draw_summary_convergence"}),
 }
 
 
@@ -122,7 +138,7 @@ def test_a_changed_seed_trains_one_net(edited: Path) -> None:
 def test_one_figure_alone(project: Path) -> None:
     figure = project / "results/scenes/figures/fig3_assignment_conv1.pdf"
     figure.unlink()
-    assert planned(project, "fig3_assignment_conv1") == {"fig3", "fig3_assignment_conv1"}
+    assert planned(project, "fig3_assignment_conv1") == {"draw_fig3_assignment", "fig3_assignment_conv1"}
     snakemake(project, "fig3_assignment_conv1")
     assert figure.stat().st_size > 1000
 

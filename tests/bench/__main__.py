@@ -7,12 +7,14 @@ import argparse
 
 from workflow.convergent import device
 
+from .information import bench_information
 from .moments import bench_exactness, bench_memory, bench_moments
 from .nets import bench_lrn, bench_patches, bench_training
 
 BENCHES = {
     "moments": bench_moments,
     "memory": bench_memory,
+    "information": bench_information,
     "training": bench_training,
     "lrn": bench_lrn,
     "patches": bench_patches,

@@ -28,6 +28,8 @@ def check(config: dict[str, Any]) -> None:
     conv_sizes(config["architecture"])
     if moments["shards"] > moments["blocks"]:
         refuse("moments.shards", moments["shards"], f"at most moments.blocks, {moments['blocks']}")
+    if missing := [layer for layer in config["information"]["layers"] if layer not in config["layers"]]:
+        refuse("information.layers", missing[0], f"it must be among layers, {', '.join(config['layers'])}")
     one, two = pair.split("-")
     if one not in nets or two not in nets or nets.index(one) >= nets.index(two):
         refuse("figures.pair", pair, f"two different of {', '.join(nets)}, in this order")

@@ -16,7 +16,7 @@ import numpy as np
 
 from . import matching, store
 from .correlation import correlation
-from .merge import Arrays, net_names, pooled, variance
+from .merge import Arrays, net_names, pooled, trained, variance
 from .seeds import derive
 
 MEASURES = ["greedy", "assigned", "overlap"]
@@ -115,7 +115,7 @@ def converged(blocks: Arrays, settings: argparse.Namespace) -> Iterator[dict[str
     count, seed = len(blocks["count"]), settings.seed
     halves = random_halves(count, settings.halves, derive(seed, "halves"))
     every = []
-    for a, b in combinations(net_names(blocks), 2):
+    for a, b in combinations(trained(net_names(blocks)), 2):
         similarity = next(correlations(blocks, a, b, np.ones((1, count))))
         found = (
             np.concatenate([measures(similarity), held_out(blocks, a, b, halves).mean(axis=0)]),
@@ -127,12 +127,14 @@ def converged(blocks: Arrays, settings: argparse.Namespace) -> Iterator[dict[str
         counts = {"units": len(best), "live": int(np.isfinite(best).sum())}
         yield {
             "pair": f"{a}-{b}",
+            "similarity": "correlation",
             **counts,
             "below_half": matching.live_mean(np.where(np.isnan(best), np.nan, best < 0.5)),
             **summarise(*found),
         }
     means = [np.mean(parts, axis=0) for parts in zip(*every, strict=True)]
-    yield {"pair": "mean", "units": "", "live": "", "below_half": "", **summarise(*means)}
+    empty = {"units": "", "live": "", "below_half": ""}
+    yield {"pair": "mean", "similarity": "correlation", **empty, **summarise(*means)}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -81,10 +81,12 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def by_layer(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colour: str, shift: float) -> None:
-    """One measure, a row for each layer, with its interval if it has one, and chance as a grey box."""
+    """One measure, a row for each layer, with its interval and chance, a grey box, if it has them."""
     place = np.arange(len(layers)) + shift
-    value, low, high = (np.array([row[measure + end] for row in rows]) for end in ("", "_null_low", "_null_high"))
-    axes.bar(place, high - low, 0.22, bottom=low, color=CHANCE, edgecolor="0.4", linewidth=0.5, zorder=1)
+    value = np.array([row[measure] for row in rows])
+    if f"{measure}_null_low" in rows[0]:
+        low, high = (np.array([row[measure + end] for row in rows]) for end in ("_null_low", "_null_high"))
+        axes.bar(place, high - low, 0.22, bottom=low, color=CHANCE, edgecolor="0.4", linewidth=0.5, zorder=1)
     axes.plot(place, value, "o-", color=colour, linewidth=0.5, zorder=3)
     if f"{measure}_low" in rows[0]:
         ends = np.array([[row[measure] - row[f"{measure}_low"], row[f"{measure}_high"] - row[measure]] for row in rows])

@@ -24,22 +24,24 @@ rule matching:
         script="workflow/convergent/matching.py",
         code=sources("store"),
         similarities=expand(
-            "results/{{run}}/correlation/{{layer}}/{pair}.zarr/zarr.json", pair=BETWEEN
+            "results/{{run}}/{{similarity}}/{{layer}}/{pair}.zarr/zarr.json",
+            pair=BETWEEN,
         ),
     output:
         expand(
-            "results/{{run}}/matching/correlation/{{layer}}/{pair}.csv", pair=BETWEEN
+            "results/{{run}}/matching/{{similarity}}/{{layer}}/{pair}.csv",
+            pair=BETWEEN,
         ),
     log:
-        "results/{run}/logs/matching/{layer}.log",
+        "results/{run}/logs/matching/{similarity}/{layer}.log",
     localrule: True
     conda:
         "../../environment.yml"
     params:
         module=as_py_module(),
     shell:
-        "python -m {params.module} results/{wildcards.run}/matching/correlation/{wildcards.layer}"
-        " {input.similarities} > {log} 2>&1"
+        "python -m {params.module} results/{wildcards.run}/matching/{wildcards.similarity}/{wildcards.layer}"
+        " {input.similarities} --array {wildcards.similarity} > {log} 2>&1"
 
 
 rule convergence:

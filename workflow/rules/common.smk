@@ -13,6 +13,7 @@ NETS = [f"net{i}" for i in range(len(config["nets"]))]
 PAIRS = [f"{a}-{b}" for a, b in combinations_with_replacement(NETS, 2)]
 BETWEEN = [f"{a}-{b}" for a, b in combinations(NETS, 2)]
 LAYERS = config["layers"]
+INFORMED = config["information"]["layers"]
 CONVS = [layer for layer in LAYERS if layer.startswith("conv")]
 SHARDS = range(config["moments"]["shards"])
 SPLITS = ["train", "val"]
@@ -22,6 +23,7 @@ FIGURES = [
     *(["fig1_correlation"] if "conv1" in LAYERS else []),
     *(f"fig2_matches_{layer}" for layer in CONVS),
     *(f"fig3_assignment_{layer}" for layer in CONVS),
+    *(f"figS4_information_{layer}" for layer in INFORMED if layer in CONVS),
     *(f"figS10_means_{layer}" for layer in LAYERS if layer != "fc8"),
     *(f"figS11_active_{layer}" for layer in CONVS if layer in ("conv1", "conv2")),
     "nets_training",
@@ -36,6 +38,7 @@ wildcard_constraints:
     net=r"net\d+",
     layer="|".join(LAYERS),
     shard=r"\d+",
+    similarity="correlation|mutual_information",
 
 
 def sources(*names):
@@ -50,4 +53,7 @@ def every_figure():
 
 
 def every_table():
-    return [f"{RUN}/tables/summary.csv"]
+    return [
+        f"{RUN}/tables/summary.csv",
+        *([f"{RUN}/tables/information.csv"] if INFORMED else []),
+    ]

@@ -1,0 +1,145 @@
+"""Figures of numbers: correlations, matches, means, learning curves, convergence."""
+
+import argparse
+import csv
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
+
+from . import matching, plots, store
+
+
+def between_panels(between: np.ndarray, partner: np.ndarray) -> dict[str, np.ndarray]:
+    """The between-net matrix in the orders of figure 1; loops need two nets of equal width."""
+    panels = {"between, native order": between}
+    if between.shape[0] == between.shape[1]:
+        loops = matching.loop_order(partner)
+        panels["between, both in the\nassignment's loops"] = between[np.ix_(loops, loops)]
+    panels["between, matches\non the diagonal"] = between[np.ix_(*matching.diagonal_order(partner, between.shape[1]))]
+    return panels
+
+
+def fig1_correlation(args: argparse.Namespace) -> Figure:
+    """inputs: correlation stores of a-a, b-b and a-b"""
+    first, second, between = (store.load(path, "correlation")["correlation"] for path in args.inputs)
+    one, two = (plots.title(net) for net in Path(args.inputs[2]).parent.stem.split("-"))
+    panels = [(f"within {one}", first, one, one), (f"within {two}", second, two, two)]
+    panels += [(name, x, one, two) for name, x in between_panels(between, matching.assignment(between)).items()]
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.3 * len(panels), 2.8))
+    for ax, (name, matrix, rows, columns) in zip(axes, panels, strict=True):
+        image = plots.similarity_matrix(ax, matrix, f"units of {rows}", f"units of {columns}")
+        ax.set_title(name)
+    figure.colorbar(image, ax=axes, label="correlation", shrink=0.75, pad=0.01)
+    return figure
+
+
+def fig3_assignment(args: argparse.Namespace) -> Figure:
+    """inputs: a matching table"""
+    table = matching.read(args.inputs[0])
+    one, two = (plots.title(net) for net in Path(args.inputs[0]).stem.split("-"))
+    figure, axes = plt.subplots(figsize=(5.4, 3.2))
+    agreement = matching.overlap(table["greedy"], table["assigned"])
+    plots.sorted_similarities(axes, table["greedy_similarity"], table["assigned_similarity"], agreement)
+    axes.set_title(f"{args.layer}: units of {one} and their partners in {two}")
+    figure.legend(loc="outside lower center", ncols=3, columnspacing=1)
+    return figure
+
+
+def figS10_means(args: argparse.Namespace) -> Figure:  # noqa: N802
+    """inputs: a layer's moments"""
+    found = store.load(args.inputs[0], "total/mean/*")
+    figure, axes = plt.subplots(figsize=(4.5, 3))
+    plots.sorted_means(axes, {name.rsplit("/", 1)[1]: mean for name, mean in found.items()})
+    axes.set_title(f"{args.layer}: mean activation on the validation images")
+    return figure
+
+
+def nets_training(args: argparse.Namespace) -> Figure:
+    """inputs: history of each net"""
+    histories: dict[str, Any] = {
+        Path(path).stem: np.genfromtxt(path, delimiter=",", names=True, ndmin=1) for path in args.inputs
+    }
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
+    plots.learning_curves(axes[0], histories, "loss", "cross-entropy")
+    plots.learning_curves(axes[1], histories, "top1", "top-1 accuracy")
+    axes[1].set_ylim(0, 1)
+    axes[1].yaxis.set_major_formatter(PercentFormatter(1))
+    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center", title="validation images (solid)")
+    return figure
+
+
+def read_tables(paths: list[str]) -> list[dict[str, str]]:
+    """Rows of all tables, one after the other."""
+    rows = []
+    for path in paths:
+        with open(path, newline="") as file:
+            rows += list(csv.DictReader(file))
+    return rows
+
+
+def numbers(rows: list[dict[str, str]], similarity: str, kind: str) -> list[dict[str, float | str]]:
+    """Rows by a similarity, of pairs ("net") or of the mean over pairs ("mean"), their cells as numbers."""
+    chosen = [row for row in rows if row["similarity"] == similarity and row["pair"].startswith(kind)]
+    keys = ("layer", "pair", "similarity")
+    return [{k: v if k in keys else float(v or "nan") for k, v in row.items()} for row in chosen]
+
+
+def write_table(path: str, rows: list[dict[str, str]]) -> None:
+    """Rows to a CSV with rounded numbers, as a reader wants them; what a row has not is an empty cell."""
+
+    def shown(text: str) -> str:
+        return f"{float(text):.4f}" if "." in text else text
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="") as file:
+        columns = dict.fromkeys(name for row in rows for name in row)
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: shown(text) for name, text in row.items()} for row in rows)
+
+
+PARTNERS = {"greedy": plots.GREEDY, "assigned": plots.ASSIGNED}
+HELD_OUT = {"greedy_held_out": plots.GREEDY, "assigned_held_out": plots.ASSIGNED}
+SUMMARY_PANELS: list[tuple[str, str, str, dict[str, str]]] = [  # title, axis, similarity, measures and their colours
+    ("partners chosen and measured\non the same images", "mean correlation", "correlation", PARTNERS),
+    (
+        "partners chosen on one half of the images,\nmeasured on the other",
+        "mean correlation",
+        "correlation",
+        HELD_OUT,
+    ),
+    (
+        "units whose greedy and\nassigned partners are the same",
+        "share of units",
+        "correlation",
+        {"overlap": plots.OVERLAP},
+    ),
+    ("partners by\nmutual information", "mean information, nats", "mutual_information", PARTNERS),
+]
+
+
+def summary_convergence(args: argparse.Namespace) -> Figure:
+    """inputs: convergence of each layer and, if wanted, the table of information; also writes the summary table"""
+    rows = read_tables(args.inputs)
+    write_table(args.table, rows)
+    panels = [panel for panel in SUMMARY_PANELS if any(row["similarity"] == panel[2] for row in rows)]
+    every = {panel[2]: dict.fromkeys(row["layer"] for row in rows if row["similarity"] == panel[2]) for panel in panels}
+    widths = [max(5, 1 + len(every[similarity])) for _, _, similarity, _ in panels]
+    figure, axes = plt.subplots(1, len(panels), figsize=(0.45 * sum(widths), 3.8), width_ratios=widths)
+    for ax, (name, label, similarity, measures) in zip(axes, panels, strict=True):
+        layers = list(every[similarity])
+        for k, (measure, colour) in enumerate(measures.items()):
+            shift = (k - (len(measures) - 1) / 2) * 0.3
+            plots.by_layer(ax, layers, numbers(rows, similarity, "mean"), measure, colour, shift)
+            plots.pair_dots(ax, layers, numbers(rows, similarity, "net"), measure, colour, shift)
+        ax.set(title=name, ylabel=label, xlim=(-0.6, len(layers) - 0.4))
+        ax.set_ylim(min(0, ax.get_ylim()[0]), 1.02 if similarity == "correlation" else None)
+    shown = {**PARTNERS, "overlap": plots.OVERLAP, "chance": plots.CHANCE}
+    labels = ["greedy partner", "assigned partner", "overlap", "chance: random rotations of one net"]
+    figure.legend([Patch(color=c) for c in shown.values()], labels, loc="outside lower center", ncols=4)
+    return figure
