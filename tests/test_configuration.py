@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import validate
 
 from workflow.convergent import configuration
 
@@ -13,9 +14,15 @@ ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
 
 
+SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
+
+
 @pytest.fixture
 def config() -> dict:
-    return yaml.safe_load((ROOT / "config.yaml").read_text())
+    """The embedded configuration with the schema's defaults."""
+    found = yaml.safe_load((ROOT / "config.yaml").read_text())
+    validate(found, str(SCHEMA))
+    return found
 
 
 def change(config: dict, key: str, value: object) -> None:
@@ -45,6 +52,8 @@ def test_the_embedded_configuration_passes(config: dict, monkeypatch: pytest.Mon
         ("architecture.conv.0.stride", 16, "after conv"),
         ("moments.shards", 53, "moments.shards: 53 is not possible; at most moments.blocks, 52"),
         ("layers", ["conv1"], "information.layers: 'conv2' is not possible; it must be among layers, conv1"),
+        ("stitching.shards", 5, "stitching.shards: 5 is not possible; at most stitching.blocks, 4"),
+        ("stitching.layers", ["conv9"], "stitching.layers: 'conv9' is not possible; it must be among layers, conv1"),
         ("figures.pair", "net0-net4", "figures.pair: 'net0-net4' is not possible; two different of net0, net1"),
         ("figures.pair", "net1-net1", "two different"),
         ("figures.pair", "net1-net0", "in this order"),
@@ -77,6 +86,9 @@ def plan(folder: Path, config: dict) -> subprocess.CompletedProcess[str]:
         ("data.source", "imagenet", "data.source: 'imagenet' is not one of"),
         ("moments", None, "'moments' is a required property"),
         ("information.bins", 1, "information.bins: 1 is less than the minimum of 2. Of a unit"),
+        ("stitching.decays", [0.1], "stitching.decays: [0.1] does not contain items matching the given schema"),
+        ("stitching.alpha", 0, "stitching.alpha: 0 is less than or equal to the minimum of 0"),
+        ("figures.unit", "best", "figures.unit: 'best' is not valid"),
         ("information.positions", "some", "information.positions: 'some' is not valid"),
     ],
 )
@@ -102,7 +114,7 @@ def described(schema: dict, path: str = "") -> list[str]:
 
 
 def test_every_key_is_described() -> None:
-    assert described(yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())) == []
+    assert described(yaml.safe_load(SCHEMA.read_text())) == []
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)

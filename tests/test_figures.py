@@ -65,20 +65,6 @@ def test_filters_are_scaled_around_grey(axes: plt.Axes) -> None:
     np.testing.assert_allclose(axes.images[0].get_array()[0, :, 0], [0, 0.75, 0.5])
 
 
-def test_table_is_rounded_and_keeps_empty_cells(tmp_path: Path) -> None:
-    figures_statistics.write_table(
-        str(tmp_path / "t.csv"), [{"layer": "conv1", "units": "32", "greedy": "0.123456", "live": ""}]
-    )
-    assert (tmp_path / "t.csv").read_text() == "layer,units,greedy,live\nconv1,32,0.1235,\n"
-
-
-def test_a_table_has_the_columns_of_all_its_rows(tmp_path: Path) -> None:
-    figures_statistics.write_table(
-        str(tmp_path / "t.csv"), [{"layer": "conv1", "a": "1"}, {"layer": "conv2", "b": "2"}]
-    )
-    assert (tmp_path / "t.csv").read_text() == "layer,a,b\nconv1,1,\nconv2,,2\n"
-
-
 def test_every_figure_says_what_it_is_drawn_from() -> None:
     assert all(function.__doc__.startswith("inputs: ") for function in figures.FIGURES.values())
 

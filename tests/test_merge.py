@@ -123,7 +123,7 @@ def test_nets_are_in_the_order_of_their_numbers(blocks: Arrays) -> None:
     assert merge.net_names(blocks) == list(WIDTHS)
 
 
-ABOUT = {"layer": "conv1", "images": "i" * 64, "nets": {"net0": "x"}, "blocks": 5, "batch": 3, "seed": 0}
+ABOUT = {"layer": "conv1", "images": "i" * 64, "limit": 30, "nets": {"net0": "x"}, "blocks": 5, "batch": 3, "seed": 0}
 
 
 @pytest.fixture
@@ -153,7 +153,15 @@ def test_the_stage_keeps_blocks_and_adds_their_total(tmp_path: Path, shards: lis
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("layer", "conv2"), ("images", "j" * 64), ("nets", {"net0": "y"}), ("blocks", 6), ("batch", 4), ("seed", 1)],
+    [
+        ("layer", "conv2"),
+        ("images", "j" * 64),
+        ("limit", 20),
+        ("nets", {"net0": "y"}),
+        ("blocks", 6),
+        ("batch", 4),
+        ("seed", 1),
+    ],
 )
 def test_shards_that_differ_are_refused(tmp_path: Path, shards: list[Path], key: str, value: object) -> None:
     store.save(shards[1], store.load(shards[1]), **(ABOUT | {key: value}), block=[2, 3])

@@ -41,12 +41,13 @@ def recording(net: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, torch
             handle.remove()
 
 
-def head(net: nn.Module, layers: Sequence[str]) -> nn.Sequential:
-    """The net from its input to the deepest of the layers, its modules shared with the net."""
+def cut(net: nn.Module, layers: Sequence[str]) -> tuple[nn.Sequential, nn.Sequential]:
+    """The net up to the deepest of the layers as it is recorded, and from there on; modules are shared with the net."""
     recorded = [recorded_module(net, layer) for layer in layers]
     children = list(net.named_children())
     deepest = max(i for i, (_, module) in enumerate(children) if any(module is other for other in recorded))
-    return nn.Sequential(OrderedDict(children[: deepest + 1]))
+    head, tail = (OrderedDict(part) for part in (children[: deepest + 1], children[deepest + 1 :]))
+    return nn.Sequential(head), nn.Sequential(tail)
 
 
 def samples(activation: torch.Tensor) -> torch.Tensor:
@@ -62,7 +63,7 @@ def stream(
 ) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
     """All nets side by side over the images of an index; layer -> net -> (n, positions, units) for each batch."""
     place = next(iter(nets.values())).mean.device
-    heads = {name: head(net, layers) for name, net in nets.items()}
+    heads = {name: cut(net, layers)[0] for name, net in nets.items()}
     for first in range(0, len(index), batch):
         pixels = torch.from_numpy(images[index[first : first + batch]]).to(place)
         found: dict[str, dict[str, torch.Tensor]] = {layer: {} for layer in layers}

@@ -2,12 +2,11 @@
 
 A row for each layer and pair of nets, and for the mean over pairs: means and overlap by mutual information, as
 ``convergence`` has them by correlation; how many of the best pairs of units are the same by both; how many units have
-the same partner by both; and Spearman's rank correlation of the two similarities over all pairs of live units, once with
-the absolute correlation: units that are active where the other is not are informative of each other too.
+the same partner by both; and Spearman's rank correlation of the two similarities over all pairs of live units, once
+with the absolute correlation: units that are active where the other is not are informative of each other too.
 """
 
 import argparse
-import csv
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from . import convergence, matching, store
+from . import convergence, matching, store, tables
 
 KEY = ("layer", "pair", "similarity")
 BEST = 8  # pairs of units, as many as figure S4 shows
@@ -83,11 +82,7 @@ def main(argv: list[str] | None = None) -> None:
         first = about[str(one)]
         key_cells = dict(zip(KEY, (first["layer"], one.parent.stem, "mutual_information"), strict=True))
         rows.append({**key_cells, "samples": first["samples"], **agreement(information, correlation)})
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    with args.output.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(with_means(rows))
+    tables.write(args.output, list(with_means(rows)))
 
 
 if __name__ == "__main__":

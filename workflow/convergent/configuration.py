@@ -12,7 +12,7 @@ def refuse(key: str, value: object, allowed: str) -> None:
 
 def check(config: dict[str, Any]) -> None:
     """Stop with one line at the first entry that does not fit the others or the disk."""
-    data, moments, pair = config["data"], config["moments"], config["figures"]["pair"]
+    data, pair = config["data"], config["figures"]["pair"]
     nets = [f"net{i}" for i in range(len(config["nets"]))]
     seeds = [net["seed"] for net in config["nets"]]
     if len(set(seeds)) < len(seeds):
@@ -26,10 +26,14 @@ def check(config: dict[str, Any]) -> None:
     if config["architecture"]["crop"] > data["size"]:
         refuse("architecture.crop", config["architecture"]["crop"], f"at most data.size, {data['size']}")
     conv_sizes(config["architecture"])
-    if moments["shards"] > moments["blocks"]:
-        refuse("moments.shards", moments["shards"], f"at most moments.blocks, {moments['blocks']}")
-    if missing := [layer for layer in config["information"]["layers"] if layer not in config["layers"]]:
-        refuse("information.layers", missing[0], f"it must be among layers, {', '.join(config['layers'])}")
+    for section in ("moments", "stitching"):
+        shards, blocks = config[section]["shards"], config[section]["blocks"]
+        if shards > blocks:
+            refuse(f"{section}.shards", shards, f"at most {section}.blocks, {blocks}")
+    for section in ("information", "stitching"):
+        for layer in config[section]["layers"]:
+            if layer not in config["layers"]:
+                refuse(f"{section}.layers", layer, f"it must be among layers, {', '.join(config['layers'])}")
     one, two = pair.split("-")
     if one not in nets or two not in nets or nets.index(one) >= nets.index(two):
         refuse("figures.pair", pair, f"two different of {', '.join(nets)}, in this order")

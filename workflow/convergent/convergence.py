@@ -8,13 +8,12 @@ is biased upward.
 """
 
 import argparse
-import csv
 from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
 
-from . import matching, store
+from . import matching, store, tables
 from .correlation import correlation
 from .merge import Arrays, net_names, pooled, trained, variance
 from .seeds import derive
@@ -153,11 +152,7 @@ def main(argv: list[str] | None = None) -> None:
     about = store.attributes(args.moments)
     blocks = store.load(args.moments, "count", "mean/*", "comoment/*")
     rows = [{"layer": about["layer"], **row} for row in converged(blocks, args)]
-    rows = [{name: "" if value != value else value for name, value in row.items()} for row in rows]  # NaN: no live unit
-    with open(args.output, "w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    tables.write(args.output, rows)
 
 
 if __name__ == "__main__":

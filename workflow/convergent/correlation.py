@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from . import store
-from .merge import Arrays, comoment, net_names
+from .merge import Arrays, comoment, net_names, trained
 
 
 def correlation(products: np.ndarray, variance_a: np.ndarray, variance_b: np.ndarray) -> np.ndarray:
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     about = store.attributes(args.moments)
     moments = {name.removeprefix("total/"): x for name, x in store.load(args.moments, "total/*").items()}
-    nets = net_names(moments)
+    nets = trained(net_names(moments))
     dead = {net: np.flatnonzero(np.diagonal(comoment(moments, net, net)) == 0).tolist() for net in nets}
     for a, b in combinations_with_replacement(nets, 2):
         store.save(

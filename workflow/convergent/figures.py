@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from . import figures_statistics, figures_units
+from . import figures_mapping, figures_statistics, figures_units
 
 STYLE = Path(__file__).with_name("figures.mplstyle")
 
@@ -21,6 +21,8 @@ FIGURES: dict[str, Callable[[argparse.Namespace], Figure]] = {
         figures_statistics.fig1_correlation,
         figures_units.fig2_matches,
         figures_statistics.fig3_assignment,
+        figures_mapping.fig4_mapping,
+        figures_mapping.table1_mapping,
         figures_units.figS4_information,
         figures_statistics.figS10_means,
         figures_units.figS11_active,
@@ -41,7 +43,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--units", type=lambda text: [int(unit) for unit in text.split(",")], help="5,17 (fig2_matches)"
     )
-    parser.add_argument("--table", help="table to write (summary_convergence)")
+    parser.add_argument("--alpha", type=float, help="which penalty of the mapping, units x decay (fig4_mapping)")
+    parser.add_argument("--unit", default="median", help="a target unit, or that of the median R2 (fig4_mapping)")
+    parser.add_argument("--table", help="table to write (summary_convergence, table1_mapping)")
     args = parser.parse_args(argv)
     with plt.style.context(STYLE):
         figure = FIGURES[args.figure](args)

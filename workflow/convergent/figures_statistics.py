@@ -1,7 +1,6 @@
 """Figures of numbers: correlations, matches, means, learning curves, convergence."""
 
 import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from . import matching, plots, store
+from . import matching, plots, store, tables
 
 
 def between_panels(between: np.ndarray, partner: np.ndarray) -> dict[str, np.ndarray]:
@@ -52,7 +51,7 @@ def fig3_assignment(args: argparse.Namespace) -> Figure:
 
 def figS10_means(args: argparse.Namespace) -> Figure:  # noqa: N802
     """inputs: a layer's moments"""
-    found = store.load(args.inputs[0], "total/mean/*")
+    found = store.load(args.inputs[0], plots.TRAINED_MEANS)
     figure, axes = plt.subplots(figsize=(4.5, 3))
     plots.sorted_means(axes, {name.rsplit("/", 1)[1]: mean for name, mean in found.items()})
     axes.set_title(f"{args.layer}: mean activation on the validation images")
@@ -73,34 +72,10 @@ def nets_training(args: argparse.Namespace) -> Figure:
     return figure
 
 
-def read_tables(paths: list[str]) -> list[dict[str, str]]:
-    """Rows of all tables, one after the other."""
-    rows = []
-    for path in paths:
-        with open(path, newline="") as file:
-            rows += list(csv.DictReader(file))
-    return rows
-
-
-def numbers(rows: list[dict[str, str]], similarity: str, kind: str) -> list[dict[str, float | str]]:
-    """Rows by a similarity, of pairs ("net") or of the mean over pairs ("mean"), their cells as numbers."""
-    chosen = [row for row in rows if row["similarity"] == similarity and row["pair"].startswith(kind)]
-    keys = ("layer", "pair", "similarity")
-    return [{k: v if k in keys else float(v or "nan") for k, v in row.items()} for row in chosen]
-
-
-def write_table(path: str, rows: list[dict[str, str]]) -> None:
-    """Rows to a CSV with rounded numbers, as a reader wants them; what a row has not is an empty cell."""
-
-    def shown(text: str) -> str:
-        return f"{float(text):.4f}" if "." in text else text
-
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="") as file:
-        columns = dict.fromkeys(name for row in rows for name in row)
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: shown(text) for name, text in row.items()} for row in rows)
+def chosen(rows: list[dict[str, Any]], similarity: str, kind: str) -> list[dict[str, Any]]:
+    """Rows by a similarity, of pairs ("net") or of the mean over pairs ("mean"); an empty cell is NaN."""
+    found = [row for row in rows if row["similarity"] == similarity and row["pair"].startswith(kind)]
+    return [{name: np.nan if cell == "" else cell for name, cell in row.items()} for row in found]
 
 
 PARTNERS = {"greedy": plots.GREEDY, "assigned": plots.ASSIGNED}
@@ -125,8 +100,8 @@ SUMMARY_PANELS: list[tuple[str, str, str, dict[str, str]]] = [  # title, axis, s
 
 def summary_convergence(args: argparse.Namespace) -> Figure:
     """inputs: convergence of each layer and, if wanted, the table of information; also writes the summary table"""
-    rows = read_tables(args.inputs)
-    write_table(args.table, rows)
+    rows = [row for path in args.inputs for row in tables.read(path)]
+    tables.write(args.table, rows, decimals=4)
     panels = [panel for panel in SUMMARY_PANELS if any(row["similarity"] == panel[2] for row in rows)]
     every = {panel[2]: dict.fromkeys(row["layer"] for row in rows if row["similarity"] == panel[2]) for panel in panels}
     widths = [max(5, 1 + len(every[similarity])) for _, _, similarity, _ in panels]
@@ -135,8 +110,8 @@ def summary_convergence(args: argparse.Namespace) -> Figure:
         layers = list(every[similarity])
         for k, (measure, colour) in enumerate(measures.items()):
             shift = (k - (len(measures) - 1) / 2) * 0.3
-            plots.by_layer(ax, layers, numbers(rows, similarity, "mean"), measure, colour, shift)
-            plots.pair_dots(ax, layers, numbers(rows, similarity, "net"), measure, colour, shift)
+            plots.by_layer(ax, layers, chosen(rows, similarity, "mean"), measure, colour, shift)
+            plots.pair_dots(ax, layers, chosen(rows, similarity, "net"), measure, colour, shift)
         ax.set(title=name, ylabel=label, xlim=(-0.6, len(layers) - 0.4))
         ax.set_ylim(min(0, ax.get_ylim()[0]), 1.02 if similarity == "correlation" else None)
     shown = {**PARTNERS, "overlap": plots.OVERLAP, "chance": plots.CHANCE}

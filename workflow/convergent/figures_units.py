@@ -1,7 +1,6 @@
 """Figures of pictures: what excites a unit most, and first-layer filters."""
 
 import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from . import matching, plots, store
+from . import matching, plots, store, tables
 
 
 def unit_layer(path: str, layer: str) -> dict[str, np.ndarray]:
@@ -73,21 +72,20 @@ def fig2_matches(args: argparse.Namespace) -> Figure:
 
 def figS4_information(args: argparse.Namespace) -> Figure:  # noqa: N802
     """inputs: patches of both nets, a matching table by mutual information, the table of its agreement"""
-    with open(args.inputs[3], newline="") as file:
-        pair = Path(args.inputs[2]).stem
-        (row,) = [row for row in csv.DictReader(file) if (row["layer"], row["pair"]) == (args.layer, pair)]
+    pair = Path(args.inputs[2]).stem
+    (row,) = [row for row in tables.read(args.inputs[3]) if (row["layer"], row["pair"]) == (args.layer, pair)]
     agreement = (
         f"best by mutual information above, worst below\n{row['best_shared']} of the {row['best']} best pairs are the "
-        f"same by correlation, {float(row['same_greedy']):.0%} of {row['live']} units have the same partner; "
-        f"rank agreement over all pairs of units\n{float(row['rank_agreement']):.2f} with correlation, "
-        f"{float(row['rank_agreement_absolute']):.2f} with its absolute value"
+        f"same by correlation, {row['same_greedy']:.0%} of {row['live']} units have the same partner; "
+        f"rank agreement over all pairs of units\n{row['rank_agreement']:.2f} with correlation, "
+        f"{row['rank_agreement_absolute']:.2f} with its absolute value"
     )
     return matches(args, f", {agreement}", " nats")
 
 
 def figS11_active(args: argparse.Namespace) -> Figure:  # noqa: N802
     """inputs: a layer's moments, patches of each net"""
-    means = {name.rsplit("/", 1)[1]: x for name, x in store.load(args.inputs[0], "total/mean/*").items()}
+    means = {name.rsplit("/", 1)[1]: x for name, x in store.load(args.inputs[0], plots.TRAINED_MEANS).items()}
     figure = plt.figure(figsize=(12, 2.35 * len(means)))
     figure.suptitle(
         f"{args.layer}: most active units (left) and least active ones (right) of each net, with their means"

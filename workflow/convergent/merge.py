@@ -4,7 +4,7 @@
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,11 @@ Arrays = Mapping[str, np.ndarray]
 def net_names(arrays: Arrays) -> list[str]:
     """Nets whose moments are there, in their order: net2 before net10."""
     return sorted((name[5:] for name in arrays if name.startswith("mean/")), key=lambda net: (len(net), net))
+
+
+def trained(nets: Iterable[str]) -> list[str]:
+    """Without the nets before training, which are a control of mappings only."""
+    return [net for net in nets if not net.endswith("_untrained")]
 
 
 def comoment(arrays: Arrays, a: str, b: str) -> np.ndarray:
@@ -79,14 +84,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("output", help="store to write (zarr.json)")
     args = parser.parse_args(argv)
     about = [(path, store.attributes(path)) for path in args.shards]
-    for key in ("layer", "images", "nets", "blocks", "batch", "seed"):
+    for key in ("layer", "images", "limit", "nets", "blocks", "batch", "seed"):
         store.require_equal(key, **{path: found[key] for path, found in about})
     order = [number for _, found in about for number in found["block"]]
     first = about[0][1]
     if order != list(range(first["blocks"])):
         raise SystemExit(f"{args.output}: shards hold blocks {order}, not 0 to {first['blocks'] - 1} in order")
     blocks = concatenate([store.load(path) for path in args.shards])
-    kept = {key: first[key] for key in ("layer", "images", "nets", "blocks", "batch", "seed")}
+    kept = {key: first[key] for key in ("layer", "images", "limit", "nets", "blocks", "batch", "seed")}
     store.save(args.output, {**blocks, **{f"total/{name}": array for name, array in total(blocks).items()}}, **kept)
 
 

@@ -214,6 +214,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("outputs", nargs="+", help="a store to write for each layer (zarr.json)")
     parser.add_argument("--nets", nargs="+", required=True, type=Path, help="descriptions (.json), weights beside them")
     parser.add_argument("--layers", nargs="+", required=True, help="as many as outputs, in their order")
+    parser.add_argument("--images", dest="limit", type=int, help="the first so many of the shuffled images (all)")
     parser.add_argument("--blocks", required=True, type=int, help="of all shards together")
     parser.add_argument("--shard", type=int, default=0)
     parser.add_argument("--shards", type=int, default=1)
@@ -235,7 +236,7 @@ def main(argv: list[str] | None = None) -> None:
     images = store.Rows(args.images, "images")
     sizes = {name: (net.size, net.size, net.channels) for name, net in nets.items()}
     store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
-    group = store.load(args.images, "group")["group"]
+    group = store.load(args.images, "group")["group"][: args.limit]
     mine = np.array_split(np.arange(args.blocks), args.shards)[args.shard]
     blocks = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))
     found = []
@@ -251,6 +252,7 @@ def main(argv: list[str] | None = None) -> None:
             layer=layer,
             images=about["sha256"],
             nets={name: alexnet.weights_digest(net) for name, net in nets.items()},
+            limit=len(group),
             blocks=args.blocks,
             block=mine.tolist(),
             batch=args.batch,

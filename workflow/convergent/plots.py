@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 
 from . import matching
 
+TRAINED_MEANS = "total/mean/*[0-9]"  # of a store of moments: not those of net0_untrained
 GREEDY, ASSIGNED, OVERLAP, CHANCE = "C0", "C1", "C2", "0.6"
 
 
@@ -117,3 +119,58 @@ def unit_pictures(axes: Sequence[Axes], found: Mapping[str, np.ndarray], unit: i
         else:
             ax.set_aspect("equal")
             ax.text(0.5, 0.5, "never\nactive", ha="center", va="center", fontsize=7, transform=ax.transAxes)
+
+
+def weight_matrix(axes: Axes, size: np.ndarray, rows: str, columns: str) -> AxesImage:
+    """Sizes of weights in their order, zeros white. (target, source)"""
+    axes.spines[:].set_visible(True)
+    axes.set(xlabel=columns, ylabel=rows, xticks=[], yticks=[])
+    return axes.imshow(size, vmin=0, cmap="Greys", interpolation="none")
+
+
+def mark_row(axes: Axes, row: int, label: str) -> None:
+    """A frame around a row of a matrix, with its name at the right end."""
+    columns = axes.images[0].get_array().shape[1]  # type: ignore[union-attr]
+    axes.add_patch(Rectangle((-0.5, row - 0.5), columns, 1, fill=False, edgecolor=ASSIGNED, linewidth=1))
+    axes.annotate(label, (columns, row), color=ASSIGNED, fontsize=8, va="center", annotation_clip=False)
+
+
+def by_penalty(axes: Axes, rows: Rows) -> Rows:
+    """The rows in the order of their penalty, and an axis for it that has a place for 0."""
+    smallest = min(row["alpha"] for row in rows if row["alpha"] > 0)
+    axes.set_xscale("symlog", linthresh=smallest, linscale=0.5)
+    axes.set_xlim(-0.15 * smallest, None)
+    return sorted(rows, key=lambda row: row["alpha"])
+
+
+def loss_path(axes: Axes, rows: Rows, paper: Rows) -> None:
+    """Loss of a layer's mapping against its penalty, exact and as published, beside the paper's (paper, table 1)."""
+    path = by_penalty(axes, rows)
+    alpha = [row["alpha"] for row in path]
+    axes.plot(alpha, [row["val_loss"] for row in path], "o-", color=GREEDY, markersize=3, label="exact, validation")
+    axes.plot(alpha, [row["train_loss"] for row in path], "-", color=GREEDY, linewidth=0.8, label="exact, training")
+    replayed = [row for row in path if "published_val_loss" in row]
+    if replayed:
+        at = [row["alpha"] for row in replayed]
+        shown = {"validation": ("x--", "published_val_loss"), "training": (":", "published_train_loss")}
+        for images, (style, name) in shown.items():
+            label = f"published optimiser, {images}"
+            axes.plot(at, [row[name] for row in replayed], style, color=ASSIGNED, linewidth=0.8, label=label)
+    axes.axhline(path[0]["zero_loss"], color="0.6", linewidth=0.8, zorder=0, label="zero map, validation")
+    units = {"alpha": [row["units"] * row["decay"] for row in paper], "loss": [row["loss"] for row in paper]}
+    axes.plot(units["alpha"], units["loss"], "s", color="0.5", markersize=4, fillstyle="none", label="paper (ImageNet)")
+    axes.set_ylim(0, None)
+
+
+def accuracy_path(axes: Axes, rows: Rows) -> None:
+    """Top-1 of a layer's stitched nets against the penalty of the mapping, with its controls."""
+    path = by_penalty(axes, rows)
+    alpha = [row["alpha"] for row in path]
+    lines = {"top1_relu": ("o-", GREEDY, "stitched, ReLU behind"), "top1": (".--", OVERLAP, "stitched as mapped")}
+    lines["untrained_relu"] = ("o-", CHANCE, "from the untrained net")
+    for name, (style, colour, label) in lines.items():
+        axes.plot(alpha, [row[name] for row in path], style, color=colour, markersize=3, linewidth=0.8, label=label)
+    axes.axhline(path[0]["target"], color="k", linewidth=0.8, label="second net itself")
+    axes.axhline(path[0]["self"], color=ASSIGNED, linewidth=1.6, linestyle=(0, (1, 3)), label="mapped onto itself")
+    axes.axhline(path[0]["zero"], color="0.6", linewidth=0.8, zorder=0, label="zero map")
+    axes.set(xlabel="penalty, units x decay", ylim=(0, None))

@@ -217,6 +217,16 @@ def train(
     return history
 
 
+def initial_net(architecture: dict[str, Any], images: store.Rows, classes: int, seed: int) -> alexnet.AlexNet:
+    """The net before its first step, with mean and deviation of some training images."""
+    if (size := images.shape[1]) < architecture["crop"]:
+        raise SystemExit(f"architecture.crop: {architecture['crop']}, but stored images are {size} pixels wide")
+    net = alexnet.AlexNet(architecture, images.shape[3], classes, size, seed)
+    sample = np.random.default_rng(derive(seed, "mean")).permutation(len(images))[:MEAN_SAMPLE]
+    net.standardise_with(images[np.sort(sample)])
+    return net
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", help="image store to train on (zarr.json)")
@@ -246,11 +256,7 @@ def main(argv: list[str] | None = None) -> None:
     images, labels = splits["train"]
     if len(labels) < settings["batch"]:
         raise SystemExit(f"training.batch: {settings['batch']} images, but there are only {len(labels)} to train on")
-    if (size := images.shape[1]) < args.architecture["crop"]:
-        raise SystemExit(f"architecture.crop: {args.architecture['crop']}, but stored images are {size} pixels wide")
-    net = alexnet.AlexNet(args.architecture, images.shape[3], len(about["train"]["classes"]), size, args.seed)
-    sample = np.random.default_rng(derive(args.seed, "mean")).permutation(len(labels))[:MEAN_SAMPLE]
-    net.standardise_with(images[np.sort(sample)])
+    net = initial_net(args.architecture, images, len(about["train"]["classes"]), args.seed)
     net.to(device.pick())
     digests = [found["sha256"] for found in about.values()]
     key = training_key(args.architecture, settings, args.seed, digests, device.pick().type)

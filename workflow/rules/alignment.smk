@@ -47,7 +47,7 @@ rule matching:
 rule convergence:
     input:
         script="workflow/convergent/convergence.py",
-        code=sources("correlation", "matching", "merge", "seeds", "store"),
+        code=sources("correlation", "matching", "merge", "seeds", "store", "tables"),
         moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
         "results/{run}/convergence/{layer}.csv",

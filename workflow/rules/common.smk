@@ -15,10 +15,11 @@ BETWEEN = [f"{a}-{b}" for a, b in combinations(NETS, 2)]
 LAYERS = config["layers"]
 INFORMED = config["information"]["layers"]
 CONVS = [layer for layer in LAYERS if layer.startswith("conv")]
-SHARDS = range(config["moments"]["shards"])
 SPLITS = ["train", "val"]
+STITCHED = config["stitching"]["layers"]
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
+CONTROLS = [f"{TWO[0]}_untrained"] if STITCHED else []
 FIGURES = [
     *(["fig1_correlation"] if "conv1" in LAYERS else []),
     *(f"fig2_matches_{layer}" for layer in CONVS),
@@ -26,6 +27,8 @@ FIGURES = [
     *(f"figS4_information_{layer}" for layer in INFORMED if layer in CONVS),
     *(f"figS10_means_{layer}" for layer in LAYERS if layer != "fc8"),
     *(f"figS11_active_{layer}" for layer in CONVS if layer in ("conv1", "conv2")),
+    *(["fig4_mapping"] if "conv1" in STITCHED else []),
+    *(["table1_mapping"] if STITCHED else []),
     "nets_training",
     "nets_filters",
     "summary_convergence",
@@ -56,4 +59,5 @@ def every_table():
     return [
         f"{RUN}/tables/summary.csv",
         *([f"{RUN}/tables/information.csv"] if INFORMED else []),
+        *([f"{RUN}/tables/table1_mapping.csv"] if STITCHED else []),
     ]

@@ -1,13 +1,13 @@
 # Every figure is one rule of the same form. A name with {layer} is drawn for each layer that FIGURES lists.
 VALIDATED = "results/{run}/moments/val/{layer}.zarr/zarr.json"
-MATCHED = f"results/{{run}}/matching/correlation/{{layer}}/{PAIR}.csv"
+MAPPING = f"results/{{{{run}}}}/stitching/{{layer}}/{PAIR}.zarr/zarr.json"
+STITCHED_NETS = f"results/{{{{run}}}}/functional/{{layer}}/{PAIR}.csv"
 PICTURES = {net: f"results/{{run}}/patches/{net}.zarr/zarr.json" for net in NETS}
 PICTURED = [PICTURES[net] for net in TWO]
-SUMMARY = "results/{run}/tables/summary.csv"
 INFORMATION = ["results/{run}/tables/information.csv"] if INFORMED else []
 
 DRAWN = {
-    # figure: (category and label in the report, what it is drawn from)
+    # name: (category and label in the report, what it is drawn from, more arguments, table it writes)
     "fig1_correlation": (
         ("Correlation", "Fig 1"),
         expand(
@@ -15,8 +15,28 @@ DRAWN = {
             pair=[f"{TWO[0]}-{TWO[0]}", f"{TWO[1]}-{TWO[1]}", PAIR],
         ),
     ),
-    "fig2_matches_{layer}": (("Matching", "Fig 2"), [*PICTURED, MATCHED]),
-    "fig3_assignment_{layer}": (("Matching", "Fig 3"), [MATCHED]),
+    "fig2_matches_{layer}": (
+        ("Matching", "Fig 2"),
+        [
+            *PICTURED,
+            f"results/{{run}}/matching/correlation/{{layer}}/{PAIR}.csv",
+        ],
+    ),
+    "fig3_assignment_{layer}": (
+        ("Matching", "Fig 3"),
+        [f"results/{{run}}/matching/correlation/{{layer}}/{PAIR}.csv"],
+    ),
+    "fig4_mapping": (
+        ("Mapping", "Fig 4"),
+        [*expand(MAPPING, layer="conv1"), *PICTURED],
+        f"--layer conv1 --alpha {config['stitching']['alpha']} --unit {config['figures']['unit']}",
+    ),
+    "table1_mapping": (
+        ("Mapping", "Table 1"),
+        [*expand(MAPPING, layer=STITCHED), *expand(STITCHED_NETS, layer=STITCHED)],
+        "",
+        "results/{run}/tables/table1_mapping.csv",
+    ),
     "figS4_information_{layer}": (
         ("Matching", "Fig S4"),
         [
@@ -44,12 +64,15 @@ DRAWN = {
             *expand("results/{{run}}/convergence/{layer}.csv", layer=LAYERS),
             *INFORMATION,
         ],
+        "",
+        "results/{run}/tables/summary.csv",
     ),
 }
 
-for name, ((category, label), drawn) in DRAWN.items():
+for name, ((category, label), drawn, *rest) in DRAWN.items():
     figure = name.removesuffix("_{layer}")
-    by_layer = figure != name
+    layer = {"layer": "{layer}"} if figure != name else {}
+    more, table = [*rest, "", ""][:2]
 
     rule:
         name:
@@ -57,7 +80,14 @@ for name, ((category, label), drawn) in DRAWN.items():
         input:
             script="workflow/convergent/figures.py",
             code=sources(
-                "figures_statistics", "figures_units", "matching", "plots", "store"
+                "figures_mapping",
+                "figures_statistics",
+                "figures_units",
+                "mappings",
+                "matching",
+                "plots",
+                "store",
+                "tables",
             ),
             style="workflow/convergent/figures.mplstyle",
             drawn=drawn,
@@ -66,10 +96,10 @@ for name, ((category, label), drawn) in DRAWN.items():
                 f"results/{{run}}/figures/{name}.pdf",
                 caption=f"../report/{figure}.rst",
                 category=category,
-                labels={"figure": label, **({"layer": "{layer}"} if by_layer else {})},
+                labels={"figure": label, **layer},
             ),
             png=f"results/{{run}}/figures/{name}.png",
-            table=[SUMMARY] if figure == "summary_convergence" else [],
+            table=[table] if table else [],
         log:
             f"results/{{run}}/logs/figures/{name}.log",
         localrule: True
@@ -78,11 +108,11 @@ for name, ((category, label), drawn) in DRAWN.items():
         params:
             module=as_py_module(),
             figure=figure,
-            layer="--layer {layer}" if by_layer else "",
-            table=f"--table {SUMMARY}" if figure == "summary_convergence" else "",
+            more=more or ("--layer {layer}" if layer else ""),
+            table=f"--table {table}" if table else "",
         shell:
             "python -m {params.module} {params.figure} {input.drawn} --outputs {output.pdf} {output.png}"
-            " {params.layer} {params.table} > {log} 2>&1"
+            " {params.more} {params.table} > {log} 2>&1"
 
 
 # One alias for each figure, so that its name is a target.

@@ -49,7 +49,13 @@ rule agreement:
     input:
         script="workflow/convergent/agreement.py",
         code=sources(
-            "convergence", "correlation", "matching", "merge", "seeds", "store"
+            "convergence",
+            "correlation",
+            "matching",
+            "merge",
+            "seeds",
+            "store",
+            "tables",
         ),
         information=expand(
             "results/{{run}}/mutual_information/{layer}/{pair}.zarr/zarr.json",

@@ -1,56 +1,84 @@
-rule moments:
-    input:
-        script="workflow/convergent/moments.py",
-        code=sources("activations", "alexnet", "device", "geometry", "seeds", "store"),
-        images="results/{run}/images/{split}.zarr/zarr.json",
-        weights=ancient(expand("results/{{run}}/nets/{net}.pt", net=NETS)),
-        digests=expand("results/{{run}}/nets/{net}.json", net=NETS),
-    output:
-        expand(
-            "results/{{run}}/moments/{{split}}/shards/{{shard}}/{layer}.zarr/zarr.json",
-            layer=LAYERS,
-        ),
-    log:
-        "results/{run}/logs/moments/{split}/{shard}.log",
-    benchmark:
-        "results/{run}/benchmarks/moments/{split}/{shard}.tsv"
-    conda:
-        "../../environment.yml"
-    threads: config["moments"]["threads"]
-    resources:
-        gpu=1,
-        runtime="4h",
-        mem="16GB",
-    params:
-        module=as_py_module(),
-        layers=LAYERS,
-        blocks=config["moments"]["blocks"],
-        shards=config["moments"]["shards"],
-        batch=config["moments"]["batch"],
-        seed=config["moments"]["seed"],
-        passes=config["moments"]["threads"],
-    shell:
-        "python -m {params.module} {input.images} {output} --nets {input.digests} --layers {params.layers}"
-        " --blocks {params.blocks} --shard {wildcards.shard} --shards {params.shards} --batch {params.batch}"
-        " --seed {params.seed} --threads {params.passes} > {log} 2>&1"
+# One pass over the validation images for all statistics, one over training images for the mappings to be fitted on.
+PASSES = {
+    "val": {
+        "nets": [*NETS, *CONTROLS],
+        "layers": LAYERS,
+        "images": "",
+        **{key: config["moments"][key] for key in ("blocks", "shards")},
+    },
+    "train": {
+        "nets": [*NETS, *CONTROLS],
+        "layers": STITCHED,
+        "images": f"--images {config['stitching']['images']}",
+        **{key: config["stitching"][key] for key in ("blocks", "shards")},
+    },
+}
 
+for split, settings in PASSES.items():
 
-rule merge:
-    input:
-        script="workflow/convergent/merge.py",
-        code=sources("store"),
-        shards=expand(
-            "results/{{run}}/moments/{{split}}/shards/{shard}/{{layer}}.zarr/zarr.json",
-            shard=SHARDS,
-        ),
-    output:
-        "results/{run}/moments/{split}/{layer}.zarr/zarr.json",
-    log:
-        "results/{run}/logs/merge/{split}/{layer}.log",
-    localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        module=as_py_module(),
-    shell:
-        "python -m {params.module} {input.shards} {output} > {log} 2>&1"
+    rule:
+        name:
+            f"moments_{split}"
+        input:
+            script="workflow/convergent/moments.py",
+            code=sources(
+                "activations", "alexnet", "device", "geometry", "seeds", "store"
+            ),
+            images=f"results/{{run}}/images/{split}.zarr/zarr.json",
+            weights=ancient(
+                expand("results/{{run}}/nets/{net}.pt", net=settings["nets"])
+            ),
+            digests=expand("results/{{run}}/nets/{net}.json", net=settings["nets"]),
+        output:
+            expand(
+                "results/{{run}}/moments/{split}/shards/{{shard}}/{layer}.zarr/zarr.json",
+                split=split,
+                layer=settings["layers"],
+            ),
+        log:
+            f"results/{{run}}/logs/moments/{split}/{{shard}}.log",
+        benchmark:
+            f"results/{{run}}/benchmarks/moments/{split}/{{shard}}.tsv"
+        conda:
+            "../../environment.yml"
+        threads: config["moments"]["threads"]
+        resources:
+            gpu=1,
+            runtime="4h",
+            mem="16GB",
+        params:
+            module=as_py_module(),
+            layers=settings["layers"],
+            images=settings["images"],
+            blocks=settings["blocks"],
+            shards=settings["shards"],
+            batch=config["moments"]["batch"],
+            seed=config["moments"]["seed"],
+            passes=config["moments"]["threads"],
+        shell:
+            "python -m {params.module} {input.images} {output} --nets {input.digests} --layers {params.layers}"
+            " {params.images} --blocks {params.blocks} --shard {wildcards.shard} --shards {params.shards}"
+            " --batch {params.batch} --seed {params.seed} --threads {params.passes} > {log} 2>&1"
+
+    rule:
+        name:
+            f"merge_{split}"
+        input:
+            script="workflow/convergent/merge.py",
+            code=sources("store"),
+            shards=expand(
+                "results/{{run}}/moments/{split}/shards/{shard}/{{layer}}.zarr/zarr.json",
+                split=split,
+                shard=range(settings["shards"]),
+            ),
+        output:
+            f"results/{{run}}/moments/{split}/{{layer}}.zarr/zarr.json",
+        log:
+            f"results/{{run}}/logs/merge/{split}/{{layer}}.log",
+        localrule: True
+        conda:
+            "../../environment.yml"
+        params:
+            module=as_py_module(),
+        shell:
+            "python -m {params.module} {input.shards} {output} > {log} 2>&1"

@@ -30,6 +30,28 @@ rule train:
         " --checkpoints results/{wildcards.run}/checkpoints/{wildcards.net} 2>&1 | tee {log}"
 
 
+rule untrained:
+    input:
+        script="workflow/convergent/untrained.py",
+        code=sources("alexnet", "device", "geometry", "seeds", "store", "train"),
+        images="results/{run}/images/train.zarr/zarr.json",
+    output:
+        description="results/{run}/nets/{net}_untrained.json",
+        weights="results/{run}/nets/{net}_untrained.pt",
+    log:
+        "results/{run}/logs/untrained/{net}.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        module=as_py_module(),
+        seed=lambda wildcards: config["nets"][NETS.index(wildcards.net)]["seed"],
+        architecture=json.dumps(config["architecture"]),
+    shell:
+        "python -m {params.module} {input.images} {output} --seed {params.seed}"
+        " --architecture {params.architecture:q} > {log} 2>&1"
+
+
 rule filters:
     input:
         script="workflow/convergent/filters.py",

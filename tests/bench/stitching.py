@@ -1,0 +1,161 @@
+"""Speed and memory of the sparse mappings, on moments of layers trained for a while."""
+
+import copy
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import lasso_path
+from threadpoolctl import threadpool_limits
+
+from workflow.convergent import activations, alexnet, data, lasso, moments, stitching, store, train
+
+from .common import ROOT, section
+
+WIDTHS = (96, 256, 384, 384, 256)  # the paper's, in the small nets
+DECAYS = np.array([0, 1e-5, 1e-4, 1e-3, 10**-2.6, 1e-2, 1e-1])
+GOALS = {"conv1": 0.5, "conv2": 3, "conv3": 12}  # seconds
+STEPS, BATCH = 100, 32  # of the training
+SAMPLES, TARGETS = 100_000, 2  # of raw activations for scikit-learn
+
+
+def trained_nets(split: data.Split) -> dict[str, alexnet.AlexNet]:
+    """Two nets of the embedded experiment with the paper's widths, after a few steps."""
+    architecture = copy.deepcopy(section("config.yaml", "architecture"))
+    for conv, units in zip(architecture["conv"], WIDTHS, strict=True):
+        conv["units"] = units
+    settings = section("config.yaml", "training") | {"bias_rate": 1, "bias_decay": 1, "steps": STEPS, "batch": BATCH}
+    nets = {}
+    for seed in range(2):
+        net = nets[f"net{seed}"] = alexnet.AlexNet(architecture, 3, 52, 36, seed)
+        net.standardise_with(split.images)
+        batches = train.batches(split.images, split.labels, BATCH, 4, seed)
+        train.train_epoch(net, train.optimiser(net, settings), batches, settings, f"net{seed}", 0, range(STEPS))
+        net.eval()
+    return nets
+
+
+def photographs() -> data.Split:
+    """Random crops of the embedded photographs in random order, enough for the training."""
+    crops = {"train": STEPS * BATCH // 52 + 1, "val": 1, "smallest": 48, "largest": 128, "left": 0.7}
+    source = data.scenes(ROOT / "workflow/resources/scenes", 36, 0, data.Reader("stop"), crops)
+    return data.shuffled(source.splits["train"], 0)
+
+
+def standardised(found: dict[str, np.ndarray]) -> stitching.Standardised:
+    scale = {net: stitching.scale_of(found, net) for net in ("net0", "net1")}
+    return stitching.standardised(found, "net0", "net1", scale)
+
+
+def seconds_of_path(pair: stitching.Standardised) -> tuple[float, np.ndarray, np.ndarray]:
+    """Time of the paper's decays on two cores, weights (P, T, S) and largest gap."""
+    with threadpool_limits(1):
+        begun = time.perf_counter()
+        weights, gap = lasso.lasso_path(pair.gram, pair.cross, DECAYS * len(pair.cross.T), threads=2)
+        return time.perf_counter() - begun, weights, gap[1:]
+
+
+def samples_with(pair: stitching.Standardised) -> tuple[np.ndarray, np.ndarray]:
+    """Few samples of sources and targets with the moments of the pair: scikit-learn takes no moments alone."""
+    count = len(pair.gram) + 1
+    factor = np.linalg.cholesky(pair.gram)
+    y = np.linalg.solve(factor, pair.cross)
+    rest = np.sqrt(1 - (y**2).sum(0))
+    return np.sqrt(count) * np.vstack([factor.T, 0 * factor[:1]]), np.sqrt(count) * np.vstack([y, rest])
+
+
+def seconds_of_scikit_learn(
+    x: np.ndarray, y: np.ndarray, least: np.ndarray, gram: np.ndarray | bool, threads: int
+) -> float:
+    """Time of scikit-learn's path of the decays but 0 for each target, to the gap of ours where it is dearest.
+
+    (N, S), (N, T), objective of each target at the smallest penalty (T,)
+    """
+    units = x.shape[1]
+
+    def path(t: int) -> None:
+        tol = 1e-6 * least[t]
+        lasso_path(x, y[:, t], alphas=DECAYS[1:] * units, precompute=gram, tol=tol, max_iter=100_000, copy_X=False)
+
+    begun = time.perf_counter()
+    with warnings.catch_warnings(), threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        list(pool.map(path, range(y.shape[1])))
+    return time.perf_counter() - begun
+
+
+def raw(nets: dict[str, alexnet.AlexNet], images: np.ndarray, layer: str) -> dict[str, np.ndarray]:
+    """Standardised activations of a layer. net -> (SAMPLES, units)"""
+    parts: dict[str, list[np.ndarray]] = {net: [] for net in nets}
+    for found in activations.stream(nets, images, np.arange(SAMPLES // 60), 60, [layer]):
+        for net, x in found[layer].items():
+            parts[net].append(x.flatten(0, 1).double().numpy())
+    rows = {net: np.concatenate(some)[:SAMPLES] for net, some in parts.items()}
+    return {net: np.asfortranarray((x - x.mean(0)) / x.std(0)) for net, x in rows.items()}
+
+
+def bench_layer(name: str, pair: stitching.Standardised, goal: float) -> tuple[float, np.ndarray]:
+    """Seconds of the seven decays, and the objective of each target at the smallest penalty (T,)."""
+    seconds, weights, gap = seconds_of_path(pair)
+    least = stitching.evaluate(weights[1], pair)[0] + DECAYS[1] * len(pair.cross.T) * np.abs(weights[1]).sum(axis=1)
+    x, y = samples_with(pair)
+    theirs = seconds_of_scikit_learn(x, y, least, pair.gram * len(x), threads=2)
+    print(f"  {name}, {len(pair.gram)} units: {seconds:.2f} s (goal {goal}), largest gap {gap.max():.1e}, ", end="")
+    print(f"{seconds / theirs:.2f} of scikit-learn's time on the same Gram to the same gap (goal below 1)")
+    return seconds, least
+
+
+def bench_raw(x: np.ndarray, y: np.ndarray, seconds: float, least: np.ndarray) -> None:
+    """Scikit-learn on activations against our seconds on their moments. (N, S), (N, T)"""
+    theirs = seconds_of_scikit_learn(x, y[:, :TARGETS], least, gram=False, threads=1) * y.shape[1] / TARGETS / 2
+    print(f"  conv2 from {len(x):,} activations: scikit-learn takes {theirs / seconds:.0f} times as long ", end="")
+    print(f"(goal 50; {TARGETS} targets, scaled to all on two cores)")
+
+
+def bench_stitching() -> None:
+    """The paper's decays from moments, against scikit-learn, and the memory of 4096 units."""
+    split = photographs()
+    nets = trained_nets(split)
+    (found,) = moments.block_moments(nets, split.images, [np.arange(len(split.images))], 60, list(GOALS))
+    lasso.lasso_path(np.eye(2), np.eye(2) / 2, np.array([0.1]))  # compiles
+    print(f"stitching: seven decays on two cores, nets trained for {STEPS} steps")
+    results = {layer: bench_layer(layer, standardised(found[layer]), goal) for layer, goal in GOALS.items()}
+    bench_raw(*raw(nets, split.images, "conv2").values(), *results["conv2"])
+    print(f"  4096 units: peak memory {wide_peak(4096):.1f} GiB (goal 8) at alpha 0.3 and 0.1")
+
+
+def wide_moments(units: int, samples: int = 8192) -> dict[str, np.ndarray]:
+    """Total moments of two synthetic nets that are rectified mixtures of the same hidden values."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(samples, 256)).astype(np.float32)
+    x = np.maximum(hidden @ rng.normal(size=(256, 2 * units)).astype(np.float32), 0)
+    x -= x.mean(axis=0)
+    sides = {"net0": x[:, :units], "net1": x[:, units:]}
+    found = {"total/count": np.int64(samples), **{f"total/mean/{net}": np.zeros(units) for net in sides}}
+    for a, b in (("net0", "net0"), ("net0", "net1"), ("net1", "net1")):
+        found[f"total/comoment/{a}-{b}"] = (sides[a].T @ sides[b]).astype(np.float64)
+    return found
+
+
+def wide_peak(units: int) -> float:
+    """Largest resident size in GiB of a fresh process that runs the stage on a wide layer."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/fc6.zarr/zarr.json"
+        store.save(path, wide_moments(units), layer="fc6", images="", nets={"net0": "", "net1": ""})
+        arguments = [path, path, folder, "--pairs", "net0-net1", "--alphas", "0.3", "0.1"]
+        code = f"from tests.bench.stitching import run_stage; run_stage({arguments})"
+        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def run_stage(arguments: list[str]) -> None:
+    """The stage; prints this process's peak memory in GiB (Linux; getrusage would begin with that of its parent)."""
+    stitching.main(arguments)
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(int(peak.split()[1]) / 2**20)

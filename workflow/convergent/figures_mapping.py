@@ -1,0 +1,130 @@
+"""Figures of sparse mappings: which units predict a unit of another net, and at what cost (paper, section 3.2)."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure, SubFigure
+
+from . import figures_units, mappings, matching, plots, store, tables
+
+SOURCES = 6  # of the chosen unit that are shown, at most
+PAPER = Path(__file__).parents[1] / "resources/paper_table1.csv"
+
+
+def median_unit(r2: np.ndarray) -> int:
+    """The live unit of the median R2, of an even number of them the lower one. (units,)"""
+    live = np.flatnonzero(np.isfinite(r2))
+    return int(live[np.argsort(r2[live], kind="stable")[(len(live) - 1) // 2]])
+
+
+def chosen_unit(wanted: str, r2: np.ndarray) -> int:
+    """``median``, or a unit by its number. r2: (units,)"""
+    if wanted == "median":
+        return median_unit(r2)
+    if not wanted.isdecimal() or int(wanted) >= len(r2):
+        raise SystemExit(f"figures.unit: {wanted} is not possible; median, or a unit from 0 to {len(r2) - 1}")
+    return int(wanted)
+
+
+def draw_sources(part: SubFigure, path: list[str], layer: str, weights: np.ndarray, unit: int, title: str) -> None:
+    """A target unit and the sources of largest weight with their pictures. path: patches of source and target"""
+    pictures = [figures_units.unit_layer(name, layer) for name in path]
+    names = [plots.title(Path(name).parent.stem) for name in path]
+    order = np.argsort(-np.abs(weights), kind="stable")
+    sources = order[weights[order] != 0][:SOURCES]
+    grid = part.subplots(2, 1 + SOURCES)
+    for ax in grid.flat:
+        ax.axis("off")
+    part.suptitle(title, fontsize=9)
+    for column, (k, picture, number, label) in enumerate(
+        [(1, pictures[1], unit, "target"), *((0, pictures[0], int(s), f"{weights[s]:+.3f}") for s in sources)]
+    ):
+        for ax in grid[:, column]:
+            ax.axis("on")
+        grid[0, column].set_title(f"{label}\n{names[k]} {number}", fontsize=8)
+        plots.unit_pictures(grid[:, column], picture, number)
+
+
+def fig4_mapping(args: argparse.Namespace) -> Figure:
+    """inputs: a mapping, patches of its source and target net; --alpha, and --unit 5 or median"""
+    path, layer = args.inputs[0], args.layer
+    about, point = store.attributes(path), mappings.path_point(path, args.alpha)
+    weights, r2 = mappings.read_weights(path, point), store.load(path, "r2")["r2"][point]
+    unit = chosen_unit(args.unit, r2)
+    source, target = (plots.title(about[side]) for side in ("source", "target"))
+    size = np.abs(weights)
+    rows, columns = matching.diagonal_order(matching.assignment(size), size.shape[1])
+    figure = plt.figure(figsize=(10.5, 7.6))
+    matrices, pictures = figure.subfigures(2, 1, height_ratios=[1.25, 1], squeeze=False).flat
+    axes = matrices.subplots(1, 2)
+    orders = {
+        "in native order": (np.arange(len(size)), np.arange(size.shape[1])),
+        "columns permuted by the\nmaximum assignment of |W|": (rows, columns),
+    }
+    for ax, (name, order) in zip(axes, orders.items(), strict=True):
+        image = plots.weight_matrix(ax, size[np.ix_(*order)], f"units of {target} (targets)", f"units of {source}")
+        plots.mark_row(ax, int(np.flatnonzero(order[0] == unit)[0]), f"{target} {unit}")
+        ax.set_title(f"{layer}, |W| {name}")
+    matrices.colorbar(image, ax=axes, label="|weight|", shrink=0.8, pad=0.01)
+    rule = "the unit of the median R²" if args.unit == "median" else "the unit chosen"
+    used = f"from {(weights[unit] != 0).sum()} units of {source}, largest weights first"
+    title = f"{rule}: {target} {unit}, R² {r2[unit]:.2f} {used}; units x decay = {args.alpha:g}"
+    draw_sources(pictures, args.inputs[1:3], layer, weights[unit], unit, title)
+    return figure
+
+
+def live_means(found: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """Mean over live target units of a measure at each point of a path. (P,)"""
+    return np.nanmean(np.where(np.isnan(found["r2"]), np.nan, found[name]), axis=1)
+
+
+def mapping_rows(mapping: str, accuracy: str) -> list[dict[str, Any]]:
+    """Rows of table 1 of one layer: a mapping's store and the table of its stitched nets."""
+    about = store.attributes(mapping)
+    names = ("train_loss", "val_loss", "r2", "nonzero", "above")
+    found = store.load(mapping, "alpha", "decay", "zero_loss", *names)
+    replayed = store.load(mapping, *(f"published/{name}" for name in names if name != "nonzero"))
+    replayed = {name.removeprefix("published/"): array for name, array in replayed.items()}
+    decays = len(replayed.get("r2", ()))
+    rows: list[dict[str, Any]] = []
+    for point, stitched in enumerate(tables.read(accuracy)):
+        row = {"layer": about["layer"], "units": len(found["zero_loss"])}
+        row |= {name: float(found[name][point]) for name in ("decay", "alpha")}
+        row |= {name: float(live_means(found, name)[point]) for name in names}
+        row["zero_loss"] = float(np.nanmean(found["zero_loss"]))
+        if point < decays:
+            row |= {f"published_{name}": float(live_means(replayed, name)[point]) for name in replayed}
+        rows.append(row | {name: cell for name, cell in stitched.items() if name not in ("pair", *row)})
+    return rows
+
+
+def beside_paper(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows with the paper's numbers at its layers and decays."""
+    paper = {(row["layer"], row["decay"]): row for row in tables.read(PAPER)}
+    names = ("loss", "weights", "certain")
+    same = [paper.get((row["layer"], row["decay"]), dict.fromkeys(names, "")) for row in rows]
+    return [row | {f"paper_{name}": known[name] for name in names} for row, known in zip(rows, same, strict=True)]
+
+
+def table1_mapping(args: argparse.Namespace) -> Figure:
+    """inputs: mappings of all layers, then the tables of their stitched nets; also writes the table"""
+    half = len(args.inputs) // 2
+    rows = [mapping_rows(*paths) for paths in zip(args.inputs[:half], args.inputs[half:], strict=True)]
+    tables.write(args.table, [row for some in rows for row in beside_paper(some)])
+    paper = tables.read(PAPER)
+    figure, axes = plt.subplots(2, half, figsize=(2.6 * half + 1.2, 5.6), sharex=True, sharey="row", squeeze=False)
+    for column, some in enumerate(rows):
+        layer = some[0]["layer"]
+        plots.loss_path(axes[0, column], some, [row for row in paper if row["layer"] == layer])
+        plots.accuracy_path(axes[1, column], some)
+        axes[0, column].set_title(f"{layer}, {some[0]['units']} units")
+    axes[0, 0].set_ylabel("loss, half the mean squared error")
+    axes[1, 0].set_ylabel("top-1 of the stitched net")
+    for row in axes:
+        figure.legend(
+            *row[0].get_legend_handles_labels(), loc="outside right upper" if row is axes[0] else "outside right lower"
+        )
+    return figure

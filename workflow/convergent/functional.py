@@ -1,0 +1,160 @@
+"""Stitched nets: one net up to a layer, a mapping, then another net from there on. Do they still tell classes apart?
+
+For every point of the mapping's path the top-1 accuracy on the validation images, as mapped and with a ReLU behind the
+mapping, beside both nets' own and three controls: the second net mapped onto itself at decay 0, everything mapped to
+its mean, and the mapping from the first net before training (with a ReLU).
+"""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from . import activations, alexnet, device, mappings, stitching, store, tables
+
+
+class Affine(nn.Module):
+    """A mapping of standardised units, put between activations as the nets compute them."""
+
+    gain: torch.Tensor  # (target, source)
+    bias: torch.Tensor  # (target,)
+
+    def __init__(self, weights: np.ndarray, source: stitching.Scale, target: stitching.Scale) -> None:
+        """weights: (target, source). A dead source unit adds nothing, a dead target unit stays at its mean."""
+        super().__init__()
+        inverse = np.divide(1, source.deviation, where=source.deviation > 0, out=np.zeros(len(source.deviation)))
+        gain = weights * target.deviation[:, None] * inverse
+        self.register_buffer("gain", torch.from_numpy(gain).float())
+        self.register_buffer("bias", torch.from_numpy(target.mean - gain @ source.mean).float())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, source, H, W) -> (N, target, H, W), or (N, source) -> (N, target)"""
+        if x.dim() == 2:
+            return functional.linear(x, self.gain, self.bias)
+        return functional.conv2d(x, self.gain[:, :, None, None], self.bias)
+
+
+class Stitched(NamedTuple):
+    """A net up to the layer, what is between, and a net from there on."""
+
+    head: str
+    between: nn.Module
+    tail: str
+
+
+@torch.no_grad()
+def top1(
+    variants: Mapping[str, Stitched],
+    nets: Mapping[str, alexnet.AlexNet],
+    layer: str,
+    images: store.Rows,
+    labels: np.ndarray,
+    batch: int,
+) -> dict[str, float]:
+    """Share of images that each stitched net tells right, from one pass over the images."""
+    place = next(iter(nets.values())).mean.device
+    parts = {name: activations.cut(net, [layer]) for name, net in nets.items()}
+    heads = {variant.head for variant in variants.values()}
+    between = {name: variant.between.to(place) for name, variant in variants.items()}
+    right = {name: torch.zeros((), dtype=torch.int64, device=place) for name in variants}
+    for first in range(0, len(labels), batch):
+        index = np.arange(first, min(first + batch, len(labels)))
+        pixels = torch.from_numpy(images[index]).to(place)
+        wanted = torch.from_numpy(labels[index].astype(np.int64)).to(place)
+        found = {name: parts[name][0](nets[name].centre_crop(pixels)) for name in heads}
+        for name, variant in variants.items():
+            logits = parts[variant.tail][1](between[name](found[variant.head]))
+            right[name] += (logits.argmax(1) == wanted).sum()
+    return {name: int(count) / len(labels) for name, count in right.items()}
+
+
+def affine(path: Path, point: int | None) -> Affine:
+    """The mapping of a point of a stored path; of no point, everything to the mean."""
+    about = store.attributes(path)
+    source, target = (
+        stitching.Scale(*(store.load(path, name)[name] for name in (f"mean/{net}", f"deviation/{net}")))
+        for net in (about["source"], about["target"])
+    )
+    shape = len(target.mean), len(source.mean)
+    return Affine(np.zeros(shape) if point is None else mappings.read_weights(path, point), source, target)
+
+
+def variants(mapped: Path, onto_itself: Path, untrained: Path) -> dict[str, Stitched]:
+    """All stitched nets by name; ``3``, ``3 relu`` and ``3 untrained`` are those of the path's point 3.
+
+    A point whose weights are all zero is the zero map and not run again.
+    """
+    source, target = (store.attributes(mapped)[side] for side in ("source", "target"))
+    start = store.attributes(untrained)["source"]
+    unpenalised = int(np.flatnonzero(store.load(onto_itself, "decay")["decay"] == 0)[0])
+    found = {
+        "source": Stitched(source, nn.Identity(), source),
+        "target": Stitched(target, nn.Identity(), target),
+        "self": Stitched(target, affine(onto_itself, unpenalised), target),
+        "zero": Stitched(source, affine(mapped, None), target),
+    }
+    live, live_untrained = (store.load(path, "nonzero")["nonzero"].sum(axis=1) > 0 for path in (mapped, untrained))
+    for point in range(len(live)):
+        if live[point]:
+            mapping = affine(mapped, point)
+            found[f"{point}"] = Stitched(source, mapping, target)
+            found[f"{point} relu"] = Stitched(source, nn.Sequential(mapping, nn.ReLU()), target)
+        if live_untrained[point]:
+            rectified = nn.Sequential(affine(untrained, point), nn.ReLU())
+            found[f"{point} untrained"] = Stitched(start, rectified, target)
+    return found
+
+
+def rows(accuracy: Mapping[str, float], path: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+    """Rows of the table, one a point of the path."""
+    found = []
+    for point, (decay, alpha) in enumerate(zip(path["decay"].tolist(), path["alpha"].tolist(), strict=True)):
+        named = {"top1": f"{point}", "top1_relu": f"{point} relu", "untrained_relu": f"{point} untrained"}
+        stitched = {column: accuracy.get(name, accuracy["zero"]) for column, name in named.items()}
+        same = {name: accuracy[name] for name in ("source", "target", "self", "zero")}
+        found.append({"decay": decay, "alpha": alpha, **stitched, **same})
+    return found
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", help="image store (zarr.json)")
+    parser.add_argument("output", type=Path, help="table to write (.csv)")
+    parser.add_argument("--nets", nargs="+", required=True, type=Path, help="descriptions (.json), weights beside them")
+    parser.add_argument("--mapped", required=True, type=Path, help="store of the mapping from net to net (zarr.json)")
+    parser.add_argument("--self", dest="onto_itself", required=True, type=Path, help="of the second net onto itself")
+    parser.add_argument("--untrained", required=True, type=Path, help="from the first net before training")
+    parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
+    parser.add_argument("--threads", type=int, default=2, help="fixed, because the last bits depend on it")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse(argv)
+    device.deterministic(args.threads)
+    device.keep_freed_memory()
+    about = {str(path): store.attributes(path) for path in (args.mapped, args.onto_itself, args.untrained)}
+    nets = {path.stem: alexnet.load(path) for path in args.nets}
+    store.require_equal("layers", **{path: found["layer"] for path, found in about.items()})
+    for path, found in about.items():
+        for net, digest in found["nets"].items():
+            if net not in nets:
+                raise SystemExit(f"--nets: {', '.join(nets)} given, but {path} maps {found['pair']}")
+            store.require_equal(f"weights of {net}", **{path: digest, net: alexnet.weights_digest(nets[net])})
+    nets = {name: net.to(device.pick()) for name, net in nets.items()}
+    first = about[str(args.mapped)]
+    images, labels = store.Rows(args.images, "images"), store.load(args.images, "labels")["labels"]
+    stitched = variants(args.mapped, args.onto_itself, args.untrained)
+    accuracy = top1(stitched, nets, first["layer"], images, labels, args.batch)
+    table = rows(accuracy, store.load(args.mapped, "decay", "alpha"))
+    tables.write(args.output, [{"layer": first["layer"], "pair": first["pair"], **row} for row in table])
+    print(f"{first['layer']} {first['pair']}: {len(stitched)} stitched nets on {len(labels)} images", flush=True)
+
+
+if __name__ == "__main__":
+    main()

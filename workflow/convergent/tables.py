@@ -1,0 +1,43 @@
+"""Tables as CSV files: rows are dictionaries, and what a row has not is an empty cell."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def value(text: str) -> Any:
+    """A cell as a whole number, a number, or text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def read(path: str | Path) -> list[dict[str, Any]]:
+    """Rows with numbers where cells are numbers, and "" where they are empty."""
+    with open(path, newline="") as file:
+        return [{name: value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def write(path: str | Path, rows: Sequence[Mapping[str, Any]], decimals: int | None = None) -> None:
+    """Rows to a file, columns in the order in which they first appear; NaN is an empty cell.
+
+    Numbers that are not whole have so many decimals, or as many as they need to be read back exactly.
+    """
+
+    def shown(cell: Any) -> Any:
+        if not isinstance(cell, float):
+            return cell
+        if cell != cell:
+            return ""
+        return repr(float(cell)) if decimals is None else f"{cell:.{decimals}f}"
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="") as file:
+        columns = dict.fromkeys(name for row in rows for name in row)
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: shown(cell) for name, cell in row.items()} for row in rows)
