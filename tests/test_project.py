@@ -40,7 +40,7 @@ def rules() -> dict[str, tuple[str, set[str]]]:
             if script:
                 code = re.search(r"code=sources\(([^)]*)\)", part)
                 declared = set(re.findall(r'"(\w+)"', code[1])) if code else set()
-                found[part.split(":")[0] or file.stem] = (script[1], declared)  # figures.smk: one form for all
+                found[part.split(":")[0] or script[1]] = (script[1], declared)  # rules of one form are made in a loop
     return found
 
 

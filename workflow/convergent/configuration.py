@@ -30,10 +30,12 @@ def check(config: dict[str, Any]) -> None:
         shards, blocks = config[section]["shards"], config[section]["blocks"]
         if shards > blocks:
             refuse(f"{section}.shards", shards, f"at most {section}.blocks, {blocks}")
-    for section in ("information", "stitching"):
+    for section in ("information", "stitching", "clustering"):
         for layer in config[section]["layers"]:
             if layer not in config["layers"]:
                 refuse(f"{section}.layers", layer, f"it must be among layers, {', '.join(config['layers'])}")
+    if config["clustering"]["range"][0] > config["clustering"]["range"][1]:
+        refuse("clustering.range", config["clustering"]["range"], "the fewest comes first")
     one, two = pair.split("-")
     if one not in nets or two not in nets or nets.index(one) >= nets.index(two):
         refuse("figures.pair", pair, f"two different of {', '.join(nets)}, in this order")

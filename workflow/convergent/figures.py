@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from . import figures_mapping, figures_statistics, figures_units
+from . import figures_clusters, figures_mapping, figures_statistics, figures_units
 
 STYLE = Path(__file__).with_name("figures.mplstyle")
 
@@ -23,6 +23,9 @@ FIGURES: dict[str, Callable[[argparse.Namespace], Figure]] = {
         figures_statistics.fig3_assignment,
         figures_mapping.fig4_mapping,
         figures_mapping.table1_mapping,
+        figures_clusters.fig5_hierarchy,
+        figures_clusters.fig6_clusters,
+        figures_clusters.figS_spectral,
         figures_units.figS4_information,
         figures_statistics.figS10_means,
         figures_units.figS11_active,

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 
 from . import matching
 
 TRAINED_MEANS = "total/mean/*[0-9]"  # of a store of moments: not those of net0_untrained
+NET_COLOURS = ("C0", "C1")  # of the two nets of a pair
 GREEDY, ASSIGNED, OVERLAP, CHANCE = "C0", "C1", "C2", "0.6"
 
 
@@ -133,6 +135,35 @@ def mark_row(axes: Axes, row: int, label: str) -> None:
     columns = axes.images[0].get_array().shape[1]  # type: ignore[union-attr]
     axes.add_patch(Rectangle((-0.5, row - 0.5), columns, 1, fill=False, edgecolor=ASSIGNED, linewidth=1))
     axes.annotate(label, (columns, row), color=ASSIGNED, fontsize=8, va="center", annotation_clip=False)
+
+
+def frame(axes: Axes, first: int, size: int, colour: str, width: float) -> None:
+    """A square frame around rows and columns first to first + size of a matrix."""
+    axes.add_patch(
+        Rectangle((first - 0.5, first - 0.5), size, size, fill=False, edgecolor=colour, linewidth=width, zorder=3)
+    )
+
+
+def colour_diagonal(axes: Axes, net: np.ndarray) -> None:
+    """The diagonal of a matrix of units in the colours of their nets, 0 or 1. (units,)"""
+    diagonal = np.zeros((len(net), len(net), 4))
+    diagonal[np.arange(len(net)), np.arange(len(net))] = [to_rgba(NET_COLOURS[k]) for k in net]
+    axes.imshow(diagonal, interpolation="none", zorder=2)
+
+
+def net_handles(names: Sequence[str]) -> list[Patch]:
+    """Entries of a legend for the two nets of a pair."""
+    return [Patch(color=colour, label=f"units of {name}") for name, colour in zip(names, NET_COLOURS, strict=True)]
+
+
+def beside_chance(axes: Axes, value: float, null: np.ndarray, label: str) -> None:
+    """A number over 95 % of what chance gives, on an axis of its own. null: (rotations,)"""
+    low, high = np.nanquantile(null, [0.025, 0.975]) if np.isfinite(null).any() else (np.nan, np.nan)
+    axes.barh(0, high - low, 0.5, left=low, color=CHANCE, edgecolor="0.4", linewidth=0.5)
+    axes.plot(value, 0, "o", color=GREEDY)
+    axes.set(title=label, yticks=[], ylim=(-0.6, 0.6))
+    axes.set_xlim(0, 1.15 * np.nanmax([value if np.isfinite(value) else np.nan, high, 1e-6]))
+    axes.spines["left"].set_visible(False)
 
 
 def by_penalty(axes: Axes, rows: Rows) -> Rows:

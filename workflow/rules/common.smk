@@ -17,6 +17,7 @@ INFORMED = config["information"]["layers"]
 CONVS = [layer for layer in LAYERS if layer.startswith("conv")]
 SPLITS = ["train", "val"]
 STITCHED = config["stitching"]["layers"]
+CLUSTERED = config["clustering"]["layers"]
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
 CONTROLS = [f"{TWO[0]}_untrained"] if STITCHED else []
@@ -29,6 +30,8 @@ FIGURES = [
     *(f"figS11_active_{layer}" for layer in CONVS if layer in ("conv1", "conv2")),
     *(["fig4_mapping"] if "conv1" in STITCHED else []),
     *(["table1_mapping"] if STITCHED else []),
+    *(["fig5_hierarchy", "fig6_clusters"] if "conv1" in STITCHED else []),
+    *(f"figS_spectral_{layer}" for layer in CLUSTERED if layer in CONVS),
     "nets_training",
     "nets_filters",
     "summary_convergence",
@@ -41,6 +44,7 @@ wildcard_constraints:
     net=r"net\d+",
     layer="|".join(LAYERS),
     shard=r"\d+",
+    pair=r"net\d+-net\d+",
     similarity="correlation|mutual_information",
 
 
@@ -60,4 +64,10 @@ def every_table():
         f"{RUN}/tables/summary.csv",
         *([f"{RUN}/tables/information.csv"] if INFORMED else []),
         *([f"{RUN}/tables/table1_mapping.csv"] if STITCHED else []),
+        *expand(
+            "{run}/clustering/hierarchy/{layer}/{pair}.csv",
+            run=RUN,
+            layer=STITCHED,
+            pair=PAIR,
+        ),
     ]

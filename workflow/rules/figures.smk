@@ -2,6 +2,14 @@
 VALIDATED = "results/{run}/moments/val/{layer}.zarr/zarr.json"
 MAPPING = f"results/{{{{run}}}}/stitching/{{layer}}/{PAIR}.zarr/zarr.json"
 STITCHED_NETS = f"results/{{{{run}}}}/functional/{{layer}}/{PAIR}.csv"
+TREE = [
+    f"results/{{{{run}}}}/clustering/hierarchy/{{layer}}/{PAIR}.{end}"
+    for end in ("zarr/zarr.json", "csv")
+]
+CORRELATED = expand(
+    "results/{{run}}/correlation/{{layer}}/{pair}.zarr/zarr.json",
+    pair=[f"{TWO[0]}-{TWO[0]}", f"{TWO[1]}-{TWO[1]}", PAIR],
+)
 PICTURES = {net: f"results/{{run}}/patches/{net}.zarr/zarr.json" for net in NETS}
 PICTURED = [PICTURES[net] for net in TWO]
 INFORMATION = ["results/{run}/tables/information.csv"] if INFORMED else []
@@ -10,10 +18,7 @@ DRAWN = {
     # name: (category and label in the report, what it is drawn from, more arguments, table it writes)
     "fig1_correlation": (
         ("Correlation", "Fig 1"),
-        expand(
-            "results/{{run}}/correlation/conv1/{pair}.zarr/zarr.json",
-            pair=[f"{TWO[0]}-{TWO[0]}", f"{TWO[1]}-{TWO[1]}", PAIR],
-        ),
+        [path.replace("{layer}", "conv1") for path in CORRELATED],
     ),
     "fig2_matches_{layer}": (
         ("Matching", "Fig 2"),
@@ -36,6 +41,23 @@ DRAWN = {
         [*expand(MAPPING, layer=STITCHED), *expand(STITCHED_NETS, layer=STITCHED)],
         "",
         "results/{run}/tables/table1_mapping.csv",
+    ),
+    "fig5_hierarchy": (
+        ("Clusters", "Fig 5"),
+        [*expand(MAPPING, layer="conv1"), *expand(TREE, layer="conv1")],
+    ),
+    "fig6_clusters": (
+        ("Clusters", "Fig 6"),
+        [*expand(TREE, layer="conv1"), *PICTURED[::-1]],
+    ),
+    "figS_spectral_{layer}": (
+        ("Clusters", "Spectral"),
+        [
+            f"results/{{run}}/clustering/spectral/{{layer}}/{PAIR}.zarr/zarr.json",
+            f"results/{{run}}/clustering/spectral/{{layer}}/{PAIR}.csv",
+            *CORRELATED,
+            *PICTURED,
+        ],
     ),
     "figS4_information_{layer}": (
         ("Matching", "Fig S4"),
@@ -80,9 +102,11 @@ for name, ((category, label), drawn, *rest) in DRAWN.items():
         input:
             script="workflow/convergent/figures.py",
             code=sources(
+                "figures_clusters",
                 "figures_mapping",
                 "figures_statistics",
                 "figures_units",
+                "hierarchy",
                 "mappings",
                 "matching",
                 "plots",

@@ -1,0 +1,85 @@
+"""Seconds and peak memory of the hierarchical and spectral clusters of two nets' units."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from workflow.convergent import store
+
+from .common import ROOT
+
+ABOUT = {"layer": "fc6", "images": "", "nets": {"net0": "", "net1": ""}}
+GROUPS = 24
+
+
+def save_mapping(path: Path, units: int) -> None:
+    """A mapping with four weights a target."""
+    rng = np.random.default_rng(0)
+    weights = np.zeros((1, units, units))
+    np.put_along_axis(weights[0], rng.integers(units, size=(units, 4)), rng.uniform(0.01, 0.5, (units, 4)), axis=1)
+    arrays = {"alpha": np.array([0.24]), "decay": np.array([0.24 / units]), "weights": weights}
+    store.save(path, arrays, source="net0", target="net1", **ABOUT)
+
+
+def save_moments(path: Path, units: int, blocks: int) -> None:
+    """Moments of rectified units in groups of one cause each, and noise. Blocks of 1000 samples."""
+    rng = np.random.default_rng(0)
+    group = rng.integers(GROUPS, size=2 * units)
+    arrays = {"count": np.full(blocks, 1000)}
+    arrays |= {f"mean/{net}": np.empty((blocks, units)) for net in ("net0", "net1")}
+    arrays |= {f"comoment/{pair}": np.empty((blocks, units, units)) for pair in ("net0-net0", "net0-net1", "net1-net1")}
+    for block in range(blocks):
+        noise = rng.standard_normal((1000, 2 * units), dtype=np.float32)
+        x = np.maximum(rng.standard_normal((1000, GROUPS), dtype=np.float32)[:, group] + 1.5 * noise, 0)
+        mean = x.mean(axis=0)
+        x -= mean
+        sides = {"net0": slice(units), "net1": slice(units, None)}
+        for net, side in sides.items():
+            arrays[f"mean/{net}"][block] = mean[side]
+        for name in [name for name in arrays if name.startswith("comoment/")]:
+            a, b = name.removeprefix("comoment/").split("-")
+            arrays[name][block] = x[:, sides[a]].T @ x[:, sides[b]]
+    store.save(path, arrays, **ABOUT)
+
+
+def measure(stage: str, *argv: str | Path) -> tuple[float, float]:
+    """Seconds and peak memory in GiB of a stage in a fresh process, reading and writing included.
+
+    The peak is Linux's VmHWM, because ru_maxrss of a new process begins at that of the one that started it.
+    """
+    code = f"""
+from pathlib import Path
+from workflow.convergent import {stage}
+{stage}.main({[str(arg) for arg in argv]})
+print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+"""
+    begun = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return time.perf_counter() - begun, float(done.stdout) / 2**20
+
+
+def bench_clustering() -> None:
+    """Both stages at the width of conv3 and at that of fc6, where only one clustering has a goal."""
+    with tempfile.TemporaryDirectory() as folder:
+        mapping, moments, out = (Path(folder) / f"{name}.zarr" / "zarr.json" for name in ("mapping", "moments", "out"))
+        table = Path(folder) / "out.csv"
+
+        def spectral(samples: int) -> tuple[float, float]:
+            repeats = [f"--resamples={samples}", f"--rotations={samples}"]
+            return measure("spectral", moments, out, table, "--pair=net0-net1", *repeats)
+
+        for units, blocks, goal in ((384, 52, "seconds"), (4096, 4, "60 s, 4 GiB")):
+            save_mapping(mapping, units)
+            save_moments(moments, units, blocks)
+            print(f"clustering: 2 x {units} units, {blocks} blocks (goal {goal})")
+            seconds, memory = measure("hierarchy", mapping, out, table)
+            print(f"  hierarchy {seconds:.1f} s, {memory:.2f} GiB")
+            seconds, memory = spectral(0)
+            print(f"  spectral, one clustering {seconds:.1f} s, {memory:.2f} GiB")
+            samples = 20 if units == 384 else 1
+            seconds, memory = spectral(samples)
+            print(f"  with {samples} resamples and {samples} rotations {seconds:.1f} s, {memory:.2f} GiB")

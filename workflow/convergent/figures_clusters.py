@@ -1,0 +1,151 @@
+"""Figures of clusters of two nets' units: the tree of a mapping, and spectral clusters (paper, section 3.3)."""
+
+import argparse
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure, SubFigure
+
+from . import figures_units, hierarchy, mappings, plots, store, tables
+
+CLUSTERS, SMALLEST = 4, 3  # that are shown with pictures, at most; units of the smallest of them
+MEMBERS = 10  # of a cluster that are shown
+Pictures = Sequence[dict[str, np.ndarray]]  # of the units of either net
+
+
+def fig5_hierarchy(args: argparse.Namespace) -> Figure:
+    """inputs: a mapping, the store and the table of its tree"""
+    about = store.attributes(args.inputs[1])
+    found, scored = store.load(args.inputs[1], "order", "net"), hierarchy.read(args.inputs[2])
+    matrix = hierarchy.joined(mappings.read_weights(args.inputs[0], about["point"]))
+    names = [plots.title(about[side]) for side in ("target", "source")]
+    rows = f"units of {names[0]} (targets), then of {names[1]}"
+    figure = plt.figure(figsize=(10.5, 6.9))
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 2.1], squeeze=False).flat
+    native = left.subplots(2, 1)
+    for ax, (name, panel) in zip(
+        native, {"M = [I |W|; |W|' I]": matrix, "distance, max(M) - M": hierarchy.distance(matrix)}.items(), strict=True
+    ):
+        plots.weight_matrix(ax, panel, rows, "")
+        ax.set_title(f"{name}, native order")
+    ax = right.subplots()
+    order = found["order"]
+    plots.weight_matrix(ax, np.sqrt(matrix[np.ix_(order, order)]), "", "units of both nets, in the order of the tree")
+    plots.colour_diagonal(ax, found["net"][order])
+    best = hierarchy.best_mixed(scored, CLUSTERS, SMALLEST)
+    for subtree in scored:
+        plots.frame(ax, subtree.first, subtree.size, "0.6", 0.5)
+    for rank, subtree in enumerate(best, 1):
+        plots.frame(ax, subtree.first, subtree.size, "C2", 1.5)
+        ax.annotate(f"{rank}", (subtree.first - 1, subtree.first), color="C2", ha="right", fontsize=9)
+    ax.set_title(
+        f"{about['layer']}, square root of M in leaf order; a box for each of {len(scored)} subtrees,\n"
+        f"green for the best with units of both nets; units x decay = {about['alpha']:g}"
+    )
+    figure.legend(handles=plots.net_handles(names), loc="outside lower center", ncols=2)
+    return figure
+
+
+def draw_members(
+    part: SubFigure, units: Sequence[tuple[int, int]], pictures: Pictures, names: Sequence[str], title: str
+) -> None:
+    """Pictures of the members of a cluster, (net, unit) each, their names in the colour of their net."""
+    grid = part.subplots(2, MEMBERS, squeeze=False)
+    for ax in grid.flat:
+        ax.axis("off")
+    for column, (net, unit) in enumerate(units[:MEMBERS]):
+        for ax in grid[:, column]:
+            ax.axis("on")
+        plots.unit_pictures(list(grid[:, column]), pictures[net], unit)
+        grid[0, column].set_title(f"{names[net]} {unit}", fontsize=8, color=plots.NET_COLOURS[net])
+    more = f"; {MEMBERS} of {len(units)} units shown" if len(units) > MEMBERS else ""
+    part.suptitle(title + more, fontsize=9)
+
+
+def taken_in_turn(units: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Members in an order in which the first few are of both nets. -> (net, unit) each"""
+    place = [sum(net == other for other, _ in units[:k]) for k, (net, _) in enumerate(units)]
+    return [unit for _, unit in sorted(zip(place, units, strict=True), key=lambda pair: (pair[0], pair[1]))]
+
+
+def fig6_clusters(args: argparse.Namespace) -> Figure:
+    """inputs: the store and the table of a tree, patches of the mapping's target and source net"""
+    about, found = store.attributes(args.inputs[0]), store.load(args.inputs[0], "order", "net", "unit")
+    best = hierarchy.best_mixed(hierarchy.read(args.inputs[1]), CLUSTERS, SMALLEST)
+    names = [plots.title(about[side]) for side in ("target", "source")]
+    pictures = [figures_units.unit_layer(path, about["layer"]) for path in args.inputs[2:4]]
+    figure = plt.figure(figsize=(11, 2.9 * max(len(best), 1) + 0.4))
+    parts = figure.subfigures(max(len(best), 1), 1, squeeze=False).flat
+    for rank, (part, subtree) in enumerate(zip(parts, best, strict=False), 1):
+        leaves = found["order"][subtree.first : subtree.first + subtree.size]
+        units = [(int(found["net"][leaf]), int(found["unit"][leaf])) for leaf in leaves]
+        title = (
+            f"cluster {rank}: {subtree.target} units of {names[0]}, {subtree.source} of {names[1]}; mean weight within "
+            f"{subtree.within:.3f}, gap to the parent {subtree.gap:.3f}"
+        )
+        draw_members(part, taken_in_turn(units), pictures, names, title)
+    some = "best clusters of both nets' units" if best else f"no cluster of {SMALLEST} units or more is of both nets"
+    figure.suptitle(f"{about['layer']}: {some}, by the tree of the mapping")
+    return figure
+
+
+def joint_correlation(paths: Sequence[str]) -> np.ndarray:
+    """Correlation of both nets' units, from the stores of a-a, b-b and a-b. (units_a + units_b, the same)"""
+    first, second, between = (store.load(path, "correlation")["correlation"] for path in paths)
+    return np.block([[first, between], [between.T, second]])
+
+
+def draw_chance(part: SubFigure, found: dict[str, np.ndarray]) -> None:
+    """The summaries of the clustering beside 95 % of those of random rotations."""
+    shown = {
+        "density_inside": "mean correlation inside",
+        "contrast": "inside / outside",
+        "span": "common span, mean squared\ncanonical correlation",
+        "mixed": "clusters of both nets",
+    }
+    for ax, (name, label) in zip(part.subplots(len(shown), 1), shown.items(), strict=True):
+        plots.beside_chance(ax, float(found[name]), found[f"null/{name}"], label)
+    stability = found["stability"]
+    part.supxlabel(
+        f"dot: these nets; grey: 95 % of {len(found['null/span'])} random rotations of the second\nstability under "
+        f"resampled photographs (adjusted Rand): {np.nanmean(stability):.2f} ± {np.nanstd(stability):.2f}",
+        fontsize=8,
+    )
+
+
+def figS_spectral(args: argparse.Namespace) -> Figure:  # noqa: N802
+    """inputs: the store and the table of spectral clusters, correlation stores of a-a, b-b and a-b, patches of both"""
+    about, found, rows = store.attributes(args.inputs[0]), store.load(args.inputs[0]), tables.read(args.inputs[1])
+    names = [plots.title(net) for net in about["pair"].split("-")]
+    pictures = [figures_units.unit_layer(path, about["layer"]) for path in args.inputs[5:7]]
+    mixed = [row for row in rows if row["units_a"] and row["units_b"] and row["size"] >= SMALLEST][:CLUSTERS]
+    figure = plt.figure(figsize=(11, 5.4 + 2.9 * len(mixed)))
+    top, *parts = figure.subfigures(1 + len(mixed), 1, height_ratios=[5.4, *(2.9 for _ in mixed)], squeeze=False).flat
+    left, right = top.subfigures(1, 2, width_ratios=[1.35, 1], squeeze=False).flat
+    order = found["order"][found["label"][found["order"]] >= 0]
+    ax = left.subplots()
+    image = plots.similarity_matrix(ax, joint_correlation(args.inputs[2:5])[np.ix_(order, order)], "", "")
+    plots.colour_diagonal(ax, found["net"][order])
+    for first, size in runs(found["label"][order]):
+        plots.frame(ax, first, size, "k", 0.8)
+    ax.set_title(f"{about['layer']}: {len(rows)} spectral clusters of both nets' units, densest first")
+    left.colorbar(image, ax=ax, label="correlation", shrink=0.75, pad=0.01)
+    left.legend(handles=plots.net_handles(names), loc="outside lower center", ncols=2)
+    draw_chance(right, found)
+    for part, row in zip(parts, mixed, strict=True):
+        members = [name.split(":") for name in row["members"].split()]
+        units = [(about["pair"].split("-").index(net), int(unit)) for net, unit in members]
+        title = (
+            f"cluster {row['cluster'] + 1}: {row['units_a']} units of {names[0]}, {row['units_b']} of {names[1]}; mean "
+            f"correlation inside {row['density_inside']:.2f}, outside {row['density_outside'] or 0:.2f}, span "
+            f"{row['span']:.2f}"
+        )
+        draw_members(part, taken_in_turn(units), pictures, names, title)
+    return figure
+
+
+def runs(label: np.ndarray) -> list[tuple[int, int]]:
+    """Where each run of equal labels begins, and how long it is."""
+    first = np.flatnonzero(np.r_[True, label[1:] != label[:-1]]) if len(label) else np.zeros(0, int)
+    return list(zip(first.tolist(), np.diff(np.r_[first, len(label)]).tolist(), strict=True))
