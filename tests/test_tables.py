@@ -16,8 +16,8 @@ def test_cells_come_back_exactly(tmp_path: Path) -> None:
 
 
 def test_cells_are_rounded_and_missing_ones_are_empty(tmp_path: Path) -> None:
-    tables.write(tmp_path / "t.csv", [{"layer": "conv1", "a": 0.123456, "n": 32}, {"b": math.nan, "n": ""}], decimals=4)
-    assert (tmp_path / "t.csv").read_text() == "layer,a,n,b\nconv1,0.1235,32,\n,,,\n"
+    tables.write(tmp_path / "t.csv", [{"layer": "conv1", "a": 1.23456e-5, "n": 32}, {"b": math.nan, "n": ""}], digits=4)
+    assert (tmp_path / "t.csv").read_text() == "layer,a,n,b\nconv1,1.235e-05,32,\n,,,\n"
 
 
 @pytest.mark.parametrize(("text", "expected"), [("3", 3), ("-0.5", -0.5), ("1e-5", 1e-5), ("conv1", "conv1"), ("", "")])

@@ -20,19 +20,25 @@ FIGURES = {
         "fig1_correlation",
         "fig2_matches",
         "fig3_assignment",
+        "fig4_mapping",
+        "fig5_hierarchy",
+        "fig6_clusters",
+        "figS_spectral",
         "figS4_information",
         "figS10_means",
         "figS11_active",
         "nets_training",
         "nets_filters",
         "summary_convergence",
+        "table1_mapping",
     )
 }
+BY_LAYER = ("fig2_matches", "fig3_assignment", "figS4_information", "figS10_means", "figS11_active", "figS_spectral")
 ALIASES = {"all"}
 
 
-def copy_project(folder: Path) -> Path:
-    """Everything a run needs, with a configuration of seconds."""
+def copy_project(folder: Path, optional: bool = False) -> Path:
+    """Everything a run needs, with a configuration of seconds; optional stages in one layer, or left out."""
     for name in ("workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "Makefile", "environment.yml", "requirements.txt"):
@@ -49,6 +55,11 @@ def copy_project(folder: Path) -> Path:
     config["training"] |= {"steps": 60, "batch": 20, "warmup": 1}
     config["moments"] |= {"blocks": 6, "shards": 2, "batch": 6}
     config["convergence"] |= {"rotations": 20, "resamples": 20, "halves": 2}
+    config["stitching"] |= {"images": 100, "blocks": 2, "decays": [0, 0.01], "alphas": [0.1]}
+    config["clustering"] |= {"resamples": 2}
+    config["layers"] = ["conv1", "conv2", "fc7"] if optional else ["conv1"]
+    for section in ("information", "stitching", "clustering"):
+        config[section]["layers"] = ["conv1"] if optional else []
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -78,7 +89,7 @@ def edit(path: Path, old: str, new: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = copy_project(tmp_path_factory.mktemp("project"))
+    folder = copy_project(tmp_path_factory.mktemp("project"), optional=True)
     snakemake(folder)
     return folder
 
@@ -92,15 +103,19 @@ def edited(project: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 
 def test_every_figure_and_table_is_there(project: Path) -> None:
-    convs = [f"conv{i}" for i in range(1, 6)]
-    names = ["fig1_correlation", "nets_filters", "nets_training", "summary_convergence"]
-    names += [f"{name}_{layer}" for name in ("fig2_matches", "fig3_assignment") for layer in convs]
-    names += [f"{name}_{layer}" for name in ("figS4_information", "figS11_active") for layer in convs[:2]]
-    names += [f"figS10_means_{layer}" for layer in [*convs, "fc6", "fc7"]]
+    layers = ["conv1", "conv2", "fc7"]
+    names = [name.removeprefix("draw_") for name in FIGURES - {f"draw_{name}" for name in BY_LAYER}]
+    names += [
+        f"{name}_{layer}" for name in ("fig2_matches", "fig3_assignment", "figS11_active") for layer in layers[:2]
+    ]
+    names += ["figS4_information_conv1", "figS_spectral_conv1", *(f"figS10_means_{layer}" for layer in layers)]
     expected = sorted(f"{name}.{end}" for name in names for end in ("pdf", "png"))
     assert sorted(file.name for file in (project / "results/scenes/figures").iterdir()) == expected
-    table = (project / "results/scenes/tables/summary.csv").read_text().splitlines()
-    assert len(table) == 1 + 8 * 2 + 2 * 2  # a pair and the mean, in each layer, by correlation and by information
+    tables = {
+        file.name: len(file.read_text().splitlines()) - 1 for file in (project / "results/scenes/tables").iterdir()
+    }
+    # a pair and the mean in each layer by correlation and in conv1 by information; two decays and two alphas
+    assert tables == {"summary.csv": 2 * 3 + 2, "information.csv": 2, "table1_mapping.csv": 4}
 
 
 def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -> None:
@@ -111,15 +126,16 @@ def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -
     assert "Nothing to be done" in snakemake(project, "-n")
 
 
-STATISTICS = {"merge", "correlation", "matching", "convergence", "information", "agreement"}
+STATISTICS = {"merge_val", "correlation", "matching", "convergence", "information", "agreement", "spectral"}
+MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
 NEW_SEED = ("config.yaml", "seed: 1", "seed: 5")
 EDITS = {
     "plots": (("workflow/convergent/plots.py", '"""', '"""Edited. '), FIGURES),
     "matching": (
         ("workflow/convergent/matching.py", '"""', '"""Edited. '),
-        {"matching", "convergence", "agreement", *FIGURES},
+        {"matching", "convergence", "agreement", "spectral", *FIGURES},
     ),
-    "seed": (NEW_SEED, {"train", "moments", "filters", "patches", *STATISTICS, *FIGURES}),
+    "seed": (NEW_SEED, {"train", "moments_val", "filters", "patches", *STATISTICS, *MAPPINGS, *FIGURES}),
     "resamples": (("config.yaml", "resamples: 20", "resamples: 21"), {"convergence", "draw_summary_convergence"}),
 }
 
@@ -198,7 +214,7 @@ def test_make_figures_goes_on_after_a_kill(project: Path, tmp_path: Path, victim
 def test_what_only_shows_with_the_images_fails_with_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
     folder = copy_project(tmp_path)
     for _ in edit(folder / "config.yaml", old, new):
-        output = snakemake(folder, "--until", "moments", ok=False)
+        output = snakemake(folder, "--until", "moments_val", ok=False)
     assert said in output
     assert "Traceback" not in output
 

@@ -7,14 +7,18 @@ import argparse
 
 from workflow.convergent import device
 
+from .clustering import bench_clustering
 from .information import bench_information
 from .moments import bench_exactness, bench_memory, bench_moments
 from .nets import bench_lrn, bench_patches, bench_training
+from .stitching import bench_stitching
 
 BENCHES = {
     "moments": bench_moments,
     "memory": bench_memory,
     "information": bench_information,
+    "stitching": bench_stitching,
+    "clustering": bench_clustering,
     "training": bench_training,
     "lrn": bench_lrn,
     "patches": bench_patches,

@@ -11,6 +11,8 @@ from . import figures_units, hierarchy, mappings, plots, store, tables
 
 CLUSTERS, SMALLEST = 4, 3  # that are shown with pictures, at most; units of the smallest of them
 MEMBERS = 10  # of a cluster that are shown
+PICTURE = 1.1  # width of a unit's pictures, inches
+Member = tuple[int, int]  # net, 0 or 1, and unit
 Pictures = Sequence[dict[str, np.ndarray]]  # of the units of either net
 
 
@@ -24,10 +26,12 @@ def fig5_hierarchy(args: argparse.Namespace) -> Figure:
     figure = plt.figure(figsize=(10.5, 6.9))
     left, right = figure.subfigures(1, 2, width_ratios=[1, 2.1], squeeze=False).flat
     native = left.subplots(2, 1)
-    for ax, (name, panel) in zip(
-        native, {"M = [I |W|; |W|' I]": matrix, "distance, max(M) - M": hierarchy.distance(matrix)}.items(), strict=True
-    ):
-        plots.weight_matrix(ax, panel, rows, "")
+    panels = {
+        "M = [I |W|; |W|' I]": (matrix, "Greys"),
+        "distance, max(M) - M (dark: near)": (hierarchy.distance(matrix), "Greys_r"),
+    }
+    for ax, (name, (panel, cmap)) in zip(native, panels.items(), strict=True):
+        plots.weight_matrix(ax, panel, rows, "", cmap)
         ax.set_title(f"{name}, native order")
     ax = right.subplots()
     order = found["order"]
@@ -48,23 +52,23 @@ def fig5_hierarchy(args: argparse.Namespace) -> Figure:
 
 
 def draw_members(
-    part: SubFigure, units: Sequence[tuple[int, int]], pictures: Pictures, names: Sequence[str], title: str
+    part: SubFigure, units: Sequence[Member], columns: int, pictures: Pictures, names: Sequence[str], title: str
 ) -> None:
-    """Pictures of the members of a cluster, (net, unit) each, their names in the colour of their net."""
-    grid = part.subplots(2, MEMBERS, squeeze=False)
+    """Pictures of the members of a cluster, their names in the colour of their net, in so many columns."""
+    grid = part.subplots(2, columns, squeeze=False)
     for ax in grid.flat:
         ax.axis("off")
-    for column, (net, unit) in enumerate(units[:MEMBERS]):
+    for column, (net, unit) in enumerate(units[:columns]):
         for ax in grid[:, column]:
             ax.axis("on")
         plots.unit_pictures(list(grid[:, column]), pictures[net], unit)
         grid[0, column].set_title(f"{names[net]} {unit}", fontsize=8, color=plots.NET_COLOURS[net])
-    more = f"; {MEMBERS} of {len(units)} units shown" if len(units) > MEMBERS else ""
+    more = f"; {columns} of {len(units)} units shown" if len(units) > columns else ""
     part.suptitle(title + more, fontsize=9)
 
 
-def taken_in_turn(units: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Members in an order in which the first few are of both nets. -> (net, unit) each"""
+def taken_in_turn(units: Sequence[Member]) -> list[Member]:
+    """Members in an order in which the first few are of both nets."""
     place = [sum(net == other for other, _ in units[:k]) for k, (net, _) in enumerate(units)]
     return [unit for _, unit in sorted(zip(place, units, strict=True), key=lambda pair: (pair[0], pair[1]))]
 
@@ -75,16 +79,17 @@ def fig6_clusters(args: argparse.Namespace) -> Figure:
     best = hierarchy.best_mixed(hierarchy.read(args.inputs[1]), CLUSTERS, SMALLEST)
     names = [plots.title(about[side]) for side in ("target", "source")]
     pictures = [figures_units.unit_layer(path, about["layer"]) for path in args.inputs[2:4]]
-    figure = plt.figure(figsize=(11, 2.9 * max(len(best), 1) + 0.4))
+    columns = min(MEMBERS, max([5, *(subtree.size for subtree in best)]))
+    figure = plt.figure(figsize=(PICTURE * columns, 2.35 * PICTURE * max(len(best), 1) + 0.4))
     parts = figure.subfigures(max(len(best), 1), 1, squeeze=False).flat
     for rank, (part, subtree) in enumerate(zip(parts, best, strict=False), 1):
         leaves = found["order"][subtree.first : subtree.first + subtree.size]
         units = [(int(found["net"][leaf]), int(found["unit"][leaf])) for leaf in leaves]
         title = (
-            f"cluster {rank}: {subtree.target} units of {names[0]}, {subtree.source} of {names[1]}; mean weight within "
-            f"{subtree.within:.3f}, gap to the parent {subtree.gap:.3f}"
+            f"cluster {rank}: {subtree.target} of {names[0]}, {subtree.source} of {names[1]}; "
+            f"mean weight within {subtree.within:.3f}, gap to the parent {subtree.gap:.3f}"
         )
-        draw_members(part, taken_in_turn(units), pictures, names, title)
+        draw_members(part, taken_in_turn(units), columns, pictures, names, title)
     some = "best clusters of both nets' units" if best else f"no cluster of {SMALLEST} units or more is of both nets"
     figure.suptitle(f"{about['layer']}: {some}, by the tree of the mapping")
     return figure
@@ -120,8 +125,9 @@ def figS_spectral(args: argparse.Namespace) -> Figure:  # noqa: N802
     names = [plots.title(net) for net in about["pair"].split("-")]
     pictures = [figures_units.unit_layer(path, about["layer"]) for path in args.inputs[5:7]]
     mixed = [row for row in rows if row["units_a"] and row["units_b"] and row["size"] >= SMALLEST][:CLUSTERS]
-    figure = plt.figure(figsize=(11, 5.4 + 2.9 * len(mixed)))
-    top, *parts = figure.subfigures(1 + len(mixed), 1, height_ratios=[5.4, *(2.9 for _ in mixed)], squeeze=False).flat
+    heights = [5.4, *(2.35 * PICTURE for _ in mixed)]
+    figure = plt.figure(figsize=(PICTURE * MEMBERS, sum(heights)))
+    top, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
     left, right = top.subfigures(1, 2, width_ratios=[1.35, 1], squeeze=False).flat
     order = found["order"][found["label"][found["order"]] >= 0]
     ax = left.subplots()
@@ -138,11 +144,16 @@ def figS_spectral(args: argparse.Namespace) -> Figure:  # noqa: N802
         units = [(about["pair"].split("-").index(net), int(unit)) for net, unit in members]
         title = (
             f"cluster {row['cluster'] + 1}: {row['units_a']} units of {names[0]}, {row['units_b']} of {names[1]}; mean "
-            f"correlation inside {row['density_inside']:.2f}, outside {row['density_outside'] or 0:.2f}, span "
+            f"correlation inside {row['density_inside']:.2f}, outside {rounded(row['density_outside'])}, span "
             f"{row['span']:.2f}"
         )
-        draw_members(part, taken_in_turn(units), pictures, names, title)
+        draw_members(part, taken_in_turn(units), MEMBERS, pictures, names, title)
     return figure
+
+
+def rounded(cell: float | str) -> str:
+    """A cell of a table to show; where it is empty there is nothing to compare with."""
+    return "none" if cell == "" else f"{cell:.2f}"
 
 
 def runs(label: np.ndarray) -> list[tuple[int, int]]:

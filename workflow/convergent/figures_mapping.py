@@ -35,17 +35,13 @@ def draw_sources(part: SubFigure, path: list[str], layer: str, weights: np.ndarr
     names = [plots.title(Path(name).parent.stem) for name in path]
     order = np.argsort(-np.abs(weights), kind="stable")
     sources = order[weights[order] != 0][:SOURCES]
-    grid = part.subplots(2, 1 + SOURCES)
-    for ax in grid.flat:
-        ax.axis("off")
+    grid = part.subplots(2, 1 + len(sources), squeeze=False)
     part.suptitle(title, fontsize=9)
     for column, (k, picture, number, label) in enumerate(
         [(1, pictures[1], unit, "target"), *((0, pictures[0], int(s), f"{weights[s]:+.3f}") for s in sources)]
     ):
-        for ax in grid[:, column]:
-            ax.axis("on")
         grid[0, column].set_title(f"{label}\n{names[k]} {number}", fontsize=8)
-        plots.unit_pictures(grid[:, column], picture, number)
+        plots.unit_pictures(list(grid[:, column]), picture, number)
 
 
 def fig4_mapping(args: argparse.Namespace) -> Figure:
@@ -113,9 +109,9 @@ def table1_mapping(args: argparse.Namespace) -> Figure:
     """inputs: mappings of all layers, then the tables of their stitched nets; also writes the table"""
     half = len(args.inputs) // 2
     rows = [mapping_rows(*paths) for paths in zip(args.inputs[:half], args.inputs[half:], strict=True)]
-    tables.write(args.table, [row for some in rows for row in beside_paper(some)])
+    tables.write(args.table, [row for some in rows for row in beside_paper(some)], digits=5)
     paper = tables.read(PAPER)
-    figure, axes = plt.subplots(2, half, figsize=(2.6 * half + 1.2, 5.6), sharex=True, sharey="row", squeeze=False)
+    figure, axes = plt.subplots(2, half, figsize=(2.4 * half + 2.4, 5.6), sharex=True, sharey="row", squeeze=False)
     for column, some in enumerate(rows):
         layer = some[0]["layer"]
         plots.loss_path(axes[0, column], some, [row for row in paper if row["layer"] == layer])
@@ -123,8 +119,6 @@ def table1_mapping(args: argparse.Namespace) -> Figure:
         axes[0, column].set_title(f"{layer}, {some[0]['units']} units")
     axes[0, 0].set_ylabel("loss, half the mean squared error")
     axes[1, 0].set_ylabel("top-1 of the stitched net")
-    for row in axes:
-        figure.legend(
-            *row[0].get_legend_handles_labels(), loc="outside right upper" if row is axes[0] else "outside right lower"
-        )
+    for last in axes[:, -1]:
+        last.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure

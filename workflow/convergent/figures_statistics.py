@@ -101,7 +101,7 @@ SUMMARY_PANELS: list[tuple[str, str, str, dict[str, str]]] = [  # title, axis, s
 def summary_convergence(args: argparse.Namespace) -> Figure:
     """inputs: convergence of each layer and, if wanted, the table of information; also writes the summary table"""
     rows = [row for path in args.inputs for row in tables.read(path)]
-    tables.write(args.table, rows, decimals=4)
+    tables.write(args.table, rows, digits=4)
     panels = [panel for panel in SUMMARY_PANELS if any(row["similarity"] == panel[2] for row in rows)]
     every = {panel[2]: dict.fromkeys(row["layer"] for row in rows if row["similarity"] == panel[2]) for panel in panels}
     widths = [max(5, 1 + len(every[similarity])) for _, _, similarity, _ in panels]

@@ -123,11 +123,11 @@ def unit_pictures(axes: Sequence[Axes], found: Mapping[str, np.ndarray], unit: i
             ax.text(0.5, 0.5, "never\nactive", ha="center", va="center", fontsize=7, transform=ax.transAxes)
 
 
-def weight_matrix(axes: Axes, size: np.ndarray, rows: str, columns: str) -> AxesImage:
-    """Sizes of weights in their order, zeros white. (target, source)"""
+def weight_matrix(axes: Axes, size: np.ndarray, rows: str, columns: str, cmap: str = "Greys") -> AxesImage:
+    """Sizes of weights in their order, zeros white, or distances of a map the other way round. (rows, columns)"""
     axes.spines[:].set_visible(True)
     axes.set(xlabel=columns, ylabel=rows, xticks=[], yticks=[])
-    return axes.imshow(size, vmin=0, cmap="Greys", interpolation="none")
+    return axes.imshow(size, vmin=0, cmap=cmap, interpolation="none")
 
 
 def mark_row(axes: Axes, row: int, label: str) -> None:
@@ -166,11 +166,15 @@ def beside_chance(axes: Axes, value: float, null: np.ndarray, label: str) -> Non
     axes.spines["left"].set_visible(False)
 
 
+PENALTIES = [0, 1e-3, 1e-2, 1e-1, 1]  # ticks; above 1 every weight is zero
+
+
 def by_penalty(axes: Axes, rows: Rows) -> Rows:
     """The rows in the order of their penalty, and an axis for it that has a place for 0."""
-    smallest = min(row["alpha"] for row in rows if row["alpha"] > 0)
-    axes.set_xscale("symlog", linthresh=smallest, linscale=0.5)
-    axes.set_xlim(-0.15 * smallest, None)
+    axes.set_xscale("symlog", linthresh=PENALTIES[1], linscale=0.7)
+    axes.set_xticks(PENALTIES, ["0", *(f"$10^{{{exponent}}}$" for exponent in (-3, -2, -1)), "1"])
+    axes.minorticks_off()
+    axes.set_xlim(-0.1 * PENALTIES[1], 1.5 * PENALTIES[-1])
     return sorted(rows, key=lambda row: row["alpha"])
 
 
@@ -188,8 +192,11 @@ def loss_path(axes: Axes, rows: Rows, paper: Rows) -> None:
             label = f"published optimiser, {images}"
             axes.plot(at, [row[name] for row in replayed], style, color=ASSIGNED, linewidth=0.8, label=label)
     axes.axhline(path[0]["zero_loss"], color="0.6", linewidth=0.8, zorder=0, label="zero map, validation")
-    units = {"alpha": [row["units"] * row["decay"] for row in paper], "loss": [row["loss"] for row in paper]}
-    axes.plot(units["alpha"], units["loss"], "s", color="0.5", markersize=4, fillstyle="none", label="paper (ImageNet)")
+    kinds = {"yes": ("s", "paper (ImageNet)"), "no": ("D", "paper, from an uncertain source")}
+    for certain, (marker, label) in kinds.items():
+        points = [row for row in paper if row["certain"] == certain]
+        at, loss = [row["units"] * row["decay"] for row in points], [row["loss"] for row in points]
+        axes.plot(at, loss, marker, color="0.4", markersize=4, fillstyle="none", label=label)
     axes.set_ylim(0, None)
 
 

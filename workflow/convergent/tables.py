@@ -22,10 +22,10 @@ def read(path: str | Path) -> list[dict[str, Any]]:
         return [{name: value(text) for name, text in row.items()} for row in csv.DictReader(file)]
 
 
-def write(path: str | Path, rows: Sequence[Mapping[str, Any]], decimals: int | None = None) -> None:
+def write(path: str | Path, rows: Sequence[Mapping[str, Any]], digits: int | None = None) -> None:
     """Rows to a file, columns in the order in which they first appear; NaN is an empty cell.
 
-    Numbers that are not whole have so many decimals, or as many as they need to be read back exactly.
+    Numbers that are not whole have so many significant digits, or as many as they need to be read back exactly.
     """
 
     def shown(cell: Any) -> Any:
@@ -33,7 +33,7 @@ def write(path: str | Path, rows: Sequence[Mapping[str, Any]], decimals: int | N
             return cell
         if cell != cell:
             return ""
-        return repr(float(cell)) if decimals is None else f"{cell:.{decimals}f}"
+        return repr(float(cell)) if digits is None else f"{cell:.{digits}g}"
 
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", newline="") as file:

@@ -1,0 +1,113 @@
+"""The numbers behind the figures of sparse mappings."""
+
+import argparse
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from workflow.convergent import figures_mapping, plots, store, tables
+
+ALPHA = np.array([0, 3e-3, 0.24])
+NETS = ("net0", "net1")
+
+
+@pytest.mark.parametrize(
+    ("r2", "expected"), [([0.1, 0.9, 0.5], 2), ([0.3, 0.1, 0.9, 0.5], 0), ([np.nan, 0.2, np.nan, 0.4], 1)]
+)
+def test_the_median_unit_is_the_middle_one_of_the_live(r2: list[float], expected: int) -> None:
+    assert figures_mapping.median_unit(np.array(r2)) == expected
+
+
+@pytest.mark.parametrize("wanted", ["7", "-1", "best"])
+def test_a_unit_that_is_not_there_is_refused(wanted: str) -> None:
+    with pytest.raises(SystemExit, match=f"figures.unit: {wanted} is not possible; median, or a unit from 0 to 2"):
+        figures_mapping.chosen_unit(wanted, np.zeros(3))
+
+
+@pytest.fixture
+def mapping(tmp_path: Path) -> str:
+    """Three target units from four sources at three penalties; the last target is dead."""
+    path = tmp_path / "stitching" / "net0-net1.zarr/zarr.json"
+    weights = np.zeros((3, 3, 4))
+    weights[:, 0, 2], weights[:, 1, 0], weights[:2, 1, 3] = 0.7, -0.6, 0.1
+    measures = {name: np.full((3, 3), k + 0.5) for k, name in enumerate(("train_loss", "val_loss", "r2"))}
+    measures["r2"] = np.array([[0.9, 0.4, np.nan]] * 3)
+    measures |= {"nonzero": (weights != 0).sum(axis=2), "above": (np.abs(weights) > 0.01).sum(axis=2)}
+    published = {f"published/{name}": measures[name][:2] for name in ("train_loss", "val_loss", "r2", "above")}
+    arrays = {"alpha": ALPHA, "decay": np.array([0, 1e-3, 0.08]), "weights": weights, "zero_loss": np.full(3, 0.5)}
+    about = {"layer": "conv1", "source": "net0", "target": "net1"}
+    store.save(path, {**arrays, **measures, **published}, **about)
+    return str(path)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[str]:
+    rng = np.random.default_rng(0)
+    paths = [str(tmp_path / f"{net}.zarr/zarr.json") for net in NETS]
+    for path, units in zip(paths, (4, 3), strict=True):
+        shown = rng.integers(0, 256, (2, units, 9, 5, 5, 3), dtype=np.uint8)
+        named = {"conv1/image": np.zeros((units, 9), int), "conv1/patch": shown[0], "conv1/deconv": shown[1]}
+        store.save(path, named)
+    return paths
+
+
+@pytest.fixture
+def accuracy(tmp_path: Path) -> str:
+    path = tmp_path / "functional.csv"
+    same = {"source": 0.6, "target": 0.7, "self": 0.7, "zero": 0.1}
+    rows = [
+        {"layer": "conv1", "pair": "net0-net1", "decay": 0.0, "alpha": float(alpha), "top1": 0.5 - alpha, **same}
+        for alpha in ALPHA
+    ]
+    tables.write(path, [row | {"top1_relu": row["top1"], "untrained_relu": 0.2} for row in rows])
+    return str(path)
+
+
+def test_figure_4_puts_the_assignment_on_the_diagonal_and_shows_the_sources(mapping: str, pictures: list[str]) -> None:
+    args = argparse.Namespace(inputs=[mapping, *pictures], layer="conv1", alpha=3e-3, unit="median")
+    figure = figures_mapping.fig4_mapping(args)
+    native, permuted = (ax.images[0].get_array() for ax in figure.subfigs[0].axes[:2])
+    assert native[1, 0] == permuted[1, 1] == 0.6
+    assert native[0, 2] == permuted[0, 0] == 0.7
+    titles = [ax.get_title() for ax in figure.subfigs[1].axes if ax.get_title()]
+    assert titles == ["target\nNet2 1", "-0.600\nNet1 0", "+0.100\nNet1 3"]
+    assert "the unit of the median R²: Net2 1, R² 0.40 from 2 units" in figure.subfigs[1]._suptitle.get_text()
+    plt.close("all")
+
+
+def test_a_penalty_that_is_not_on_the_path_is_refused(mapping: str, pictures: list[str]) -> None:
+    args = argparse.Namespace(inputs=[mapping, *pictures], layer="conv1", alpha=0.3, unit="median")
+    with pytest.raises(SystemExit, match=r"--alpha 0.3 is not on the path, which has 0, 0.003, 0.24"):
+        figures_mapping.fig4_mapping(args)
+
+
+def test_table_1_has_means_of_live_units_beside_the_paper(mapping: str, accuracy: str, tmp_path: Path) -> None:
+    table = tmp_path / "table1.csv"
+    figure = figures_mapping.table1_mapping(argparse.Namespace(inputs=[mapping, accuracy], table=str(table)))
+    rows = tables.read(table)
+    assert [row["alpha"] for row in rows] == ALPHA.tolist()
+    assert [row["nonzero"] for row in rows] == [1.5, 1.5, 1.0]  # of the two live targets
+    assert [row["published_above"] for row in rows] == [1.5, 1.5, ""]
+    assert [row["paper_loss"] for row in rows] == [0.17, 0.172, ""]
+    assert [row["paper_weights"] for row in rows] == [83.5, 14.5, ""]
+    assert rows[0]["r2"] == pytest.approx(0.65)
+    assert [ax.get_title() for ax in figure.axes][:1] == ["conv1, 3 units"]
+    plt.close("all")
+
+
+def test_penalties_are_drawn_in_order_with_a_place_for_zero() -> None:
+    figure, axes = plt.subplots()
+    rows = [{"alpha": alpha} for alpha in (0.1, 0, 1.0, 0.01)]
+    assert [row["alpha"] for row in plots.by_penalty(axes, rows)] == [0, 0.01, 0.1, 1.0]
+    assert axes.transData.transform((0, 0))[0] < axes.transData.transform((1e-3, 0))[0]
+    plt.close(figure)
+
+
+def test_the_papers_numbers_are_complete() -> None:
+    """PAPER is read by layer and decay; at conv1 the paper's 10^-2.6 is the penalty 0.24."""
+    rows = tables.read(figures_mapping.PAPER)
+    assert len({(row["layer"], row["decay"]) for row in rows}) == len(rows) == 2 * 7 + 3 * 6
+    assert 96 * rows[4]["decay"] == pytest.approx(0.24, abs=0.002)
+    assert all(0 < row["loss"] < 0.52 for row in rows)
