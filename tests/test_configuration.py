@@ -54,6 +54,10 @@ def test_the_embedded_configuration_passes(config: dict, monkeypatch: pytest.Mon
         ("layers", ["conv1"], "information.layers: 'conv2' is not possible; it must be among layers, conv1"),
         ("stitching.shards", 5, "stitching.shards: 5 is not possible; at most stitching.blocks, 4"),
         ("stitching.layers", ["conv9"], "stitching.layers: 'conv9' is not possible; it must be among layers, conv1"),
+        ("stitching.images", 3, "stitching.images: 3 is not possible; at least stitching.blocks, 4"),
+        ("figures.unit", 32, "figures.unit: 32 is not possible; median, or a unit of conv1, 0 to 31"),
+        ("clustering.layers", ["fc9"], "clustering.layers: 'fc9' is not possible"),
+        ("clustering.range", [9, 3], "clustering.range: [9, 3] is not possible; the fewest comes first"),
         ("figures.pair", "net0-net4", "figures.pair: 'net0-net4' is not possible; two different of net0, net1"),
         ("figures.pair", "net1-net1", "two different"),
         ("figures.pair", "net1-net0", "in this order"),
@@ -102,6 +106,33 @@ def test_a_wrong_entry_stops_the_workflow_with_one_line(
     assert len(lines) == 1
     assert said in lines[0]
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "there", "gone"),
+    [
+        ({"information.layers": []}, ["stitching"], ["information", "agreement", "draw_figS4_information"]),
+        ({"stitching.layers": []}, ["spectral"], ["moments_train", "stitching", "functional", "draw_fig5_hierarchy"]),
+        ({"stitching.layers": ["conv3"]}, ["hierarchy", "draw_table1_mapping"], ["draw_fig4_mapping"]),
+        ({"clustering.layers": []}, ["hierarchy", "draw_fig6_clusters"], ["spectral", "draw_figS_spectral"]),
+        ({"clustering.layers": ["fc6"]}, ["spectral"], ["draw_figS_spectral"]),
+        ({"information.layers": ["fc7"], "stitching.layers": ["fc6"]}, ["information", "hierarchy"], ["fig4_mapping"]),
+        ({"stitching.as_published": False, "figures.pair": "net1-net3"}, ["stitching", "functional"], []),
+        ({"nets": [{"seed": seed} for seed in range(3)]}, ["train", "draw_summary_convergence"], []),
+    ],
+    ids=str,
+)
+def test_stages_can_be_left_out_or_take_other_layers(
+    config: dict, tmp_path: Path, changes: dict, there: list[str], gone: list[str]
+) -> None:
+    for key, value in changes.items():
+        change(config, key, value)
+    config["run"] = "nothing_yet"
+    done = plan(tmp_path, config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = {line.split()[0] for line in done.stdout.splitlines() if line and line.split()[-1].isdecimal()}
+    assert set(there) <= jobs
+    assert not set(gone) & jobs
 
 
 def described(schema: dict, path: str = "") -> list[str]:

@@ -49,12 +49,20 @@ def test_figure_5_frames_every_subtree_and_colours_the_diagonal_by_net(tree: lis
     assert boxes == [(subtree.first, subtree.size) for subtree in [*scored, *best]]
     diagonal = ordered.images[1].get_array()
     first = [tuple(diagonal[k, k]) for k in np.flatnonzero(order < NETS["net1"])]  # targets come first in M
-    assert set(first) == {tuple(plots.to_rgba(plots.NET_COLOURS[0]))}
+    assert set(first) == {tuple(plots.to_rgba(plots.NET_COLOURS[1]))}  # and the target is the pair's second net
     plt.close("all")
 
 
+def test_a_tree_of_another_mapping_is_refused(tree: list[str]) -> None:
+    weights = store.load(tree[0], "weights")["weights"] / 2
+    about = {"layer": "conv1", "source": "net0", "target": "net1", "nets": {"net0": "", "net1": ""}}
+    store.save(tree[0], {"alpha": np.array([0.24]), "decay": np.array([0.04]), "weights": weights}, **about)
+    with pytest.raises(SystemExit, match="mapping differ"):
+        figures_clusters.fig5_hierarchy(argparse.Namespace(inputs=tree))
+
+
 def test_figure_6_shows_the_members_of_the_best_clusters(tree: list[str], tmp_path: Path) -> None:
-    paths = [*tree[1:], *pictures(tmp_path)[::-1]]
+    paths = [*tree[1:], *pictures(tmp_path)]
     figure = figures_clusters.fig6_clusters(argparse.Namespace(inputs=paths))
     shown = [{ax.get_title() for ax in part.axes} - {""} for part in figure.subfigs]
     assert shown == [{"Net2 0", "Net1 1", "Net1 2", "Net2 3"}, {"Net2 5", "Net1 4", "Net1 6"}]
@@ -63,7 +71,7 @@ def test_figure_6_shows_the_members_of_the_best_clusters(tree: list[str], tmp_pa
 
 def test_figure_6_says_so_where_no_cluster_is_mixed(tree: list[str], tmp_path: Path) -> None:
     (tmp_path / "none.csv").write_text(Path(tree[2]).read_text().splitlines()[0] + "\n")
-    paths = [tree[1], str(tmp_path / "none.csv"), *pictures(tmp_path)[::-1]]
+    paths = [tree[1], str(tmp_path / "none.csv"), *pictures(tmp_path)]
     figure = figures_clusters.fig6_clusters(argparse.Namespace(inputs=paths))
     assert "no cluster of 3 units or more is of both nets" in figure._suptitle.get_text()
     plt.close("all")
@@ -89,6 +97,7 @@ def spectral_inputs(folder: Path, label: np.ndarray) -> list[str]:
     values = dict.fromkeys((name.removeprefix("null/") for name in chance), np.float64(0.5))
     order = np.argsort(np.where(label < 0, 99, label), stable=True)
     arrays = {"label": label, "net": net, "unit": unit, "order": order, "stability": np.array([0.8, 0.9])}
+    arrays["eigenvalue"] = np.linspace(0, 1, 5)
     paths = [str(folder / f"{name}.zarr/zarr.json") for name in ("spectral", "aa", "bb", "ab")]
     store.save(paths[0], {**arrays, **values, **chance}, **about)
     sides = {"aa": (0, 0), "bb": (1, 1), "ab": (0, 1)}

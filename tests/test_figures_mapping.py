@@ -9,12 +9,15 @@ import pytest
 
 from workflow.convergent import figures_mapping, plots, store, tables
 
+PAPER = str(Path(__file__).parents[1] / "workflow/resources/paper_table1.csv")
+DECAY = [0.0, 1e-3, 0.08]
 ALPHA = np.array([0, 3e-3, 0.24])
 NETS = ("net0", "net1")
 
 
 @pytest.mark.parametrize(
-    ("r2", "expected"), [([0.1, 0.9, 0.5], 2), ([0.3, 0.1, 0.9, 0.5], 0), ([np.nan, 0.2, np.nan, 0.4], 1)]
+    ("r2", "expected"),
+    [([0.1, 0.9, 0.5], 2), ([0.3, 0.1, 0.9, 0.5], 0), ([np.nan, 0.2, np.nan, 0.4], 1), ([np.nan, np.nan], 0)],
 )
 def test_the_median_unit_is_the_middle_one_of_the_live(r2: list[float], expected: int) -> None:
     assert figures_mapping.median_unit(np.array(r2)) == expected
@@ -36,8 +39,8 @@ def mapping(tmp_path: Path) -> str:
     measures["r2"] = np.array([[0.9, 0.4, np.nan]] * 3)
     measures |= {"nonzero": (weights != 0).sum(axis=2), "above": (np.abs(weights) > 0.01).sum(axis=2)}
     published = {f"published/{name}": measures[name][:2] for name in ("train_loss", "val_loss", "r2", "above")}
-    arrays = {"alpha": ALPHA, "decay": np.array([0, 1e-3, 0.08]), "weights": weights, "zero_loss": np.full(3, 0.5)}
-    about = {"layer": "conv1", "source": "net0", "target": "net1"}
+    arrays = {"alpha": ALPHA, "decay": np.array(DECAY), "weights": weights, "zero_loss": np.full(3, 0.5)}
+    about = {"layer": "conv1", "source": "net0", "target": "net1", "units": {"net0": 4, "net1": 3}}
     store.save(path, {**arrays, **measures, **published}, **about)
     return str(path)
 
@@ -58,8 +61,8 @@ def accuracy(tmp_path: Path) -> str:
     path = tmp_path / "functional.csv"
     same = {"source": 0.6, "target": 0.7, "self": 0.7, "zero": 0.1}
     rows = [
-        {"layer": "conv1", "pair": "net0-net1", "decay": 0.0, "alpha": float(alpha), "top1": 0.5 - alpha, **same}
-        for alpha in ALPHA
+        {"layer": "conv1", "pair": "net0-net1", "decay": decay, "alpha": float(alpha), "top1": 0.5 - alpha, **same}
+        for decay, alpha in zip(DECAY, ALPHA, strict=True)
     ]
     tables.write(path, [row | {"top1_relu": row["top1"], "untrained_relu": 0.2} for row in rows])
     return str(path)
@@ -85,7 +88,7 @@ def test_a_penalty_that_is_not_on_the_path_is_refused(mapping: str, pictures: li
 
 def test_table_1_has_means_of_live_units_beside_the_paper(mapping: str, accuracy: str, tmp_path: Path) -> None:
     table = tmp_path / "table1.csv"
-    figure = figures_mapping.table1_mapping(argparse.Namespace(inputs=[mapping, accuracy], table=str(table)))
+    figure = figures_mapping.table1_mapping(argparse.Namespace(inputs=[mapping, accuracy, PAPER], table=str(table)))
     rows = tables.read(table)
     assert [row["alpha"] for row in rows] == ALPHA.tolist()
     assert [row["nonzero"] for row in rows] == [1.5, 1.5, 1.0]  # of the two live targets
@@ -93,8 +96,18 @@ def test_table_1_has_means_of_live_units_beside_the_paper(mapping: str, accuracy
     assert [row["paper_loss"] for row in rows] == [0.17, 0.172, ""]
     assert [row["paper_weights"] for row in rows] == [83.5, 14.5, ""]
     assert rows[0]["r2"] == pytest.approx(0.65)
-    assert [ax.get_title() for ax in figure.axes][:1] == ["conv1, 3 units"]
+    assert rows[0]["live"] == 2
+    assert [ax.get_title() for ax in figure.axes][:1] == ["conv1, 2 of 3 units live"]
+    shown = {line.get_label(): line.get_ydata() for line in figure.axes[1].get_lines()}
+    np.testing.assert_allclose(shown["exact, not zero"], np.array([1.5, 1.5, 1.0]) / 4)
     plt.close("all")
+
+
+def test_a_table_of_another_path_is_refused(mapping: str, accuracy: str, tmp_path: Path) -> None:
+    rows = tables.read(accuracy)
+    tables.write(accuracy, rows[:2])
+    with pytest.raises(SystemExit, match="layers and penalties differ"):
+        figures_mapping.mapping_rows(mapping, accuracy)
 
 
 def test_penalties_are_drawn_in_order_with_a_place_for_zero() -> None:
@@ -106,8 +119,8 @@ def test_penalties_are_drawn_in_order_with_a_place_for_zero() -> None:
 
 
 def test_the_papers_numbers_are_complete() -> None:
-    """PAPER is read by layer and decay; at conv1 the paper's 10^-2.6 is the penalty 0.24."""
-    rows = tables.read(figures_mapping.PAPER)
+    """They are looked up by layer and decay; at conv1 the paper's 10^-2.6 is the penalty 0.24."""
+    rows = tables.read(PAPER)
     assert len({(row["layer"], row["decay"]) for row in rows}) == len(rows) == 2 * 7 + 3 * 6
     assert 96 * rows[4]["decay"] == pytest.approx(0.24, abs=0.002)
     assert all(0 < row["loss"] < 0.52 for row in rows)

@@ -246,7 +246,7 @@ def test_blocks_depend_on_the_seed_and_not_on_the_order_of_groups() -> None:
 
 
 def test_more_blocks_than_groups_are_refused() -> None:
-    with pytest.raises(SystemExit, match=r"moments\.blocks: 6, but the images come from 5 independent groups only"):
+    with pytest.raises(SystemExit, match=r"stitching\.blocks: 6, but the images come from 5 independent groups"):
         moments.assign_blocks(np.repeat(np.arange(5), 4), 6, seed=0)
 
 
@@ -283,24 +283,37 @@ def test_any_number_of_shards_gives_the_same_bits(
 def test_the_stage_gives_the_moments_of_all_images(
     tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]
 ) -> None:
-    """Total and blocks against two passes over activations that are kept."""
-    merged = passed(tmp_path, images["val"], nets, shards=2)
+    """Total and blocks against two passes over activations of the same batches, which round alike."""
+    merged = passed(tmp_path, images["val"], nets, shards=2, batch=3)
     loaded, found = {net: alexnet.load(path) for net, path in nets.items()}, store.load(images["val"])
     blocks = moments.assign_blocks(found["group"], 7, moments.derive(0, "blocks"))
     rows = store.Rows(images["val"], "images")
     for layer, path in merged.items():
         arrays = store.load(path)
-        (kept,) = activations.stream(loaded, rows, np.arange(30), 30, LAYERS)
-        assert_moments(
-            {name.removeprefix("total/"): x for name, x in arrays.items() if name.startswith("total/")},
-            two_passes({net: x.flatten(0, 1).numpy() for net, x in kept[layer].items()}),
-            1e-5,
-        )
+        kept: dict[str, list[np.ndarray]] = {net: [] for net in loaded}
         for k, block in enumerate(blocks):
+            parts = list(activations.stream(loaded, rows, block, 3, LAYERS))
+            for net in loaded:
+                kept[net].append(torch.cat([part[layer][net].flatten(0, 1) for part in parts]).numpy())
             here = {name: x[k] for name, x in arrays.items() if not name.startswith("total/")}
-            assert_moments(
-                here, two_passes({net: x[block].flatten(0, 1).numpy() for net, x in kept[layer].items()}), 1e-5
-            )
+            assert_moments(here, two_passes({net: x[k] for net, x in kept.items()}), 1e-5)
+        total = {name.removeprefix("total/"): x for name, x in arrays.items() if name.startswith("total/")}
+        assert_moments(total, two_passes({net: np.concatenate(x) for net, x in kept.items()}), 1e-5)
+
+
+def test_controls_take_part_in_some_layers_only(tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]) -> None:
+    """And leave the others as they are."""
+    alone, other = nets.values()
+    paths = {}
+    for name, more in {"alone": [], "together": ["--controls", str(other), "--control-layers", "fc6", "conv5"]}.items():
+        paths[name] = [str(tmp_path / name / f"{layer}.zarr/zarr.json") for layer in LAYERS]
+        given = ["--nets", str(alone), "--layers", *LAYERS, "--blocks", "2", "--threads", "1", *more]
+        moments.main([str(images["val"]), *paths[name], *given])
+    for layer, one, two in zip(LAYERS, paths["alone"], paths["together"], strict=True):
+        before, after = store.load(one), store.load(two)
+        assert list(store.attributes(two)["nets"]) == (["net0", "net1"] if layer == "fc6" else ["net0"])
+        assert ("comoment/net0-net1" in after) == (layer == "fc6")
+        np.testing.assert_allclose(after["mean/net0"], before["mean/net0"], rtol=1e-6)
 
 
 def test_more_shards_than_blocks_are_refused(tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]) -> None:

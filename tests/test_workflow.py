@@ -128,6 +128,7 @@ def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -
 
 STATISTICS = {"merge_val", "correlation", "matching", "convergence", "information", "agreement", "spectral"}
 MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
+TREES = {"draw_fig5_hierarchy", "draw_fig6_clusters"}
 NEW_SEED = ("config.yaml", "seed: 1", "seed: 5")
 EDITS = {
     "plots": (("workflow/convergent/plots.py", '"""', '"""Edited. '), FIGURES),
@@ -135,6 +136,16 @@ EDITS = {
         ("workflow/convergent/matching.py", '"""', '"""Edited. '),
         {"matching", "convergence", "agreement", "spectral", *FIGURES},
     ),
+    "lasso": (
+        ("workflow/convergent/lasso.py", '"""', '"""Edited. '),
+        {"stitching", "functional", "hierarchy", "draw_fig4_mapping", "draw_table1_mapping", *TREES},
+    ),
+    "histograms": (
+        ("workflow/convergent/histograms.py", '"""', '"""Edited. '),
+        {"information", "agreement", "matching", "draw_figS4_information", "draw_summary_convergence"},
+    ),
+    "paper": (("workflow/resources/paper_table1.csv", ".170", ".171"), {"draw_table1_mapping"}),
+    "clusters": (("config.yaml", "clusters: auto", "clusters: 3"), {"spectral", "draw_figS_spectral"}),
     "seed": (NEW_SEED, {"train", "moments_val", "filters", "patches", *STATISTICS, *MAPPINGS, *FIGURES}),
     "resamples": (("config.yaml", "resamples: 20", "resamples: 21"), {"convergence", "draw_summary_convergence"}),
 }
@@ -166,7 +177,7 @@ def test_another_number_of_shards_gives_the_same_bits(project: Path, tmp_path: P
     for _ in edit(project / "config.yaml", "shards: 2", "shards: 1"):
         snakemake(project, *(str(store.relative_to(project)) for store in stores))
         assert [store.read_bytes() for store in stores] == before
-    snakemake(project)
+    snakemake(project, *(str(store.relative_to(project)) for store in stores))
 
 
 MAKE = ["make", "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}", "CORES=2", "figures"]
@@ -206,7 +217,7 @@ def test_make_figures_goes_on_after_a_kill(project: Path, tmp_path: Path, victim
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("blocks: 6", "blocks: 7", "moments.blocks: 7"),
+        ("blocks: 6", "blocks: 7", "moments.blocks, or stitching.blocks: 7"),
         ("batch: 20", "batch: 2000", "training.batch: 2000"),
         ("learning_rate: 0.02", "learning_rate: 1.0e+30", "training.learning_rate"),
     ],

@@ -59,17 +59,26 @@ def samples(activation: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def stream(
-    nets: Mapping[str, alexnet.AlexNet], images: store.Rows, index: np.ndarray, batch: int, layers: Sequence[str]
+    nets: Mapping[str, alexnet.AlexNet],
+    images: store.Rows,
+    index: np.ndarray,
+    batch: int,
+    layers: Sequence[str],
+    some: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
-    """All nets side by side over the images of an index; layer -> net -> (n, positions, units) for each batch."""
+    """All nets side by side over the images of an index; layer -> net -> (n, positions, units) for each batch.
+
+    ``some`` names nets of which only some of the layers are wanted.
+    """
     place = next(iter(nets.values())).mean.device
-    heads = {name: cut(net, layers)[0] for name, net in nets.items()}
+    wanted = {name: (some or {}).get(name, layers) for name in nets}
+    heads = {name: cut(net, wanted[name])[0] for name, net in nets.items()}
     for first in range(0, len(index), batch):
         pixels = torch.from_numpy(images[index[first : first + batch]]).to(place)
         found: dict[str, dict[str, torch.Tensor]] = {layer: {} for layer in layers}
         for name, net in nets.items():
-            with recording(net, layers) as outputs:
+            with recording(net, wanted[name]) as outputs:
                 heads[name](net.centre_crop(pixels))
-            for layer in layers:
+            for layer in wanted[name]:
                 found[layer][name] = samples(outputs[layer])
         yield found

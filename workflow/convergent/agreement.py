@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
         first = about[str(one)]
         key_cells = dict(zip(KEY, (first["layer"], one.parent.stem, "mutual_information"), strict=True))
         rows.append({**key_cells, "samples": first["samples"], **agreement(information, correlation)})
-    tables.write(args.output, list(with_means(rows)))
+    tables.write(args.output, list(with_means(rows)), digits=4)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,12 @@ def check(config: dict[str, Any]) -> None:
         for layer in config[section]["layers"]:
             if layer not in config["layers"]:
                 refuse(f"{section}.layers", layer, f"it must be among layers, {', '.join(config['layers'])}")
+    images, blocks = config["stitching"]["images"], config["stitching"]["blocks"]
+    if images < blocks:
+        refuse("stitching.images", images, f"at least stitching.blocks, {blocks}")
+    units, unit = config["architecture"]["conv"][0]["units"], config["figures"]["unit"]
+    if unit != "median" and unit >= units:
+        refuse("figures.unit", unit, f"median, or a unit of conv1, 0 to {units - 1}")
     if config["clustering"]["range"][0] > config["clustering"]["range"][1]:
         refuse("clustering.range", config["clustering"]["range"], "the fewest comes first")
     one, two = pair.split("-")

@@ -16,19 +16,27 @@ Member = tuple[int, int]  # net, 0 or 1, and unit
 Pictures = Sequence[dict[str, np.ndarray]]  # of the units of either net
 
 
+def in_pair(net: np.ndarray) -> np.ndarray:
+    """Place in the pair, 0 or 1, from a tree's array ``net``: the source is the first net. (leaves,)"""
+    return np.where(net == hierarchy.SOURCE, 0, 1)
+
+
 def fig5_hierarchy(args: argparse.Namespace) -> Figure:
     """inputs: a mapping, the store and the table of its tree"""
     about = store.attributes(args.inputs[1])
     found, scored = store.load(args.inputs[1], "order", "net"), hierarchy.read(args.inputs[2])
     matrix = hierarchy.joined(mappings.read_weights(args.inputs[0], about["point"]))
-    names = [plots.title(about[side]) for side in ("target", "source")]
-    rows = f"units of {names[0]} (targets), then of {names[1]}"
+    store.require_equal(
+        "mapping", **{args.inputs[0]: store.attributes(args.inputs[0])["sha256"], args.inputs[1]: about["stitching"]}
+    )
+    names = [plots.title(about[side]) for side in ("source", "target")]
+    rows = f"units of {names[1]} (targets), then of {names[0]}"
     figure = plt.figure(figsize=(10.5, 6.9))
     left, right = figure.subfigures(1, 2, width_ratios=[1, 2.1], squeeze=False).flat
     native = left.subplots(2, 1)
     panels = {
         "M = [I |W|; |W|' I]": (matrix, "Greys"),
-        "distance, max(M) - M (dark: near)": (hierarchy.distance(matrix), "Greys_r"),
+        "distance, max(M) - M (white: none)": (hierarchy.distance(matrix), "Blues"),
     }
     for ax, (name, (panel, cmap)) in zip(native, panels.items(), strict=True):
         plots.weight_matrix(ax, panel, rows, "", cmap)
@@ -36,7 +44,7 @@ def fig5_hierarchy(args: argparse.Namespace) -> Figure:
     ax = right.subplots()
     order = found["order"]
     plots.weight_matrix(ax, np.sqrt(matrix[np.ix_(order, order)]), "", "units of both nets, in the order of the tree")
-    plots.colour_diagonal(ax, found["net"][order])
+    plots.colour_diagonal(ax, in_pair(found["net"][order]))
     best = hierarchy.best_mixed(scored, CLUSTERS, SMALLEST)
     for subtree in scored:
         plots.frame(ax, subtree.first, subtree.size, "0.6", 0.5)
@@ -45,7 +53,7 @@ def fig5_hierarchy(args: argparse.Namespace) -> Figure:
         ax.annotate(f"{rank}", (subtree.first - 1, subtree.first), color="C2", ha="right", fontsize=9)
     ax.set_title(
         f"{about['layer']}, square root of M in leaf order; a box for each of {len(scored)} subtrees,\n"
-        f"green for the best with units of both nets; units x decay = {about['alpha']:g}"
+        f"green for the best of {SMALLEST} units or more of both nets; units x decay = {about['alpha']:g}"
     )
     figure.legend(handles=plots.net_handles(names), loc="outside lower center", ncols=2)
     return figure
@@ -74,20 +82,20 @@ def taken_in_turn(units: Sequence[Member]) -> list[Member]:
 
 
 def fig6_clusters(args: argparse.Namespace) -> Figure:
-    """inputs: the store and the table of a tree, patches of the mapping's target and source net"""
+    """inputs: the store and the table of a tree, patches of the mapping's source and target net"""
     about, found = store.attributes(args.inputs[0]), store.load(args.inputs[0], "order", "net", "unit")
     best = hierarchy.best_mixed(hierarchy.read(args.inputs[1]), CLUSTERS, SMALLEST)
-    names = [plots.title(about[side]) for side in ("target", "source")]
+    names = [plots.title(about[side]) for side in ("source", "target")]
     pictures = [figures_units.unit_layer(path, about["layer"]) for path in args.inputs[2:4]]
     columns = min(MEMBERS, max([5, *(subtree.size for subtree in best)]))
     figure = plt.figure(figsize=(PICTURE * columns, 2.35 * PICTURE * max(len(best), 1) + 0.4))
     parts = figure.subfigures(max(len(best), 1), 1, squeeze=False).flat
     for rank, (part, subtree) in enumerate(zip(parts, best, strict=False), 1):
         leaves = found["order"][subtree.first : subtree.first + subtree.size]
-        units = [(int(found["net"][leaf]), int(found["unit"][leaf])) for leaf in leaves]
+        units = list(zip(in_pair(found["net"][leaves]).tolist(), found["unit"][leaves].tolist(), strict=True))
         title = (
-            f"cluster {rank}: {subtree.target} of {names[0]}, {subtree.source} of {names[1]}; "
-            f"mean weight within {subtree.within:.3f}, gap to the parent {subtree.gap:.3f}"
+            f"cluster {rank}: {subtree.source} of {names[0]}, {subtree.target} of {names[1]}; "
+            f"mean of M within {subtree.within:.3f}, gap to the parent {subtree.gap:.3f}"
         )
         draw_members(part, taken_in_turn(units), columns, pictures, names, title)
     some = "best clusters of both nets' units" if best else f"no cluster of {SMALLEST} units or more is of both nets"
@@ -104,17 +112,19 @@ def joint_correlation(paths: Sequence[str]) -> np.ndarray:
 def draw_chance(part: SubFigure, found: dict[str, np.ndarray]) -> None:
     """The summaries of the clustering beside 95 % of those of random rotations."""
     shown = {
-        "density_inside": "mean correlation inside",
+        "density_inside": "mean positive correlation inside",
         "contrast": "inside / outside",
         "span": "common span, mean squared\ncanonical correlation",
-        "mixed": "clusters of both nets",
     }
-    for ax, (name, label) in zip(part.subplots(len(shown), 1), shown.items(), strict=True):
+    *summaries, last = part.subplots(len(shown) + 1, 1)
+    for ax, (name, label) in zip(summaries, shown.items(), strict=True):
         plots.beside_chance(ax, float(found[name]), found[f"null/{name}"], label)
-    stability = found["stability"]
+    plots.eigenvalues(last, found["eigenvalue"], int(found["label"].max(initial=-1)) + 1)
+    stability = found["stability"][np.isfinite(found["stability"])]
+    spread = f"{stability.mean():.2f} ± {stability.std():.2f}" if len(stability) else "none"
     part.supxlabel(
-        f"dot: these nets; grey: 95 % of {len(found['null/span'])} random rotations of the second\nstability under "
-        f"resampled photographs (adjusted Rand): {np.nanmean(stability):.2f} ± {np.nanstd(stability):.2f}",
+        f"dot: these nets; grey: 95 % of {len(found['null/span'])} random rotations of the second net,\n"
+        f"cut into as many clusters; stability under resampled photographs (adjusted Rand): {spread}",
         fontsize=8,
     )
 
@@ -142,18 +152,13 @@ def figS_spectral(args: argparse.Namespace) -> Figure:  # noqa: N802
     for part, row in zip(parts, mixed, strict=True):
         members = [name.split(":") for name in row["members"].split()]
         units = [(about["pair"].split("-").index(net), int(unit)) for net, unit in members]
+        inside, outside, span = (plots.shown(row[name]) for name in ("density_inside", "density_outside", "span"))
         title = (
-            f"cluster {row['cluster'] + 1}: {row['units_a']} units of {names[0]}, {row['units_b']} of {names[1]}; mean "
-            f"correlation inside {row['density_inside']:.2f}, outside {rounded(row['density_outside'])}, span "
-            f"{row['span']:.2f}"
+            f"cluster {row['cluster'] + 1}: {row['units_a']} units of {names[0]}, {row['units_b']} of {names[1]}; "
+            f"mean positive correlation inside {inside}, outside {outside}, span {span}"
         )
         draw_members(part, taken_in_turn(units), MEMBERS, pictures, names, title)
     return figure
-
-
-def rounded(cell: float | str) -> str:
-    """A cell of a table to show; where it is empty there is nothing to compare with."""
-    return "none" if cell == "" else f"{cell:.2f}"
 
 
 def runs(label: np.ndarray) -> list[tuple[int, int]]:

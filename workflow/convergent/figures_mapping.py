@@ -11,12 +11,13 @@ from matplotlib.figure import Figure, SubFigure
 from . import figures_units, mappings, matching, plots, store, tables
 
 SOURCES = 6  # of the chosen unit that are shown, at most
-PAPER = Path(__file__).parents[1] / "resources/paper_table1.csv"
 
 
 def median_unit(r2: np.ndarray) -> int:
-    """The live unit of the median R2, of an even number of them the lower one. (units,)"""
+    """The live unit of the median R2, of an even number of them the lower one; the first where none lives. (units,)"""
     live = np.flatnonzero(np.isfinite(r2))
+    if not len(live):
+        return 0
     return int(live[np.argsort(r2[live], kind="stable")[(len(live) - 1) // 2]])
 
 
@@ -67,58 +68,77 @@ def fig4_mapping(args: argparse.Namespace) -> Figure:
     matrices.colorbar(image, ax=axes, label="|weight|", shrink=0.8, pad=0.01)
     rule = "the unit of the median R²" if args.unit == "median" else "the unit chosen"
     used = f"from {(weights[unit] != 0).sum()} units of {source}, largest weights first"
-    title = f"{rule}: {target} {unit}, R² {r2[unit]:.2f} {used}; units x decay = {args.alpha:g}"
+    title = f"{rule}: {target} {unit}, R² {plots.shown(r2[unit])} {used}; units x decay = {args.alpha:g}"
     draw_sources(pictures, args.inputs[1:3], layer, weights[unit], unit, title)
     return figure
 
 
-def live_means(found: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """Mean over live target units of a measure at each point of a path. (P,)"""
-    return np.nanmean(np.where(np.isnan(found["r2"]), np.nan, found[name]), axis=1)
+def live_means(found: dict[str, np.ndarray], name: str) -> list[float]:
+    """Mean of a measure, (P, T) or (T,), over live target units at each point of a path."""
+    live = np.isfinite(found["r2"])
+    values = np.where(live, found[name][: len(live)] if found[name].ndim == 2 else found[name], np.nan)
+    return [matching.live_mean(row) for row in values]
 
 
 def mapping_rows(mapping: str, accuracy: str) -> list[dict[str, Any]]:
     """Rows of table 1 of one layer: a mapping's store and the table of its stitched nets."""
-    about = store.attributes(mapping)
+    about, stitched = store.attributes(mapping), tables.read(accuracy)
     names = ("train_loss", "val_loss", "r2", "nonzero", "above")
     found = store.load(mapping, "alpha", "decay", "zero_loss", *names)
+    store.require_equal(
+        "layers and penalties",
+        **{
+            mapping: (about["layer"], found["alpha"].tolist()),
+            accuracy: (stitched[0]["layer"], [float(row["alpha"]) for row in stitched]),
+        },
+    )
     replayed = store.load(mapping, *(f"published/{name}" for name in names if name != "nonzero"))
-    replayed = {name.removeprefix("published/"): array for name, array in replayed.items()}
-    decays = len(replayed.get("r2", ()))
-    rows: list[dict[str, Any]] = []
-    for point, stitched in enumerate(tables.read(accuracy)):
-        row = {"layer": about["layer"], "units": len(found["zero_loss"])}
-        row |= {name: float(found[name][point]) for name in ("decay", "alpha")}
-        row |= {name: float(live_means(found, name)[point]) for name in names}
-        row["zero_loss"] = float(np.nanmean(found["zero_loss"]))
-        if point < decays:
-            row |= {f"published_{name}": float(live_means(replayed, name)[point]) for name in replayed}
-        rows.append(row | {name: cell for name, cell in stitched.items() if name not in ("pair", *row)})
+    columns = {name: live_means(found, name) for name in (*names, "zero_loss")}
+    published = {name.removeprefix("published/"): array for name, array in replayed.items()}
+    columns |= {f"published_{name}": live_means(published, name) for name in published}
+    units = {"units": found["r2"].shape[1], "live": int(np.isfinite(found["r2"][0]).sum())}
+    units["sources"] = about["units"][about["source"]]
+    rows = []
+    for point, accuracies in enumerate(stitched):
+        row = {"layer": about["layer"], **units, "decay": accuracies["decay"], "alpha": accuracies["alpha"]}
+        row |= {name: column[point] for name, column in columns.items() if point < len(column)}
+        rows.append(row | {name: cell for name, cell in accuracies.items() if name not in ("pair", *row)})
     return rows
 
 
-def beside_paper(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def beside_paper(rows: list[dict[str, Any]], paper: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same rows with the paper's numbers at its layers and decays."""
-    paper = {(row["layer"], row["decay"]): row for row in tables.read(PAPER)}
-    names = ("loss", "weights", "certain")
-    same = [paper.get((row["layer"], row["decay"]), dict.fromkeys(names, "")) for row in rows]
-    return [row | {f"paper_{name}": known[name] for name in names} for row, known in zip(rows, same, strict=True)]
+    found = []
+    for row in rows:
+        same = [
+            p for p in paper if p["layer"] == row["layer"] and np.isclose(p["decay"], row["decay"], rtol=1e-3, atol=0)
+        ]
+        known = same[0] if same else {}
+        found.append(row | {f"paper_{name}": known.get(name, "") for name in ("loss", "weights", "certain")})
+    return found
 
 
 def table1_mapping(args: argparse.Namespace) -> Figure:
-    """inputs: mappings of all layers, then the tables of their stitched nets; also writes the table"""
-    half = len(args.inputs) // 2
-    rows = [mapping_rows(*paths) for paths in zip(args.inputs[:half], args.inputs[half:], strict=True)]
-    tables.write(args.table, [row for some in rows for row in beside_paper(some)], digits=5)
-    paper = tables.read(PAPER)
-    figure, axes = plt.subplots(2, half, figsize=(2.4 * half + 2.4, 5.6), sharex=True, sharey="row", squeeze=False)
+    """inputs: mappings of all layers, the tables of their stitched nets, the paper's table; also writes the table"""
+    *stages, known = args.inputs
+    half, paper = len(stages) // 2, tables.read(known)
+    rows = [mapping_rows(*paths) for paths in zip(stages[:half], stages[half:], strict=True)]
+    tables.write(args.table, [row for some in rows for row in beside_paper(some, paper)], digits=5)
+    figure, axes = plt.subplots(3, half, figsize=(2.4 * half + 2.4, 8), sharex=True, sharey="row", squeeze=False)
     for column, some in enumerate(rows):
         layer = some[0]["layer"]
-        plots.loss_path(axes[0, column], some, [row for row in paper if row["layer"] == layer])
-        plots.accuracy_path(axes[1, column], some)
-        axes[0, column].set_title(f"{layer}, {some[0]['units']} units")
-    axes[0, 0].set_ylabel("loss, half the mean squared error")
-    axes[1, 0].set_ylabel("top-1 of the stitched net")
-    for last in axes[:, -1]:
-        last.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+        same = [row for row in paper if row["layer"] == layer]
+        plots.loss_path(axes[0, column], some, same)
+        plots.weights_path(axes[1, column], some, same)
+        plots.accuracy_path(axes[2, column], some)
+        axes[0, column].set_title(f"{layer}, {some[0]['live']} of {some[0]['units']} units live")
+        axes[2, column].set_xlabel("penalty, units x decay")
+    labels = (
+        "loss, half the mean squared error",
+        "weights a target unit,\nshare of source units",
+        "top-1 of the stitched net",
+    )
+    for row, label in zip(axes, labels, strict=True):
+        row[0].set_ylabel(label)
+        row[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure

@@ -76,9 +76,9 @@ def figS4_information(args: argparse.Namespace) -> Figure:  # noqa: N802
     (row,) = [row for row in tables.read(args.inputs[3]) if (row["layer"], row["pair"]) == (args.layer, pair)]
     agreement = (
         f"best by mutual information above, worst below\n{row['best_shared']} of the {row['best']} best pairs are the "
-        f"same by correlation, {row['same_greedy']:.0%} of {row['live']} units have the same partner; "
-        f"rank agreement over all pairs of units\n{row['rank_agreement']:.2f} with correlation, "
-        f"{row['rank_agreement_absolute']:.2f} with its absolute value"
+        f"same by correlation, {plots.shown(row['same_greedy'], '.0%')} of {row['live']} units have the same partner; "
+        f"rank agreement over all pairs of units\n{plots.shown(row['rank_agreement'])} with correlation, "
+        f"{plots.shown(row['rank_agreement_absolute'])} with its absolute value"
     )
     return matches(args, f", {agreement}", " nats")
 

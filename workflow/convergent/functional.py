@@ -147,13 +147,18 @@ def main(argv: list[str] | None = None) -> None:
                 raise SystemExit(f"--nets: {', '.join(nets)} given, but {path} maps {found['pair']}")
             store.require_equal(f"weights of {net}", **{path: digest, net: alexnet.weights_digest(nets[net])})
     nets = {name: net.to(device.pick()) for name, net in nets.items()}
-    first = about[str(args.mapped)]
+    first, about_images = about[str(args.mapped)], store.attributes(args.images)
+    store.require_equal("images", **{str(args.mapped): first["images"]["val"], args.images: about_images["sha256"]})
     images, labels = store.Rows(args.images, "images"), store.load(args.images, "labels")["labels"]
     stitched = variants(args.mapped, args.onto_itself, args.untrained)
     accuracy = top1(stitched, nets, first["layer"], images, labels, args.batch)
     table = rows(accuracy, store.load(args.mapped, "decay", "alpha"))
     tables.write(args.output, [{"layer": first["layer"], "pair": first["pair"], **row} for row in table])
-    print(f"{first['layer']} {first['pair']}: {len(stitched)} stitched nets on {len(labels)} images", flush=True)
+    control = f"{first['target']} mapped onto itself {accuracy['self']:.4f}, itself {accuracy['target']:.4f}"
+    print(
+        f"{first['layer']} {first['pair']}: {len(stitched)} stitched nets on {len(labels)} images; {control}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

@@ -177,7 +177,9 @@ def assign_blocks(group: np.ndarray, blocks: int, seed: int) -> list[np.ndarray]
     """Images of each block: whole groups, dealt out by seed. (N,) -> blocks x (n,) ascending"""
     groups = np.random.default_rng(seed).permutation(np.unique(group))
     if blocks > len(groups):
-        raise SystemExit(f"moments.blocks: {blocks}, but the images come from {len(groups)} independent groups only")
+        raise SystemExit(
+            f"moments.blocks, or stitching.blocks: {blocks}, but the images come from {len(groups)} independent groups"
+        )
     return [np.flatnonzero(np.isin(group, part)) for part in np.array_split(groups, blocks)]
 
 
@@ -187,14 +189,18 @@ def block_moments(
     blocks: Sequence[np.ndarray],
     batch: int,
     layers: Sequence[str],
+    some: Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[dict[str, dict[str, np.ndarray]]]:
-    """layer -> name -> array of each block in turn, good until the next; accumulators are started anew for each."""
+    """layer -> name -> array of each block in turn, good until the next; accumulators are started anew for each.
+
+    ``some`` names nets that take part in some of the layers only.
+    """
     running: dict[str, list[Accumulator]] = {}
     for index in blocks:
         for accumulators in running.values():
             for accumulator in accumulators:
                 accumulator.start()
-        for found in activations.stream(nets, images, index, batch, layers):
+        for found in activations.stream(nets, images, index, batch, layers, some):
             for layer, outputs in found.items():
                 if layer not in running:
                     widths = {net: x.shape[2] for net, x in outputs.items()}
@@ -213,6 +219,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("images", help="image store (zarr.json)")
     parser.add_argument("outputs", nargs="+", help="a store to write for each layer (zarr.json)")
     parser.add_argument("--nets", nargs="+", required=True, type=Path, help="descriptions (.json), weights beside them")
+    parser.add_argument("--controls", nargs="*", default=[], type=Path, help="more nets, in some of the layers only")
+    parser.add_argument("--control-layers", nargs="*", default=[], help="those layers")
     parser.add_argument("--layers", nargs="+", required=True, help="as many as outputs, in their order")
     parser.add_argument("--images", dest="limit", type=int, help="the first so many of the shuffled images (all)")
     parser.add_argument("--blocks", required=True, type=int, help="of all shards together")
@@ -231,7 +239,10 @@ def main(argv: list[str] | None = None) -> None:
     device.deterministic(args.threads)
     device.keep_freed_memory()
     place = device.pick()
-    nets = {path.stem: alexnet.load(path).to(place) for path in args.nets}
+    shared = [layer for layer in args.layers if layer in args.control_layers]
+    controls = args.controls if shared else []
+    some = {path.stem: shared for path in controls}
+    nets = {path.stem: alexnet.load(path).to(place) for path in (*args.nets, *controls)}
     about = store.attributes(args.images)
     images = store.Rows(args.images, "images")
     sizes = {name: (net.size, net.size, net.channels) for name, net in nets.items()}
@@ -241,17 +252,18 @@ def main(argv: list[str] | None = None) -> None:
     blocks = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))
     found = []
     with threadpool_limits(args.threads):
-        passes = block_moments(nets, images, [blocks[i] for i in mine], args.batch, args.layers)
+        passes = block_moments(nets, images, [blocks[i] for i in mine], args.batch, args.layers, some)
         for number, layers in zip(mine, passes, strict=True):
             found.append({layer: {name: np.array(x) for name, x in arrays.items()} for layer, arrays in layers.items()})
             print(f"block {number + 1} of {args.blocks}: {len(blocks[number])} images", flush=True)
+    digests = {name: alexnet.weights_digest(net) for name, net in nets.items()}
     for layer, path in zip(args.layers, args.outputs, strict=True):
         store.save(
             path,
             {name: np.stack([block[layer][name] for block in found]) for name in found[0][layer]},
             layer=layer,
             images=about["sha256"],
-            nets={name: alexnet.weights_digest(net) for name, net in nets.items()},
+            nets={name: digest for name, digest in digests.items() if layer in some.get(name, args.layers)},
             limit=len(group),
             blocks=args.blocks,
             block=mine.tolist(),

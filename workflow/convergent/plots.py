@@ -12,13 +12,18 @@ from matplotlib.patches import Patch, Rectangle
 from . import matching
 
 TRAINED_MEANS = "total/mean/*[0-9]"  # of a store of moments: not those of net0_untrained
-NET_COLOURS = ("C0", "C1")  # of the two nets of a pair
+NET_COLOURS = ("C0", "C1")  # of the first and the second net of a pair
 GREEDY, ASSIGNED, OVERLAP, CHANCE = "C0", "C1", "C2", "0.6"
 
 
 def title(net: str) -> str:
     """The name that figures show: net0 is Net1, as in the paper."""
     return f"Net{int(net.removeprefix('net')) + 1}"
+
+
+def shown(cell: float | str, form: str = ".2f") -> str:
+    """A number, or "none" where there is none: a NaN, or an empty cell of a table."""
+    return "none" if cell == "" or cell != cell else format(cell, form)
 
 
 def similarity_matrix(axes: Axes, matrix: np.ndarray, rows: str, columns: str) -> AxesImage:
@@ -145,9 +150,9 @@ def frame(axes: Axes, first: int, size: int, colour: str, width: float) -> None:
 
 
 def colour_diagonal(axes: Axes, net: np.ndarray) -> None:
-    """The diagonal of a matrix of units in the colours of their nets, 0 or 1. (units,)"""
+    """The diagonal of a matrix of units in the colours of their nets, 0 the pair's first, 1 its second. (units,)"""
     diagonal = np.zeros((len(net), len(net), 4))
-    diagonal[np.arange(len(net)), np.arange(len(net))] = [to_rgba(NET_COLOURS[k]) for k in net]
+    diagonal[np.arange(len(net)), np.arange(len(net))] = np.array([to_rgba(colour) for colour in NET_COLOURS])[net]
     axes.imshow(diagonal, interpolation="none", zorder=2)
 
 
@@ -166,15 +171,22 @@ def beside_chance(axes: Axes, value: float, null: np.ndarray, label: str) -> Non
     axes.spines["left"].set_visible(False)
 
 
-PENALTIES = [0, 1e-3, 1e-2, 1e-1, 1]  # ticks; above 1 every weight is zero
+def eigenvalues(axes: Axes, values: np.ndarray, clusters: int) -> None:
+    """The smallest eigenvalues of a graph's Laplacian and how many clusters were taken. (count,)"""
+    axes.plot(np.arange(1, len(values) + 1), values, ".-", color="0.4", linewidth=0.8)
+    axes.axvline(clusters + 0.5, color=ASSIGNED, linewidth=1)
+    axes.set(title=f"eigenvalues of the graph's Laplacian; {clusters} clusters", xlim=(0.5, len(values) + 0.5))
+
+
+PENALTIES = [0, 1e-3, 1e-2, 1e-1, 1, 10]  # ticks of units x decay
 
 
 def by_penalty(axes: Axes, rows: Rows) -> Rows:
     """The rows in the order of their penalty, and an axis for it that has a place for 0."""
     axes.set_xscale("symlog", linthresh=PENALTIES[1], linscale=0.7)
-    axes.set_xticks(PENALTIES, ["0", *(f"$10^{{{exponent}}}$" for exponent in (-3, -2, -1)), "1"])
+    axes.set_xticks(PENALTIES, ["0", *(f"$10^{{{exponent}}}$" for exponent in (-3, -2, -1)), "1", "10"])
     axes.minorticks_off()
-    axes.set_xlim(-0.1 * PENALTIES[1], 1.5 * PENALTIES[-1])
+    axes.set_xlim(-0.1 * PENALTIES[1], 60)  # the paper's largest is 38
     return sorted(rows, key=lambda row: row["alpha"])
 
 
@@ -200,6 +212,21 @@ def loss_path(axes: Axes, rows: Rows, paper: Rows) -> None:
     axes.set_ylim(0, None)
 
 
+def weights_path(axes: Axes, rows: Rows, paper: Rows) -> None:
+    """Weights above 0.01 a target unit, as a share of the source units, exact and as published, beside the paper's."""
+    path = by_penalty(axes, rows)
+    replayed = [row for row in path if "published_above" in row]
+    lines = {"nonzero": (path, "-", GREEDY, "exact, not zero"), "above": (path, "o-", GREEDY, "exact, above 0.01")}
+    lines["published_above"] = (replayed, "x--", ASSIGNED, "published optimiser, above 0.01")
+    for name, (some, style, colour, label) in lines.items():
+        share = [row[name] / row["sources"] for row in some]
+        axes.plot([row["alpha"] for row in some], share, style, color=colour, markersize=3, linewidth=0.8, label=label)
+    known = [row for row in paper if row["weights"] != ""]
+    at, share = [row["units"] * row["decay"] for row in known], [row["weights"] / row["units"] for row in known]
+    axes.plot(at, share, "s", color="0.4", markersize=4, fillstyle="none", label="paper (ImageNet), above 0.01")
+    axes.set_ylim(0, 1.05)
+
+
 def accuracy_path(axes: Axes, rows: Rows) -> None:
     """Top-1 of a layer's stitched nets against the penalty of the mapping, with its controls."""
     path = by_penalty(axes, rows)
@@ -211,4 +238,4 @@ def accuracy_path(axes: Axes, rows: Rows) -> None:
     axes.axhline(path[0]["target"], color="k", linewidth=0.8, label="second net itself")
     axes.axhline(path[0]["self"], color=ASSIGNED, linewidth=1.6, linestyle=(0, (1, 3)), label="mapped onto itself")
     axes.axhline(path[0]["zero"], color="0.6", linewidth=0.8, zorder=0, label="zero map")
-    axes.set(xlabel="penalty, units x decay", ylim=(0, None))
+    axes.set_ylim(0, None)

@@ -200,7 +200,8 @@ def main(argv: list[str] | None = None) -> None:
         )
         gap = found["gap"][found["alpha"] > 0]
         worst = gap.max(where=~np.isnan(gap), initial=0.0)
-        print(f"{layer} {pair}: {len(found['alpha'])} points, largest duality gap {worst:.1e}", flush=True)
+        reached = "" if worst <= args.tolerance else f", ABOVE the tolerance of {args.tolerance:g}"
+        print(f"{layer} {pair}: {len(found['alpha'])} points, largest duality gap {worst:.1e}{reached}", flush=True)
 
 
 if __name__ == "__main__":

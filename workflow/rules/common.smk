@@ -20,7 +20,7 @@ STITCHED = config["stitching"]["layers"]
 CLUSTERED = config["clustering"]["layers"]
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
-CONTROLS = [f"{TWO[0]}_untrained"] if STITCHED else []
+CONTROLS = ["net0_untrained"] if STITCHED else []
 FIGURES = [
     *(["fig1_correlation"] if "conv1" in LAYERS else []),
     *(f"fig2_matches_{layer}" for layer in CONVS),
@@ -64,6 +64,18 @@ def every_table():
         f"{RUN}/tables/summary.csv",
         *([f"{RUN}/tables/information.csv"] if INFORMED else []),
         *([f"{RUN}/tables/table1_mapping.csv"] if STITCHED else []),
+        *expand(
+            "{run}/matching/mutual_information/{layer}/{pair}.csv",
+            run=RUN,
+            layer=INFORMED,
+            pair=BETWEEN,
+        ),
+        *expand(
+            "{run}/clustering/spectral/{layer}/{pair}.csv",
+            run=RUN,
+            layer=CLUSTERED,
+            pair=PAIR,
+        ),
         *expand(
             "{run}/clustering/hierarchy/{layer}/{pair}.csv",
             run=RUN,

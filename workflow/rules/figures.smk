@@ -38,7 +38,11 @@ DRAWN = {
     ),
     "table1_mapping": (
         ("Mapping", "Table 1"),
-        [*expand(MAPPING, layer=STITCHED), *expand(STITCHED_NETS, layer=STITCHED)],
+        [
+            *expand(MAPPING, layer=STITCHED),
+            *expand(STITCHED_NETS, layer=STITCHED),
+            "workflow/resources/paper_table1.csv",
+        ],
         "",
         "results/{run}/tables/table1_mapping.csv",
     ),
@@ -48,7 +52,7 @@ DRAWN = {
     ),
     "fig6_clusters": (
         ("Clusters", "Fig 6"),
-        [*expand(TREE, layer="conv1"), *PICTURED[::-1]],
+        [*expand(TREE, layer="conv1"), *PICTURED],
     ),
     "figS_spectral_{layer}": (
         ("Clusters", "Spectral"),

@@ -15,7 +15,7 @@ rule images:
         size=config["data"]["size"],
         seed=config["data"]["seed"],
         on_error=config["data"]["on_error"],
-        crops=json.dumps(config["data"].get("crops", {})),
+        crops=json.dumps(config["data"].get("crops", {}), sort_keys=True),
     shell:
         "python -m {params.module} {output} --source {params.source} --folder {params.folder:q} --size {params.size}"
         " --seed {params.seed} --on-error {params.on_error} --crops {params.crops:q} 2>&1 | tee {log}"

@@ -1,13 +1,11 @@
 # One pass over the validation images for all statistics, one over training images for the mappings to be fitted on.
 PASSES = {
     "val": {
-        "nets": [*NETS, *CONTROLS],
         "layers": LAYERS,
         "images": "",
         **{key: config["moments"][key] for key in ("blocks", "shards")},
     },
     "train": {
-        "nets": [*NETS, *CONTROLS],
         "layers": STITCHED,
         "images": f"--images {config['stitching']['images']}",
         **{key: config["stitching"][key] for key in ("blocks", "shards")},
@@ -26,9 +24,10 @@ for split, settings in PASSES.items():
             ),
             images=f"results/{{run}}/images/{split}.zarr/zarr.json",
             weights=ancient(
-                expand("results/{{run}}/nets/{net}.pt", net=settings["nets"])
+                expand("results/{{run}}/nets/{net}.pt", net=[*NETS, *CONTROLS])
             ),
-            digests=expand("results/{{run}}/nets/{net}.json", net=settings["nets"]),
+            digests=expand("results/{{run}}/nets/{net}.json", net=NETS),
+            controls=expand("results/{{run}}/nets/{net}.json", net=CONTROLS),
         output:
             expand(
                 "results/{{run}}/moments/{split}/shards/{{shard}}/{layer}.zarr/zarr.json",
@@ -49,6 +48,7 @@ for split, settings in PASSES.items():
         params:
             module=as_py_module(),
             layers=settings["layers"],
+            controlled=STITCHED,
             images=settings["images"],
             blocks=settings["blocks"],
             shards=settings["shards"],
@@ -57,7 +57,7 @@ for split, settings in PASSES.items():
             passes=config["moments"]["threads"],
         shell:
             "python -m {params.module} {input.images} {output} --nets {input.digests} --layers {params.layers}"
-            " {params.images} --blocks {params.blocks} --shard {wildcards.shard} --shards {params.shards}"
+            " --controls {input.controls} --control-layers {params.controlled} {params.images} --blocks {params.blocks} --shard {wildcards.shard} --shards {params.shards}"
             " --batch {params.batch} --seed {params.seed} --threads {params.passes} > {log} 2>&1"
 
     rule:

@@ -22,8 +22,8 @@ rule train:
     params:
         module=as_py_module(),
         seed=lambda wildcards: config["nets"][NETS.index(wildcards.net)]["seed"],
-        architecture=json.dumps(config["architecture"]),
-        training=json.dumps(config["training"]),
+        architecture=json.dumps(config["architecture"], sort_keys=True),
+        training=json.dumps(config["training"], sort_keys=True),
     shell:
         "python -m {params.module} {input.images} {output} --name {wildcards.net} --seed {params.seed}"
         " --architecture {params.architecture:q} --training {params.training:q}"
@@ -46,7 +46,7 @@ rule untrained:
     params:
         module=as_py_module(),
         seed=lambda wildcards: config["nets"][NETS.index(wildcards.net)]["seed"],
-        architecture=json.dumps(config["architecture"]),
+        architecture=json.dumps(config["architecture"], sort_keys=True),
     shell:
         "python -m {params.module} {input.images} {output} --seed {params.seed}"
         " --architecture {params.architecture:q} > {log} 2>&1"
