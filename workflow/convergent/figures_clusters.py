@@ -124,7 +124,8 @@ def draw_chance(part: SubFigure, found: dict[str, np.ndarray]) -> None:
     spread = f"{stability.mean():.2f} ± {stability.std():.2f}" if len(stability) else "none"
     part.supxlabel(
         f"dot: these nets; grey: 95 % of {len(found['null/span'])} random rotations of the second net,\n"
-        f"cut into as many clusters; stability under resampled photographs (adjusted Rand): {spread}",
+        "cut into as many clusters; stability under resampled photographs\n"
+        f"(adjusted Rand index): {spread}",
         fontsize=8,
     )
 
