@@ -53,6 +53,11 @@ def sources(*names):
     return [f"workflow/convergent/{name}.py" for name in names]
 
 
+def replayed(layer):
+    """Whether the published optimiser is replayed: at 4096 units it takes days."""
+    return config["stitching"]["as_published"] and layer in CONVS
+
+
 def every_figure():
     return expand(
         "{run}/figures/{figure}.{ext}", run=RUN, figure=FIGURES, ext=["pdf", "png"]

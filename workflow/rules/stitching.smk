@@ -6,11 +6,6 @@ FROM_UNTRAINED = (
 )
 
 
-def replayed(layer):
-    """Whether the published optimiser is replayed: at 4096 units it takes days."""
-    return config["stitching"]["as_published"] and layer in CONVS
-
-
 rule stitching:
     input:
         script="workflow/convergent/stitching.py",
