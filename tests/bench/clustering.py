@@ -1,16 +1,13 @@
 """Seconds and peak memory of the hierarchical and spectral clusters of two nets' units."""
 
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 
 from workflow.convergent import store
 
-from .common import ROOT
+from .common import in_fresh_process
 
 ABOUT = {"layer": "fc6", "images": "", "nets": {"net0": "", "net1": ""}}
 GROUPS = 24
@@ -47,19 +44,8 @@ def save_moments(path: Path, units: int, blocks: int) -> None:
 
 
 def measure(stage: str, *argv: str | Path) -> tuple[float, float]:
-    """Seconds and peak memory in GiB of a stage in a fresh process, reading and writing included.
-
-    The peak is Linux's VmHWM, because ru_maxrss of a new process begins at that of the one that started it.
-    """
-    code = f"""
-from pathlib import Path
-from workflow.convergent import {stage}
-{stage}.main({[str(arg) for arg in argv]})
-print(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
-"""
-    begun = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return time.perf_counter() - begun, float(done.stdout) / 2**20
+    """Seconds and peak memory in GiB of a stage in a fresh process, reading and writing included."""
+    return in_fresh_process(f"from workflow.convergent import {stage}\n{stage}.main({[str(arg) for arg in argv]})")
 
 
 def bench_clustering() -> None:

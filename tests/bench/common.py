@@ -1,5 +1,8 @@
 """What several benchmarks share: configuration, photographs and nets of the paper's size."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,3 +41,16 @@ def paper_nets(count: int, images: Photographs) -> dict[str, alexnet.AlexNet]:
     for net in nets.values():
         net.standardise_with(images.pool)
     return nets
+
+
+def in_fresh_process(code: str) -> tuple[float, float]:
+    """Seconds and peak memory in GiB of a new process that runs some code.
+
+    The peak is Linux's VmHWM: ru_maxrss of a new process begins at the peak of the one that started it.
+    """
+    peak = "open('/proc/self/status').read().split('VmHWM:')[1].split()[0]"
+    begun = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint({peak})"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return time.perf_counter() - begun, float(done.stdout.split()[-1]) / 2**20

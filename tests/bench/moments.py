@@ -1,9 +1,6 @@
 """The moments pass: time against the forward pass alone, memory, exactness."""
 
-import resource
 import statistics
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -11,7 +8,7 @@ import torch
 
 from workflow.convergent import activations, alexnet, correlation, moments
 
-from .common import LAYERS, ROOT, Photographs, paper_nets, section
+from .common import LAYERS, Photographs, in_fresh_process, paper_nets, section
 
 
 class Gatherer:
@@ -97,25 +94,18 @@ def bench_moments(images: int = 1024, repeats: int = 5) -> None:
     print(f"  products {products:.0f} GFLOP/s of a peak of {peak:.0f}: {products / peak:.0%} (goal 70 %)")
 
 
-def peak_memory(images: int) -> float:
-    """Largest resident size in MiB of a fresh process that takes moments of so many images."""
-    code = f"from tests.bench.moments import stream_moments; stream_moments({images})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return float(done.stdout)
-
-
 def stream_moments(images: int) -> None:
-    """Moments of the small nets over so many images in one block; prints this process's peak memory in MiB."""
+    """Moments of the small nets over so many images in one block."""
     architecture = section("config.yaml", "architecture")
     nets = {f"net{i}": alexnet.AlexNet(architecture, 3, 52, 36, seed=i).eval() for i in range(4)}
     for _ in moments.block_moments(nets, Photographs(36), [np.arange(images)], 60, LAYERS):
         pass
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def bench_memory() -> None:
     """Peak memory of the moments pass against the number of images."""
-    few, many = peak_memory(3000), peak_memory(12000)
+    code = "from tests.bench.moments import stream_moments; stream_moments"
+    few, many = (1024 * in_fresh_process(f"{code}({images})")[1] for images in (3000, 12000))
     print(f"memory: {few:.0f} MiB for 3,000 images, {many:.0f} MiB for 12,000: ratio {many / few:.2f} (goal 1.10)")
 
 

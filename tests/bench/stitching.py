@@ -1,13 +1,10 @@
 """Speed and memory of the sparse mappings, on moments of layers trained for a while."""
 
 import copy
-import subprocess
-import sys
 import tempfile
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -16,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from workflow.convergent import activations, alexnet, data, lasso, moments, stitching, store, train
 
-from .common import ROOT, section
+from .common import ROOT, in_fresh_process, section
 
 WIDTHS = (96, 256, 384, 384, 256)  # the paper's, in the small nets
 DECAYS = np.array([0, 1e-5, 1e-4, 1e-3, 10**-2.6, 1e-2, 1e-1])
@@ -149,13 +146,4 @@ def wide_peak(units: int) -> float:
         path = f"{folder}/fc6.zarr/zarr.json"
         store.save(path, wide_moments(units), layer="fc6", images="", nets={"net0": "", "net1": ""})
         arguments = [path, path, folder, "--pairs", "net0-net1", "--alphas", "0.3", "0.1"]
-        code = f"from tests.bench.stitching import run_stage; run_stage({arguments})"
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
-
-
-def run_stage(arguments: list[str]) -> None:
-    """The stage; prints this process's peak memory in GiB (Linux; getrusage would begin with that of its parent)."""
-    stitching.main(arguments)
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(int(peak.split()[1]) / 2**20)
+        return in_fresh_process(f"from workflow.convergent import stitching\nstitching.main({arguments})")[1]

@@ -23,12 +23,11 @@ def in_pair(net: np.ndarray) -> np.ndarray:
 
 def fig5_hierarchy(args: argparse.Namespace) -> Figure:
     """inputs: a mapping, the store and the table of its tree"""
-    about = store.attributes(args.inputs[1])
-    found, scored = store.load(args.inputs[1], "order", "net"), hierarchy.read(args.inputs[2])
-    matrix = hierarchy.joined(mappings.read_weights(args.inputs[0], about["point"]))
-    store.require_equal(
-        "mapping", **{args.inputs[0]: store.attributes(args.inputs[0])["sha256"], args.inputs[1]: about["stitching"]}
-    )
+    mapping, tree, scores = args.inputs
+    about = store.attributes(tree)
+    store.require_equal("mapping", **{mapping: store.attributes(mapping)["sha256"], tree: about["stitching"]})
+    found, scored = store.load(tree, "order", "net"), hierarchy.read(scores)
+    matrix = hierarchy.joined(mappings.read_weights(mapping, about["point"]))
     names = [plots.title(about[side]) for side in ("source", "target")]
     rows = f"units of {names[1]} (targets), then of {names[0]}"
     figure = plt.figure(figsize=(10.5, 6.9))

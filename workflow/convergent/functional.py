@@ -2,7 +2,7 @@
 
 For every point of the mapping's path the top-1 accuracy on the validation images, as mapped and with a ReLU behind the
 mapping, beside both nets' own and three controls: the second net mapped onto itself at decay 0, everything mapped to
-its mean, and the mapping from the first net before training (with a ReLU).
+its mean, and the mapping from a net before training (with a ReLU).
 """
 
 import argparse
@@ -128,7 +128,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--nets", nargs="+", required=True, type=Path, help="descriptions (.json), weights beside them")
     parser.add_argument("--mapped", required=True, type=Path, help="store of the mapping from net to net (zarr.json)")
     parser.add_argument("--self", dest="onto_itself", required=True, type=Path, help="of the second net onto itself")
-    parser.add_argument("--untrained", required=True, type=Path, help="from the first net before training")
+    parser.add_argument("--untrained", required=True, type=Path, help="from a net before training to the second net")
     parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
     parser.add_argument("--threads", type=int, default=2, help="fixed, because the last bits depend on it")
     return parser.parse_args(argv)
