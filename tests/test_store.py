@@ -217,3 +217,58 @@ def test_different_things_do_not_fit_together(found: dict) -> None:
     assert "\n" not in message
     assert "images differ" in message
     assert all(f"{who}: {what}" in message for who, what in found.items())
+
+
+CHUNKED = {"x": ((7, 3), np.float32), "y": ((2,), np.int64)}
+X = RNG.normal(size=(7, 3)).astype(np.float32)
+
+
+def begin(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An unfinished store whose array x has two rows a chunk."""
+    monkeypatch.setattr(store, "CHUNK_BYTES", 24)
+    store.create(path / "zarr.json", CHUNKED)
+    store.write(path / "zarr.json", "y", np.arange(2))
+    return path / "zarr.json"
+
+
+def test_a_store_can_be_written_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = begin(tmp_path / "a.zarr", monkeypatch)
+    for first in (4, 0, 2, 6):
+        store.write(path, "x", X[first : first + 2], first)
+    np.testing.assert_array_equal(store.Rows(path, "x", finished=False)[[6, 0]], X[[6, 0]])
+    with pytest.raises(SystemExit, match="unfinished store"):
+        store.load(path)
+    store.finish(path, {"x": None, "y": store.array_digest(np.arange(2))}, layer="conv1")
+    whole = save(tmp_path / "b.zarr", {"x": X, "y": np.arange(2)}, layer="conv1")
+    assert path.read_bytes() == whole.read_bytes()
+    np.testing.assert_array_equal(store.load(path)["x"], X, strict=True)
+
+
+@pytest.mark.parametrize("rows", [1, 4, 5, 7])
+def test_a_store_that_turns_out_shorter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    path = begin(tmp_path / "a.zarr", monkeypatch)
+    store.write(path, "x", X)
+    store.finish(path, {"x": None, "y": None}, {"x": rows})
+    np.testing.assert_array_equal(store.load(path)["x"], X[:rows], strict=True)
+    np.testing.assert_array_equal(store.Rows(path, "x")[range(rows)], X[:rows], strict=True)
+    assert path.read_bytes() == save(tmp_path / "b.zarr", {"x": X[:rows], "y": np.arange(2)}).read_bytes()
+
+
+def test_an_unfinished_store_can_be_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where its declared file is gone, as after a failed job."""
+    path = begin(tmp_path / "a.zarr", monkeypatch)
+    store.write(path, "x", X[:4], 0)
+    path.unlink()
+    store.create(path, CHUNKED, wipe=False)
+    store.write(path, "x", X[4:], 4)
+    store.finish(path, {"x": None, "y": None})
+    np.testing.assert_array_equal(store.load(path)["x"], X)
+    store.create(path, CHUNKED)
+    assert not (path.parent / "x" / "c").exists()
+
+
+def test_digests_are_joined_from_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "CHUNK_BYTES", 24)
+    parts = [store.chunk_digest(X[first : first + 2]) for first in range(0, 7, 2)]
+    assert store.joined_digest(X.shape, X.dtype, parts) == store.array_digest(X)
+    assert store.joined_digest(X.shape, X.dtype, parts[::-1]) != store.array_digest(X)

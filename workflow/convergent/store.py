@@ -6,11 +6,12 @@ A store is declared to Snakemake as its ``zarr.json``. The root attributes hold 
 
 import hashlib
 import json
+import math
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
@@ -22,11 +23,27 @@ import zarr
 CHUNK_BYTES = 64 * 2**20  # of one chunk file; an array is split along its first axis only
 
 
+def chunk_rows(shape: Sequence[int], dtype: np.dtype) -> int:
+    """Rows of one chunk of an array: as many as fit into CHUNK_BYTES, at least one."""
+    row = max(1, dtype.itemsize * math.prod(shape[1:]))
+    return max(1, min(shape[0], CHUNK_BYTES // row))
+
+
+def chunk_digest(rows: np.ndarray) -> str:
+    """sha256 over the bytes of one chunk, which need not be full."""
+    return hashlib.sha256(np.ascontiguousarray(rows).data.cast("B") if rows.size else b"").hexdigest()
+
+
+def joined_digest(shape: Sequence[int], dtype: np.dtype, chunks: Iterable[str]) -> str:
+    """sha256 over type and shape of an array and the digests of its chunks, so that parts can be digested apart."""
+    return hashlib.sha256(f"{dtype.str}{tuple(shape)}{','.join(chunks)}".encode()).hexdigest()
+
+
 def array_digest(array: np.ndarray) -> str:
-    """sha256 over type, shape and bytes of one array."""
-    sha = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    sha.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
-    return sha.hexdigest()
+    """Digest of an array, chunk by chunk as it is stored."""
+    rows = chunk_rows(array.shape, array.dtype) if array.ndim else 1
+    parts = (array[first : first + rows] for first in range(0, len(array), rows)) if array.ndim else (array,)
+    return joined_digest(array.shape, array.dtype, map(chunk_digest, parts))
 
 
 def digest(digests: Mapping[str, str]) -> str:
@@ -55,17 +72,48 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def create(path: str | Path, arrays: Mapping[str, tuple[Sequence[int], Any]], wipe: bool = True) -> None:
+    """An unfinished store with arrays of some shape and type, to be filled by ``write`` and sealed by ``finish``.
+
+    Its declared file is path, ``<name>.zarr/zarr.json``. Without ``wipe`` arrays that are there stay as they are.
+    """
+    root = zarr.open_group(Path(path).parent, mode="w" if wipe else "a")
+    for name, (shape, kind) in arrays.items():
+        if name in root:
+            continue
+        chunks = (chunk_rows(shape, np.dtype(kind)), *(max(n, 1) for n in shape[1:])) if shape else ()
+        root.create_array(name, shape=tuple(shape), dtype=kind, chunks=chunks, compressors=None)
+
+
+def write(path: str | Path, name: str, rows: np.ndarray, first: int | None = None) -> None:
+    """Rows of an array of an unfinished store from the first on, or all of it. Processes may write different chunks."""
+    array = zarr.open_array(Path(path).parent / name, mode="r+").with_config({"write_empty_chunks": True})
+    array[... if first is None else slice(first, first + len(rows))] = rows
+
+
+def finish(
+    path: str | Path, digests: Mapping[str, str | None], rows: Mapping[str, int] | None = None, **attributes: Any
+) -> None:
+    """Write what the data depends on and, last, its digest: now the store is complete.
+
+    ``digests`` names all arrays; what is None is read back for it. ``rows`` cuts off arrays that turned out shorter.
+    """
+    root = zarr.open_group(Path(path).parent, mode="a")
+    for name, count in (rows or {}).items():
+        array = zarr.open_array(Path(path).parent / name, mode="r+")
+        array.resize((count, *array.shape[1:]))
+    root.require_group("provenance").attrs.update(provenance())
+    found = {name: known or stored_digest(path, name) for name, known in digests.items()}
+    root.attrs.update({**attributes, "arrays": found, "sha256": digest(found)})
+
+
 def save(path: str | Path, arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:
     """Write arrays (a name may hold slashes) to the store whose declared file is path, ``<name>.zarr/zarr.json``."""
-    root = zarr.open_group(Path(path).parent, mode="w")
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    create(path, {name: (array.shape, array.dtype) for name, array in arrays.items()})
     for name, array in arrays.items():
-        rows = max(1, min(len(array), CHUNK_BYTES * len(array) // max(array.nbytes, 1))) if array.ndim else 1
-        chunks = (rows, *(max(n, 1) for n in array.shape[1:])) if array.ndim else ()
-        root.create_array(name, data=array, chunks=chunks, compressors=None, config={"write_empty_chunks": True})
-    root.create_group("provenance", attributes=provenance())
-    digests = {name: array_digest(array) for name, array in arrays.items()}
-    root.attrs.update({**attributes, "arrays": digests, "sha256": digest(digests)})
+        write(path, name, array)
+    finish(path, {name: array_digest(array) for name, array in arrays.items()}, **attributes)
 
 
 def attributes(path: str | Path) -> dict[str, Any]:
@@ -100,8 +148,9 @@ class Rows:
     (3, 36, 36, 3)
     """
 
-    def __init__(self, path: str | Path, name: str) -> None:
-        attributes(path)
+    def __init__(self, path: str | Path, name: str, finished: bool = True) -> None:
+        if finished:
+            attributes(path)
         array = zarr.open_array(Path(path).parent / name, mode="r")
         self.shape, self.dtype = array.shape, array.dtype
         self.rows = array.chunks[0]
@@ -124,6 +173,14 @@ class Rows:
         for row, (chunk, offset) in enumerate(zip(*np.divmod(index, self.rows), strict=True)):
             out[row] = self.chunks[chunk][offset]
         return out
+
+
+def stored_digest(path: str | Path, name: str) -> str:
+    """Digest of an array as it is stored, read chunk by chunk."""
+    array = zarr.open_array(Path(path).parent / name, mode="r")
+    step = array.chunks[0] if array.ndim else 1
+    parts = (array[first : first + step] for first in range(0, array.shape[0], step)) if array.ndim else (array[()],)
+    return joined_digest(array.shape, array.dtype, (chunk_digest(np.asarray(part)) for part in parts))
 
 
 def require_equal(name: str, **found: Any) -> None:
