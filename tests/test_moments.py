@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from workflow.convergent import activations, alexnet, merge, moments, store
+from workflow.convergent import activations, merge, moments, store
+from workflow.convergent.nets import load
 
 CPU = torch.device("cpu")
 WIDTHS = {"net0": 5, "net1": 3}
@@ -285,14 +286,14 @@ def test_the_stage_gives_the_moments_of_all_images(
 ) -> None:
     """Total and blocks against two passes over activations of the same batches, which round alike."""
     merged = passed(tmp_path, images["val"], nets, shards=2, batch=3)
-    loaded, found = {net: alexnet.load(path) for net, path in nets.items()}, store.load(images["val"])
+    loaded, found = {net: load(path) for net, path in nets.items()}, store.load(images["val"])
     blocks = moments.assign_blocks(found["group"], 7, moments.derive(0, "blocks"))
     rows = store.Rows(images["val"], "images")
     for layer, path in merged.items():
         arrays = store.load(path)
         kept: dict[str, list[np.ndarray]] = {net: [] for net in loaded}
         for k, block in enumerate(blocks):
-            parts = list(activations.stream(loaded, rows, block, 3, LAYERS))
+            parts = list(activations.Recorder(loaded, LAYERS).stream(rows, block, 3))
             for net in loaded:
                 kept[net].append(torch.cat([part[layer][net].flatten(0, 1) for part in parts]).numpy())
             here = {name: x[k] for name, x in arrays.items() if not name.startswith("total/")}

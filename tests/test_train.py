@@ -14,7 +14,9 @@ import pytest
 import torch
 
 from tests.conftest import CLASSES, random_images
-from workflow.convergent import alexnet, store, train
+from tests.presets import preset
+from workflow.convergent import store, train
+from workflow.convergent.nets import load
 
 SETTINGS = {
     "steps": 20,
@@ -38,13 +40,13 @@ def arguments(folder: Path, images: dict[str, Path], architecture: dict, seed: i
     files = [str(folder / f"net0.{kind}") for kind in ("json", "pt", "csv")]
     settings = json.dumps(SETTINGS | changed)
     options = ["--name", "net0", "--seed", str(seed), "--checkpoints", str(folder / "checkpoints")]
-    sections = ["--architecture", json.dumps(architecture), "--training", settings]
+    sections = ["--settings", json.dumps(architecture), "--training", settings]
     return [str(images["train"]), str(images["val"]), *files, *options, *sections]
 
 
 def digest(folder: Path) -> str:
     """Of the weights, which are loaded and so verified too."""
-    alexnet.load(folder / "net0.json")
+    load(folder / "net0.json")
     return json.loads((folder / "net0.json").read_text())["sha256"]
 
 
@@ -111,7 +113,7 @@ def test_one_step_is_that_of_gradient_descent(
     """Without momentum and dropout: -rate * (gradient + decay * weight), biases with their own rate and decay."""
     changed = {"momentum": 0, "nesterov": False, "weight_decay": 0.1, "warmup": 0, "batch": 8}
     settings = SETTINGS | changed | {"clip": clip, "bias_rate": bias_rate, "bias_decay": bias_decay}
-    net = alexnet.AlexNet(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)
+    net = preset(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)
     made = random_images(8, seed=0)
     net.standardise_with(made["images"])
     batch = next(train.batches(made["images"], made["labels"], 8, 4, seed=0))  # type: ignore[arg-type]
@@ -130,7 +132,7 @@ def test_one_step_is_that_of_gradient_descent(
 
 @pytest.mark.parametrize("batch", [1, 7, 30, 64])
 def test_evaluation_does_not_depend_on_the_batch(nets: dict[str, Path], images: dict[str, Path], batch: int) -> None:
-    net, found = alexnet.load(nets["net0"]), store.load(images["val"])
+    net, found = load(nets["net0"]), store.load(images["val"])
     with torch.no_grad():
         logits = net(net.centre_crop(torch.from_numpy(found["images"]))).double()
     chance = logits.softmax(1).numpy()[np.arange(30), found["labels"]]
@@ -152,8 +154,8 @@ def test_seed_and_settings_decide_the_weights(tmp_path: Path, images: dict[str, 
 def test_dropout_differs_between_steps_and_epochs(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
     """Ones are given to the first dropout, so that its output is the mask: of four steps in each of two epochs."""
     splits = {s: (store.Rows(path, "images"), store.load(path, "labels")["labels"]) for s, path in images.items()}
-    net, masks = alexnet.AlexNet(architecture, 3, 4, 20, seed=0), set()
-    drop = net.get_submodule("drop6")
+    net, masks = preset(architecture, 3, 4, 20, seed=0), set()
+    drop = net.body.get_submodule("drop6")
     drop.register_forward_pre_hook(lambda module, inputs: torch.ones_like(inputs[0]))
     drop.register_forward_hook(lambda module, inputs, output: masks.add(output.numpy().tobytes()))
     train.train(net, splits, SETTINGS | {"steps": 8}, "net0", 0, tmp_path / "state.pt", "key")
@@ -175,8 +177,8 @@ def test_history_and_description(tmp_path: Path, images: dict[str, Path], archit
     ]
     about = json.loads((tmp_path / "net0.json").read_text())
     assert about["images"] == store.attributes(images["train"])["sha256"]
-    assert (about["classes"], about["size"], about["architecture"]) == (4, 20, architecture)
-    val, net = store.load(images["val"]), alexnet.load(tmp_path / "net0.json")
+    assert (about["classes"], about["size"], about["settings"]) == (4, 20, architecture)
+    val, net = store.load(images["val"]), load(tmp_path / "net0.json")
     loss, top1 = train.evaluate(net, store.Rows(images["val"], "images"), val["labels"], 16)
     assert about["top1"] == pytest.approx(float(history[-1]["val_top1"])) == pytest.approx(top1)
     assert float(history[-1]["val_loss"]) == pytest.approx(loss, rel=1e-5)

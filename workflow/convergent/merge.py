@@ -11,6 +11,7 @@ import numpy as np
 from . import store
 
 Arrays = Mapping[str, np.ndarray]
+KEPT = ("layer", "images", "limit", "nets", "blocks", "batch", "seed", "modules", "grid", "resampled")  # of the shards
 
 
 def net_names(arrays: Arrays) -> list[str]:
@@ -84,14 +85,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("output", help="store to write (zarr.json)")
     args = parser.parse_args(argv)
     about = [(path, store.attributes(path)) for path in args.shards]
-    for key in ("layer", "images", "limit", "nets", "blocks", "batch", "seed"):
+    for key in KEPT:
         store.require_equal(key, **{path: found[key] for path, found in about})
     order = [number for _, found in about for number in found["block"]]
     first = about[0][1]
     if order != list(range(first["blocks"])):
         raise SystemExit(f"{args.output}: shards hold blocks {order}, not 0 to {first['blocks'] - 1} in order")
     blocks = concatenate([store.load(path) for path in args.shards])
-    kept = {key: first[key] for key in ("layer", "images", "limit", "nets", "blocks", "batch", "seed")}
+    kept = {key: first[key] for key in KEPT}
     store.save(args.output, {**blocks, **{f"total/{name}": array for name, array in total(blocks).items()}}, **kept)
 
 

@@ -16,7 +16,7 @@ import torch
 from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
-from . import activations, alexnet, device, store
+from . import activations, device, nets, store
 from .seeds import derive
 
 BUFFER_BYTES = 64 * 2**20  # of activations in one layer's buffer, about; the products of larger ones are no faster
@@ -184,23 +184,15 @@ def assign_blocks(group: np.ndarray, blocks: int, seed: int) -> list[np.ndarray]
 
 
 def block_moments(
-    nets: Mapping[str, alexnet.AlexNet],
-    images: store.Rows,
-    blocks: Sequence[np.ndarray],
-    batch: int,
-    layers: Sequence[str],
-    some: Mapping[str, Sequence[str]] | None = None,
+    recorder: activations.Recorder, images: store.Rows, blocks: Sequence[np.ndarray], batch: int
 ) -> Iterator[dict[str, dict[str, np.ndarray]]]:
-    """layer -> name -> array of each block in turn, good until the next; accumulators are started anew for each.
-
-    ``some`` names nets that take part in some of the layers only.
-    """
+    """layer -> name -> array of each block in turn, good until the next; accumulators are started anew for each."""
     running: dict[str, list[Accumulator]] = {}
     for index in blocks:
         for accumulators in running.values():
             for accumulator in accumulators:
                 accumulator.start()
-        for found in activations.stream(nets, images, index, batch, layers, some):
+        for found in recorder.stream(images, index, batch):
             for layer, outputs in found.items():
                 if layer not in running:
                     widths = {net: x.shape[2] for net, x in outputs.items()}
@@ -210,7 +202,7 @@ def block_moments(
                     accumulator.update(outputs)
         yield {
             layer: {name: array for accumulator in running[layer] for name, array in accumulator.finish().items()}
-            for layer in layers
+            for layer in recorder.layers
         }
 
 
@@ -229,6 +221,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
     parser.add_argument("--seed", type=int, default=0, help="of the assignment of groups to blocks")
     parser.add_argument("--threads", type=int, default=2, help="fixed, because the last bits depend on it")
+    activations.add_options(parser)
     return parser.parse_args(argv)
 
 
@@ -242,21 +235,22 @@ def main(argv: list[str] | None = None) -> None:
     shared = [layer for layer in args.layers if layer in args.control_layers]
     controls = args.controls if shared else []
     some = {path.stem: shared for path in controls}
-    nets = {path.stem: alexnet.load(path).to(place) for path in (*args.nets, *controls)}
+    loaded = {path.stem: nets.load(path, args.modules).to(place) for path in (*args.nets, *controls)}
     about = store.attributes(args.images)
     images = store.Rows(args.images, "images")
-    sizes = {name: (net.size, net.size, net.channels) for name, net in nets.items()}
+    sizes = {name: (net.size, net.size, net.channels) for name, net in loaded.items()}
     store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
     group = store.load(args.images, "group")["group"][: args.limit]
     mine = np.array_split(np.arange(args.blocks), args.shards)[args.shard]
     blocks = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))
     found = []
     with threadpool_limits(args.threads):
-        passes = block_moments(nets, images, [blocks[i] for i in mine], args.batch, args.layers, some)
+        recorder = activations.Recorder(loaded, args.layers, some, args.resample)
+        passes = block_moments(recorder, images, [blocks[i] for i in mine], args.batch)
         for number, layers in zip(mine, passes, strict=True):
             found.append({layer: {name: np.array(x) for name, x in arrays.items()} for layer, arrays in layers.items()})
             print(f"block {number + 1} of {args.blocks}: {len(blocks[number])} images", flush=True)
-    digests = {name: alexnet.weights_digest(net) for name, net in nets.items()}
+    digests = {name: nets.weights_digest(net) for name, net in loaded.items()}
     for layer, path in zip(args.layers, args.outputs, strict=True):
         store.save(
             path,
@@ -269,6 +263,7 @@ def main(argv: list[str] | None = None) -> None:
             block=mine.tolist(),
             batch=args.batch,
             seed=args.seed,
+            **recorder.about(layer),
         )
 
 

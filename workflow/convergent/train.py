@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from . import alexnet, device, store
+from . import alexnet, device, nets, store
 from .seeds import derive
 
 CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
@@ -82,7 +82,7 @@ def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind
 
 
 def train_epoch(
-    net: alexnet.AlexNet,
+    net: nets.Net,
     sgd: torch.optim.SGD,
     loader: Iterator[tuple[torch.Tensor, ...]],
     settings: dict[str, Any],
@@ -101,6 +101,10 @@ def train_epoch(
             group["lr"] = learning_rate(step, settings) * group["scale"]
         with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda"):
             logits = net(net.crop(images, rows, columns, flip))
+            if not isinstance(logits, torch.Tensor):
+                raise SystemExit(
+                    f"{name}: {net.architecture} returns a {type(logits).__name__} in training, not logits"
+                )
             loss = functional.cross_entropy(logits, labels)
         sgd.zero_grad(set_to_none=True)
         loss.backward()
@@ -115,7 +119,7 @@ def train_epoch(
 
 
 @torch.no_grad()
-def evaluate(net: alexnet.AlexNet, images: store.Rows, labels: np.ndarray, batch: int) -> tuple[float, float]:
+def evaluate(net: nets.Net, images: store.Rows, labels: np.ndarray, batch: int) -> tuple[float, float]:
     """Mean loss and top-1 on the centre crops of all images."""
     place = net.mean.device
     loss = right = torch.zeros((), device=place)
@@ -149,13 +153,15 @@ def lock(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def training_key(architecture: dict, settings: dict, seed: int, images: list[str], kind: str) -> str:
+def training_key(net: nets.Net, training: dict, seed: int, images: list[str], kind: str) -> str:
     """sha256 of all that weights and history depend on: a checkpoint of another key is not gone on from."""
-    sources = [Path(module).read_text() for module in (__file__, str(alexnet.__file__))]
-    return hashlib.sha256(json.dumps([architecture, settings, seed, images, kind, sources]).encode()).hexdigest()
+    modules = [__file__, alexnet.__file__, nets.__file__, nets.source_file(net.architecture)]
+    sources = [Path(module).read_text() for module in modules if module]
+    what = [net.architecture, net.settings, training, seed, images, kind, sources]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-def resume(checkpoint: Path, key: str, net: alexnet.AlexNet, sgd: torch.optim.SGD, name: str) -> list[dict[str, float]]:
+def resume(checkpoint: Path, key: str, net: nets.Net, sgd: torch.optim.SGD, name: str) -> list[dict[str, float]]:
     """Put net and optimiser back to where a checkpoint of the same key left them; the history until there."""
     if not checkpoint.exists():
         return []
@@ -170,7 +176,7 @@ def resume(checkpoint: Path, key: str, net: alexnet.AlexNet, sgd: torch.optim.SG
 
 
 def train(
-    net: alexnet.AlexNet,
+    net: nets.Net,
     splits: dict[str, tuple[store.Rows, np.ndarray]],
     settings: dict[str, Any],
     name: str,
@@ -184,7 +190,7 @@ def train(
     epochs = -(-settings["steps"] // per_epoch)
     sgd = optimiser(net, settings)
     history = resume(checkpoint, key, net, sgd, name)
-    span = net.size - net.architecture["crop"]
+    span = net.size - net.width
     started, first = time.monotonic(), len(history)
     for epoch in range(first, epochs):
         steps = range(epoch * per_epoch, min((epoch + 1) * per_epoch, settings["steps"]))
@@ -217,14 +223,21 @@ def train(
     return history
 
 
-def initial_net(architecture: dict[str, Any], images: store.Rows, classes: int, seed: int) -> alexnet.AlexNet:
+def initial_net(architecture: str, settings: dict[str, Any], images: store.Rows, classes: int, seed: int) -> nets.Net:
     """The net before its first step, with mean and deviation of some training images."""
-    if (size := images.shape[1]) < architecture["crop"]:
-        raise SystemExit(f"architecture.crop: {architecture['crop']}, but stored images are {size} pixels wide")
-    net = alexnet.AlexNet(architecture, images.shape[3], classes, size, seed)
+    if (size := images.shape[1]) < settings["crop"]:
+        raise SystemExit(f"architecture.crop: {settings['crop']}, but stored images are {size} pixels wide")
+    net = nets.build(architecture, settings, images.shape[3], classes, size, seed)
     sample = np.random.default_rng(derive(seed, "mean")).permutation(len(images))[:MEAN_SAMPLE]
     net.standardise_with(images[np.sort(sample)])
     return net
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every stage that makes a net has to be told of it."""
+    parser.add_argument("--seed", required=True, type=int)
+    parser.add_argument("--architecture", default=nets.PRESET, help="torchvision:<name> or <package.module>:<function>")
+    parser.add_argument("--settings", required=True, type=json.loads, help="JSON, section architecture as for this net")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -235,8 +248,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("weights", type=Path, help="weights to write (.pt)")
     parser.add_argument("history", type=Path, help="history to write, one row an epoch (.csv)")
     parser.add_argument("--name", required=True, help="of the net, for messages")
-    parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--architecture", required=True, type=json.loads, help="JSON, the configuration's section")
+    add_options(parser)
     parser.add_argument("--training", required=True, type=json.loads, help="JSON, the configuration's section")
     parser.add_argument("--checkpoints", required=True, type=Path, help="folder of the resumable state")
     return parser.parse_args(argv)
@@ -256,10 +268,10 @@ def main(argv: list[str] | None = None) -> None:
     images, labels = splits["train"]
     if len(labels) < settings["batch"]:
         raise SystemExit(f"training.batch: {settings['batch']} images, but there are only {len(labels)} to train on")
-    net = initial_net(args.architecture, images, len(about["train"]["classes"]), args.seed)
+    net = initial_net(args.architecture, args.settings, images, len(about["train"]["classes"]), args.seed)
     net.to(device.pick())
     digests = [found["sha256"] for found in about.values()]
-    key = training_key(args.architecture, settings, args.seed, digests, device.pick().type)
+    key = training_key(net, settings, args.seed, digests, device.pick().type)
     with lock(args.checkpoints, args.name):
         history = train(net, splits, settings, args.name, args.seed, args.checkpoints / "state.pt", key)
     with args.history.open("w", newline="") as file:
@@ -267,7 +279,7 @@ def main(argv: list[str] | None = None) -> None:
         writer.writeheader()
         writer.writerows(history)
     found = {"seed": args.seed, "images": about["train"]["sha256"], "top1": history[-1]["val_top1"]}
-    alexnet.save(net.cpu(), args.weights, args.description, **found)
+    nets.save(net.cpu(), args.weights, args.description, **found)
 
 
 if __name__ == "__main__":

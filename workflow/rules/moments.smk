@@ -20,7 +20,13 @@ for split, settings in PASSES.items():
         input:
             script="workflow/convergent/moments.py",
             code=sources(
-                "activations", "alexnet", "device", "geometry", "seeds", "store"
+                "activations",
+                "alexnet",
+                "device",
+                "geometry",
+                "nets",
+                "seeds",
+                "store",
             ),
             images=f"results/{{run}}/images/{split}.zarr/zarr.json",
             weights=ancient(
@@ -49,6 +55,7 @@ for split, settings in PASSES.items():
             module=as_py_module(),
             layers=settings["layers"],
             controlled=STITCHED,
+            layered=LAYERED,
             images=settings["images"],
             blocks=settings["blocks"],
             shards=settings["shards"],
@@ -57,7 +64,8 @@ for split, settings in PASSES.items():
             passes=config["moments"]["threads"],
         shell:
             "python -m {params.module} {input.images} {output} --nets {input.digests} --layers {params.layers}"
-            " --controls {input.controls} --control-layers {params.controlled} {params.images} --blocks {params.blocks} --shard {wildcards.shard} --shards {params.shards}"
+            " --controls {input.controls} --control-layers {params.controlled} {params.layered} {params.images}"
+            " --blocks {params.blocks} --shard {wildcards.shard} --shards {params.shards}"
             " --batch {params.batch} --seed {params.seed} --threads {params.passes} > {log} 2>&1"
 
     rule:
