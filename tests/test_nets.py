@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.presets import preset
-from workflow.convergent.nets import Net, load, save, weights_digest
+from workflow.convergent.nets import Net, build, load, save, weights_digest
 
 
 def beside(description: Path, weights: Path) -> Path:
@@ -134,3 +134,111 @@ def test_weights_of_another_architecture_are_refused(
         load(beside(nets["net0"], tmp_path / "other.pt"))
     assert "\n" not in str(refusal.value)
     assert "other.pt: damaged, or not the weights" in str(refusal.value)
+
+
+SETTINGS = {"crop": 32, "pixels": {"mean": [0.5, 0.4, 0.3], "deviation": [0.2, 0.25, 0.5]}}
+
+
+def small(num_classes: int = 5) -> torch.nn.Module:
+    """An architecture of a user's own, named by module and function."""
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(inplace=True), torch.nn.Flatten(), torch.nn.LazyLinear(num_classes)
+    )
+
+
+def fixed() -> torch.nn.Module:
+    """One that is not told the number of classes."""
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 7))
+
+
+def nothing() -> int:
+    return 3
+
+
+def images_out() -> torch.nn.Module:
+    return torch.nn.Conv2d(3, 3, 1)
+
+
+def flat() -> torch.nn.Module:
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(5, 7))
+
+
+@pytest.mark.parametrize(
+    ("architecture", "classes"),
+    [("torchvision:resnet18", 9), ("torchvision:squeezenet1_1", 9), (f"{__name__}:small", 9), (f"{__name__}:fixed", 7)],
+)
+def test_any_architecture_survives_the_disk(tmp_path: Path, architecture: str, classes: int) -> None:
+    """With its own mean and deviation, also as weights that are not the initial ones."""
+    net = build(architecture, SETTINGS, 3, 9, 40, seed=3)
+    net.standardise_with(np.empty(0))
+    with torch.no_grad():
+        for weights in net.parameters():
+            weights.mul_(1.5)
+    save(net, tmp_path / "net0.pt", tmp_path / "net0.json", seed=3)
+    found = load(tmp_path / "net0.json", {"net0": {"first": "0"}})
+    assert (found.classes, found.architecture, found.module_name("first")) == (classes, architecture, "0")
+    assert not found.training
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), np.uint8))
+    x = found.centre_crop(pixels)
+    mean, deviation = (torch.tensor(SETTINGS["pixels"][name]) for name in ("mean", "deviation"))  # type: ignore[index]
+    torch.testing.assert_close(x, ((pixels / 255 - mean) / deviation)[:, 4:36, 4:36].permute(0, 3, 1, 2))
+    assert torch.equal(found(x), net.eval()(x))
+
+
+def test_a_net_before_training_has_the_layers_of_the_net_it_becomes(tmp_path: Path) -> None:
+    net = build(f"{__name__}:fixed", SETTINGS, 3, 9, 40, seed=3)
+    save(net, tmp_path / "net0_untrained.pt", tmp_path / "net0_untrained.json")
+    assert load(tmp_path / "net0_untrained.json", {"net0": {"last": "1"}}).module_name("last") == "1"
+
+
+def test_the_seed_decides_the_weights_of_any_architecture() -> None:
+    """And torch's own generator is left as it was."""
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    digests = [weights_digest(build("torchvision:resnet18", SETTINGS, 3, 9, 40, seed)) for seed in (0, 0, 1)]
+    assert digests[0] == digests[1] != digests[2]
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_an_edit_of_a_users_architecture_changes_the_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_net.py").write_text(
+        "import torch\n\n\ndef make():\n    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3072, 2))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    net = build("own_net:make", SETTINGS, 3, 9, 40, seed=0)
+    descriptions = []
+    for edit in ("", "# edited\n", ""):
+        with (tmp_path / "own_net.py").open("a") as file:
+            file.write(edit)
+        save(net, tmp_path / "net0.pt", tmp_path / "net0.json")
+        descriptions.append((tmp_path / "net0.json").read_text())
+    assert descriptions[0] != descriptions[1] == descriptions[2]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "said"),
+    [
+        ("torchvision:resnet19", "torchvision has no model 'resnet19', it has alexnet, "),
+        ("no_such_module:make", "No module named 'no_such_module'; modules are looked for where snakemake runs"),
+        (f"{__name__}:missing", f"module {__name__} has no missing"),
+        (f"{__name__}:nothing", "returns a int, it must be a torch module"),
+        (f"{__name__}:images_out", "puts out a tensor of 4 axes, it must be logits"),
+        (f"{__name__}:flat", "cannot take crops of 32x32x3: mat1 and mat2 shapes cannot be multiplied"),
+    ],
+)
+def test_impossible_architectures_are_refused(architecture: str, said: str) -> None:
+    with pytest.raises(SystemExit, match=rf"^architecture: .*{said}") as stopped:
+        build(architecture, SETTINGS, 3, 9, 40, seed=0)
+    assert "\n" not in str(stopped.value)
+
+
+def test_mean_and_deviation_of_other_channels_are_refused() -> None:
+    net = preset_of_grey()
+    with pytest.raises(SystemExit, match=r"^pixels\.mean: \[0\.5, 0\.4, 0\.3\], but images have 1 channels$"):
+        net.standardise_with(np.empty(0))
+
+
+def preset_of_grey() -> Net:
+    return Net(torch.nn.Flatten(), "", SETTINGS, 1, 2, 40)
