@@ -44,7 +44,8 @@ def bench_training(steps: int = 100, repeats: int = 5) -> None:
             return steps * settings["batch"] / (time.perf_counter() - begun)
 
         def stored():
-            return train.batches(rows, labels, settings["batch"], 4, seed=0)
+            drawn = train.draws(len(labels), settings["batch"], 4, seed=0)
+            return train.batches(rows, labels, drawn, torch.device("cpu"))
 
         preloaded = OneBatch(next(stored()))
         rate(stored())

@@ -27,7 +27,7 @@ class LocalResponseNorm(nn.Module):
 
     def denominator(self, x: torch.Tensor) -> torch.Tensor:
         """The divisor of every activation. (N, C, H, W)"""
-        channels = x.shape[1]
+        channels, x = x.shape[1], x.float()  # also where the net computes with fewer digits
         squares = functional.pad(x * x, (0, 0, 0, 0, self.n // 2, (self.n - 1) // 2))
         window = squares[:, :channels].clone()
         for shift in range(1, self.n):

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,17 +57,27 @@ def optimiser(net: torch.nn.Module, settings: dict[str, Any]) -> torch.optim.SGD
     )
 
 
-def batches(
-    images: store.Rows, labels: np.ndarray, batch: int, span: int, seed: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """One epoch of images, labels, corners of the crops (from 0 to span) and whether to mirror, in seeded order."""
+def draws(count: int, batch: int, span: int, seed: int) -> Iterator[tuple[np.ndarray, ...]]:
+    """One epoch of indices, corners of the crops (from 0 to span) and whether to mirror, in seeded order. (batch,)"""
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(labels))
-    for first in range(0, len(order) - batch + 1, batch):
-        index = order[first : first + batch]
+    order = rng.permutation(count)
+    for first in range(0, count - batch + 1, batch):
         rows, columns = rng.integers(0, span + 1, (2, batch))
-        flip = rng.random(batch) < 0.5
-        yield tuple(torch.from_numpy(a) for a in (images[index], labels[index].astype(np.int64), rows, columns, flip))  # type: ignore[misc]
+        yield order[first : first + batch], rows, columns, rng.random(batch) < 0.5
+
+
+def batches(
+    images: store.Rows, labels: np.ndarray, draw: Iterable[tuple[np.ndarray, ...]], place: torch.device
+) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Images, labels and the rest of each draw on their way to a device; loaded while it computes."""
+
+    def load(drawn: tuple[np.ndarray, ...]) -> list[torch.Tensor]:
+        index, *rest = drawn
+        parts = (images[index], labels[index].astype(np.int64), *rest)
+        return [device.page_locked(torch.from_numpy(part)) for part in parts]
+
+    for parts in device.ahead(load, draw, place):
+        yield tuple(part.to(place, non_blocking=True) for part in parts)
 
 
 def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind: str = "loss") -> None:
@@ -96,7 +106,7 @@ def train_epoch(
     right = torch.zeros((), device=place)
     net.train()
     for k, (step, batch) in enumerate(zip(steps, loader, strict=False)):
-        images, labels, rows, columns, flip = (part.to(place, non_blocking=True) for part in batch)
+        images, labels, rows, columns, flip = batch
         for group in sgd.param_groups:
             group["lr"] = learning_rate(step, settings) * group["scale"]
         with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda"):
@@ -124,10 +134,9 @@ def evaluate(net: nets.Net, images: store.Rows, labels: np.ndarray, batch: int) 
     place = net.mean.device
     loss = right = torch.zeros((), device=place)
     net.eval()
-    for first in range(0, len(labels), batch):
-        index = np.arange(first, min(first + batch, len(labels)))
-        target = torch.from_numpy(labels[index].astype(np.int64)).to(place)
-        logits = net(net.centre_crop(torch.from_numpy(images[index]).to(place)))
+    parts = ((np.arange(first, min(first + batch, len(labels))),) for first in range(0, len(labels), batch))
+    for pixels, target in batches(images, labels, parts, place):
+        logits = net(net.centre_crop(pixels))
         loss = loss + functional.cross_entropy(logits, target, reduction="sum")
         right = right + (logits.argmax(1) == target).sum()
     return float(loss) / len(labels), float(right) / len(labels)
@@ -195,7 +204,8 @@ def train(
     for epoch in range(first, epochs):
         steps = range(epoch * per_epoch, min((epoch + 1) * per_epoch, settings["steps"]))
         torch.manual_seed(derive(seed, "dropout", epoch))
-        loader = batches(images, labels, settings["batch"], span, derive(seed, "batches", epoch))
+        drawn = draws(len(labels), settings["batch"], span, derive(seed, "batches", epoch))
+        loader = batches(images, labels, drawn, net.mean.device)
         begun = time.monotonic()
         loss, top1 = train_epoch(net, sgd, loader, settings, name, epoch, steps)
         rate = len(steps) * settings["batch"] / (time.monotonic() - begun)
