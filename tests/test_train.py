@@ -370,7 +370,7 @@ def test_no_step_waits_for_the_device(architecture: dict) -> None:
 def test_another_architecture_is_trained_and_resumed(tmp_path: Path, images: dict[str, Path]) -> None:
     """Its batch statistics are part of the checkpoint."""
     settings = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
-    named = ["--architecture", "torchvision:resnet18"]
+    named = ["--architecture", f"{__name__}:Normalised"]
     whole = trained(tmp_path / "whole", images, settings, more=named, steps=12)
     trained(tmp_path / "parts", images, settings, more=named, steps=12)
     state = tmp_path / "parts/checkpoints/state.pt"
@@ -384,6 +384,12 @@ def test_an_architecture_without_logits_in_training_is_refused(tmp_path: Path, i
     settings = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
     with pytest.raises(SystemExit, match=rf"^net0: {__name__}:TwoHeads returns a tuple in training, not logits$"):
         trained(tmp_path, images, settings, more=["--architecture", f"{__name__}:TwoHeads"])
+
+
+class Normalised(torch.nn.Sequential):
+    def __init__(self, num_classes: int) -> None:
+        parts = torch.nn.Conv2d(3, 8, 3, 2), torch.nn.BatchNorm2d(8), torch.nn.ReLU(inplace=True)
+        super().__init__(*parts, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, num_classes))
 
 
 class TwoHeads(torch.nn.Module):
