@@ -112,18 +112,8 @@ def test_bad_input_is_one_line(project: Path, old: str, new: str, said: str) -> 
     text = (project / "my_nets.yaml").read_text()
     assert old in text
     (project / "wrong.yaml").write_text(text.replace(old, new, 1).replace("run: my_nets", "run: wrong"))
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--configfile",
-        "wrong.yaml",
-        "--cores",
-        "2",
-        "--until",
-        "moments_val",
-    ]
-    done = subprocess.run(command, cwd=project, text=True, capture_output=True)
+    command = "-m snakemake --configfile wrong.yaml --cores 2 --until moments_val"
+    done = subprocess.run([sys.executable, *command.split()], cwd=project, text=True, capture_output=True)
     assert done.returncode != 0
     assert said in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
