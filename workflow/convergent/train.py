@@ -267,7 +267,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = args.training
-    device.deterministic(settings["threads"])
+    device.deterministic(settings["threads"], strict=args.architecture == nets.PRESET)
     paths = {"train": args.train, "val": args.val}
     about = {split: store.attributes(path) for split, path in paths.items()}
     splits = {
