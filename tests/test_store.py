@@ -270,6 +270,20 @@ def test_an_unfinished_store_can_be_gone_on_with(tmp_path: Path, monkeypatch: py
     assert not (path.parent / "x" / "c").exists()
 
 
+def test_a_chunk_can_be_written_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one of other strides, and the last, which is not full; all files as if written at once."""
+    paths = [begin(tmp_path / f"{name}.zarr", monkeypatch) for name in "ab"]
+    store.write(paths[0], "x", X)
+    rows = np.asfortranarray(X)
+    for first in (6, 0, 4, 2):
+        digest = store.write_chunk(paths[1], "x", iter(rows[first : first + 2]), first)
+        assert digest == store.chunk_digest(X[first : first + 2])
+    one, two = (
+        {str(f.relative_to(p.parent)): f.read_bytes() for f in p.parent.rglob("c/**/*") if f.is_file()} for p in paths
+    )
+    assert one == two
+
+
 def test_an_array_that_was_cut_has_its_length_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a ``finish`` was interrupted; what an interrupted write left is removed."""
     path = begin(tmp_path / "a.zarr", monkeypatch)

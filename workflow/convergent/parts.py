@@ -104,16 +104,16 @@ def state(part: Part) -> str:
     return hashed(*((f.st_size, f.st_mtime_ns) for f in found))
 
 
-def pixels(part: Part) -> tuple[np.ndarray, dict[str, str]]:
-    """Images warped to squares (rows, size, size, 3) uint8, and why which rows of the store are unreadable."""
-    images = np.zeros((len(part.names), part.size, part.size, 3), np.uint8)
-    unreadable = {}
-    for row, name in enumerate(part.names):
+def pixels(part: Part, unreadable: dict[str, str]) -> Iterator[np.ndarray]:
+    """Each image warped to a square (size, size, 3) uint8; zeros where it is unreadable: its row is added with why."""
+    shape = (part.size, part.size)
+    for row, name in enumerate(part.names, part.first):
         try:
-            images[row] = np.asarray(decode(part.folder / name).resize(images.shape[1:3], Image.Resampling.BILINEAR))
+            image = np.asarray(decode(part.folder / name).resize(shape, Image.Resampling.BILINEAR))
         except DecodingError as reason:
-            unreadable[str(part.first + row)] = str(reason)
-    return images, unreadable
+            unreadable[str(row)] = str(reason)
+            image = np.zeros((*shape, 3), np.uint8)
+        yield image
 
 
 def make(part: Part) -> tuple[Record, int]:
@@ -122,11 +122,11 @@ def make(part: Part) -> tuple[Record, int]:
     if file.exists() and (found := Record(**json.loads(file.read_text()))).key == key:
         return found, 0
     file.unlink(missing_ok=True)
-    images, unreadable = pixels(part)
-    store.write(part.path, "images", images, part.first)
-    made = Record(key, store.chunk_digest(images), unreadable)
+    unreadable: dict[str, str] = {}
+    digest = store.write_chunk(part.path, "images", pixels(part, unreadable), part.first)
+    made = Record(key, digest, unreadable)
     write_at_once(file, json.dumps(asdict(made)))
-    return made, len(images)
+    return made, len(part.names)
 
 
 def end_with_parent() -> None:
