@@ -1,7 +1,10 @@
 """Stores: what is written comes back, and what is damaged, unfinished or does not fit together is refused."""
 
 import json
+import os
+import resource
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -265,6 +268,59 @@ def test_an_unfinished_store_can_be_gone_on_with(tmp_path: Path, monkeypatch: py
     np.testing.assert_array_equal(store.load(path)["x"], X)
     store.create(path, CHUNKED)
     assert not (path.parent / "x" / "c").exists()
+
+
+def test_a_chunk_can_be_written_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one of other strides, and the last, which is not full; all files as if written at once."""
+    paths = [begin(tmp_path / f"{name}.zarr", monkeypatch) for name in "ab"]
+    store.write(paths[0], "x", X)
+    rows = np.asfortranarray(X)
+    for first in (6, 0, 4, 2):
+        digest = store.write_chunk(paths[1], "x", iter(rows[first : first + 2]), first)
+        assert digest == store.chunk_digest(X[first : first + 2])
+    one, two = (
+        {str(f.relative_to(p.parent)): f.read_bytes() for f in p.parent.rglob("c/**/*") if f.is_file()} for p in paths
+    )
+    assert one == two
+
+
+def test_an_array_that_was_cut_has_its_length_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a ``finish`` was interrupted; what an interrupted write left is removed."""
+    path = begin(tmp_path / "a.zarr", monkeypatch)
+    store.write(path, "x", X)
+    store.finish(path, {"x": None, "y": None}, {"x": 3})
+    (left := path.parent / "x" / "c" / "0" / "0.1234.partial").touch()
+    path.unlink()
+    store.create(path, CHUNKED, wipe=False)
+    assert not left.exists()
+    store.write(path, "x", X[3:], 3)
+    store.finish(path, {"x": None, "y": None})
+    np.testing.assert_array_equal(store.load(path)["x"], X, strict=True)
+
+
+@pytest.fixture
+def few_files() -> Iterator[int]:
+    """This process may have only so many files open, until it asks for more."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = len(os.listdir("/dev/fd")) + 20
+    resource.setrlimit(resource.RLIMIT_NOFILE, (few, limits[1]))
+    yield few
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_rows_of_more_chunks_than_files_may_be_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_files: int
+) -> None:
+    monkeypatch.setattr(store, "CHUNK_BYTES", 8)
+    array = np.arange(few_files + 50)
+    path = save(tmp_path / "a.zarr", {"x": array})
+    np.testing.assert_array_equal(store.Rows(path, "x")[array], array, strict=True)
+
+
+def test_more_open_files_than_the_system_allows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (50, 1000))
+    with pytest.raises(SystemExit, match="files have to be open at once, this system allows 1000; raise"):
+        store.allow_maps(1000)
 
 
 def test_digests_are_joined_from_chunks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,14 @@ import argparse
 from workflow.convergent import device
 
 from .clustering import bench_clustering
+from .images import bench_images
 from .information import bench_information
 from .moments import bench_exactness, bench_memory, bench_moments
 from .nets import bench_lrn, bench_patches, bench_training
 from .stitching import bench_stitching
 
 BENCHES = {
+    "images": bench_images,
     "moments": bench_moments,
     "memory": bench_memory,
     "information": bench_information,

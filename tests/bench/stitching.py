@@ -43,8 +43,9 @@ def trained_nets(split: data.Split) -> dict[str, Net]:
 def photographs() -> data.Split:
     """Random crops of the embedded photographs in random order, enough for the training."""
     crops = {"train": STEPS * BATCH // 52 + 1, "val": 1, "smallest": 48, "largest": 128, "left": 0.7}
-    source = data.scenes(ROOT / "workflow/resources/scenes", 36, 0, data.Reader("stop"), crops)
-    return data.shuffled(source.splits["train"], 0)
+    made = data.scenes(ROOT / "workflow/resources/scenes", 36, 0, "stop", crops).splits["train"]
+    order = np.random.default_rng(0).permutation(len(made.labels))
+    return data.Split(made.images[order], made.labels[order], made.group[order])
 
 
 def standardised(found: dict[str, np.ndarray]) -> stitching.Standardised:

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from . import store
+from . import parts, store
+from .decoding import DecodingError, decode, image_files, refusal
 from .seeds import derive
 
 SPLITS = ("train", "val")
 CROPS = ("train", "val", "smallest", "largest", "left")  # what scenes has to be told
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 
 
 @dataclass
@@ -35,36 +35,6 @@ class Source:
     classes: list[str]
     licence: str
     skipped: list[Path] = field(default_factory=list)
-
-
-class Reader:
-    """Opens image files as RGB; an unreadable one stops with one line, or is skipped and listed.
-
-    Pillow would clip what has more than 8 bits a channel (modes I and F) instead of scaling it: unreadable too.
-    """
-
-    def __init__(self, on_error: str) -> None:
-        self.on_error = on_error
-        self.skipped: list[Path] = []
-
-    def __call__(self, file: Path) -> Image.Image | None:
-        try:
-            with Image.open(file) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise ValueError(f"mode {image.mode}, allowed are those of 8 bits a channel")
-                return image.convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            if self.on_error == "stop":
-                raise SystemExit(
-                    f"{file}: unreadable image ({error}); mend or remove it, or set data.on_error to skip"
-                ) from None
-            self.skipped.append(file)
-            return None
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Image files below a folder, by name."""
-    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in EXTENSIONS and f.is_file())
 
 
 def stack(rows: list[tuple[np.ndarray, int, int]], size: int) -> Split:
@@ -99,22 +69,27 @@ def require_names(files: list[Path]) -> None:
             raise SystemExit(f"{other} and {file}: both would be class {file.stem}; rename or remove one")
 
 
-def scenes(folder: Path, size: int, seed: int, reader: Reader, crop: dict[str, Any]) -> Source:
+def scenes(folder: Path, size: int, seed: int, on_error: str, crop: dict[str, Any]) -> Source:
     """Each photograph a class: training crops from its left part, validation crops from the rest."""
     require_crops(crop)
     files = image_files(folder)
     require_names(files)
     classes: list[str] = []
+    skipped: list[Path] = []
     rows: dict[str, list] = {split: [] for split in SPLITS}
     for file in files:
-        photo = reader(file)
-        if photo is None:
+        try:
+            photo = decode(file)
+        except DecodingError as reason:
+            if on_error == "stop":
+                raise refusal(file, reason) from None
+            skipped.append(file)
             continue
         label = len(classes)
         classes.append(file.stem)
         border = int(crop["left"] * photo.width)
-        parts = {"train": (0, border), "val": (border, photo.width)}
-        for split, (left, right) in parts.items():
+        sides = {"train": (0, border), "val": (border, photo.width)}
+        for split, (left, right) in sides.items():
             part = photo.crop((left, 0, right, photo.height))
             if min(part.size) < crop["largest"]:
                 raise SystemExit(
@@ -125,31 +100,36 @@ def scenes(folder: Path, size: int, seed: int, reader: Reader, crop: dict[str, A
             made = crops(part, crop[split], widths, size, derive(seed, "scenes", split, file.stem))
             rows[split] += [(image, label, label) for image in made]
     licence = "CC-BY-SA-3.0, (c) 2011 Massachusetts Institute of Technology (Scratch 1.4 media)"
-    return Source({split: stack(rows[split], size) for split in SPLITS}, classes, licence, reader.skipped)
+    return Source({split: stack(rows[split], size) for split in SPLITS}, classes, licence, skipped)
 
 
-def image_folder(folder: Path, size: int, reader: Reader) -> Source:
-    """``train/`` and ``val/`` with one folder a class; every image is warped to a square and is its own group."""
-    names = {}
+@dataclass
+class Folder:
+    """Files of one split of a folder of classes, class by class and by name, relative to the folder."""
+
+    names: list[str]
+    labels: np.ndarray  # (N,) int32
+
+
+def image_folder(folder: Path) -> tuple[list[str], dict[str, Folder]]:
+    """Classes and files of ``train/`` and ``val/`` with one folder a class."""
+    found = {}
     for split in SPLITS:
         if not (folder / split).is_dir():
             raise SystemExit(f"{folder / split}: no such folder; data.folder needs train/ and val/, a folder per class")
-        names[split] = {f.name for f in (folder / split).iterdir() if f.is_dir()}
+        found[split] = {f.name for f in (folder / split).iterdir() if f.is_dir()}
     for here, there in (SPLITS, SPLITS[::-1]):
-        if missing := sorted(names[here] - names[there]):
+        if missing := sorted(found[here] - found[there]):
             raise SystemExit(f"{folder / there}: class {missing[0]} is missing, it is in {here}/ only")
-    classes = sorted(names["train"])
+    classes = sorted(found["train"])
     splits = {}
     for split in SPLITS:
-        rows: list[tuple[np.ndarray, int, int]] = []
-        for label, name in enumerate(classes):
-            for file in image_files(folder / split / name):
-                image = reader(file)
-                if image is not None:
-                    pixels = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
-                    rows.append((pixels, label, len(rows)))
-        splits[split] = stack(rows, size)
-    return Source(splits, classes, f"as in {folder.name}", reader.skipped)
+        names = [
+            [file.relative_to(folder).as_posix() for file in image_files(folder / split / name)] for name in classes
+        ]
+        labels = np.repeat(np.arange(len(classes), dtype=np.int32), [len(part) for part in names])
+        splits[split] = Folder([name for part in names for name in part], labels)
+    return classes, splits
 
 
 def torchvision_set(name: str, folder: Path, size: int) -> Source:
@@ -175,31 +155,87 @@ def torchvision_set(name: str, folder: Path, size: int) -> Source:
     return Source(splits, classes, f"see the terms of {name}")
 
 
-def check(source: Source, name: str) -> None:
+def check(classes: list[str], labels: dict[str, np.ndarray], name: str) -> None:
     """Refuse a source with too few classes or a class without images, with one line that names it."""
-    if len(source.classes) < 2:
-        raise SystemExit(f"{name}: {len(source.classes)} classes found, at least 2 are needed")
-    for split, part in source.splits.items():
-        counts = np.bincount(part.labels, minlength=len(source.classes))
-        for label in np.flatnonzero(counts == 0):
-            raise SystemExit(f"{name}: class {source.classes[label]} has no images in {split}")
+    if len(classes) < 2:
+        raise SystemExit(f"{name}: {len(classes)} classes found, at least 2 are needed")
+    for split, of_split in labels.items():
+        for label in np.flatnonzero(np.bincount(of_split, minlength=len(classes)) == 0):
+            raise SystemExit(f"{name}: class {classes[label]} has no images in {split}")
 
 
-def shuffled(split: Split, seed: int) -> Split:
-    """The same rows in an order that depends on the seed alone."""
-    order = np.random.default_rng(seed).permutation(len(split.labels))
-    return Split(split.images[order], split.labels[order], split.group[order])
+def shuffle(count: int, seed: int, split: str) -> np.ndarray:
+    """The order in which a split is stored; it depends on the seed alone."""
+    return np.random.default_rng(derive(seed, "order", split)).permutation(count)
+
+
+def describe(args: argparse.Namespace, classes: list[str], licence: str, skipped: list[str]) -> dict[str, Any]:
+    """Attributes of both stores. Pixels are stored as they are: ``python -m tests.bench images`` compares encodings."""
+    return {
+        "classes": classes,
+        "source": args.source,
+        "encoding": "uint8",
+        "licence": licence,
+        "skipped": skipped,
+    }
+
+
+def say(split: str, count: int, about: dict[str, Any]) -> None:
+    print(f"{split}: {count} images of {len(about['classes'])} classes, {len(about['skipped'])} files skipped")
+
+
+def store_whole(source: Source, args: argparse.Namespace) -> None:
+    """Write a source that is in memory."""
+    check(source.classes, {split: part.labels for split, part in source.splits.items()}, str(args.folder))
+    skipped = [file.relative_to(args.folder).as_posix() for file in source.skipped]
+    about = describe(args, source.classes, source.licence, skipped)
+    for split, path in zip(SPLITS, (args.train, args.val), strict=True):
+        part = source.splits[split]
+        order = shuffle(len(part.labels), args.seed, split)
+        arrays = {"images": part.images[order], "labels": part.labels[order], "group": part.group[order]}
+        store.save(path, arrays, **about)
+        say(split, len(order), about)
+
+
+def store_in_parts(args: argparse.Namespace) -> None:
+    """Write a folder of classes; every image is warped to a square and is its own group.
+
+    Records of parts go last, once both stores are complete: an interruption costs no part that is finished.
+    """
+    classes, files = image_folder(args.folder)
+    check(classes, {split: part.labels for split, part in files.items()}, str(args.folder))
+    order = {split: shuffle(len(part.labels), args.seed, split) for split, part in files.items()}
+    plans = {
+        split: parts.plan(path, args.folder, [files[split].names[i] for i in order[split]], args.size)
+        for split, path in zip(SPLITS, (args.train, args.val), strict=True)
+    }
+    workers = min(args.workers, max(len(plan.parts) for plan in plans.values()))
+    with parts.processes(workers) as each:
+        made = {split: parts.build(plan, each, args.on_error) for split, plan in plans.items()}
+    readable = {split: parts.readable(plan, made[split])[np.argsort(order[split])] for split, plan in plans.items()}
+    check(classes, {split: part.labels[readable[split]] for split, part in files.items()}, str(args.folder))
+    skipped = [files[split].names[i] for split in SPLITS for i in np.flatnonzero(~readable[split])]
+    about = describe(args, classes, f"as in {args.folder.name}", skipped)
+    for split, plan in plans.items():
+        group = np.cumsum(readable[split], dtype=np.int32) - 1
+        parts.finish(plan, made[split], files[split].labels[order[split]], group[order[split]], **about)
+        say(split, int(readable[split].sum()), about)
+    for plan in plans.values():
+        parts.forget(plan)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("train", help="store to write: <folder>/train.zarr/zarr.json")
-    parser.add_argument("val", help="store to write: <folder>/val.zarr/zarr.json")
+    parser.add_argument("train", type=Path, help="store to write: <folder>/train.zarr/zarr.json")
+    parser.add_argument("val", type=Path, help="store to write: <folder>/val.zarr/zarr.json")
     parser.add_argument("--source", required=True, choices=["scenes", "image_folder", "cifar10", "fashion_mnist"])
     parser.add_argument("--folder", required=True, type=Path, help="where the source's files are, or are downloaded to")
     parser.add_argument("--size", required=True, type=int, help="width and height of a stored image, in pixels")
     parser.add_argument("--seed", required=True, type=int, help="of the crops and the order")
     parser.add_argument("--on-error", default="stop", choices=["stop", "skip"], help="what an unreadable image does")
+    parser.add_argument(
+        "--workers", default=1, type=int, help="processes that decode a folder; no result depends on it"
+    )
     parser.add_argument("--crops", type=json.loads, default={}, help=f"JSON: {', '.join(CROPS)} (scenes only)")
     return parser.parse_args(argv)
 
@@ -208,27 +244,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     if not args.folder.is_dir() and args.source in ("scenes", "image_folder"):
         raise SystemExit(f"data.folder: {args.folder} is not a folder")
-    reader = Reader(args.on_error)
-    sources: dict[str, Callable[[], Source]] = {
-        "scenes": lambda: scenes(args.folder, args.size, args.seed, reader, args.crops),
-        "image_folder": lambda: image_folder(args.folder, args.size, reader),
-    }
-    source = sources.get(args.source, lambda: torchvision_set(args.source, args.folder, args.size))()
-    check(source, str(args.folder))
-    for split, path in zip(SPLITS, (args.train, args.val), strict=True):
-        part = shuffled(source.splits[split], derive(args.seed, "order", split))
-        store.save(
-            path,
-            {"images": part.images, "labels": part.labels, "group": part.group},
-            classes=source.classes,
-            source=args.source,
-            encoding="uint8",
-            licence=source.licence,
-            skipped=[file.relative_to(args.folder).as_posix() for file in source.skipped],
-        )
-        print(
-            f"{split}: {len(part.labels)} images of {len(source.classes)} classes, {len(source.skipped)} files skipped"
-        )
+    if args.source == "image_folder":
+        store_in_parts(args)
+    elif args.source == "scenes":
+        store_whole(scenes(args.folder, args.size, args.seed, args.on_error, args.crops), args)
+    else:
+        store_whole(torchvision_set(args.source, args.folder, args.size), args)
 
 
 if __name__ == "__main__":

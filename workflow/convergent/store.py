@@ -7,7 +7,9 @@ A store is declared to Snakemake as its ``zarr.json``. The root attributes hold 
 import hashlib
 import json
 import math
+import os
 import platform
+import resource
 import subprocess
 import sys
 import time
@@ -75,11 +77,15 @@ def provenance() -> dict[str, Any]:
 def create(path: str | Path, arrays: Mapping[str, tuple[Sequence[int], Any]], wipe: bool = True) -> None:
     """An unfinished store with arrays of some shape and type, to be filled by ``write`` and sealed by ``finish``.
 
-    Its declared file is path, ``<name>.zarr/zarr.json``. Without ``wipe`` arrays that are there stay as they are.
+    Its declared file is path, ``<name>.zarr/zarr.json``. Without ``wipe`` arrays that are there stay as they are, but
+    have their whole length again where a ``finish`` that was interrupted cut them.
     """
     root = zarr.open_group(Path(path).parent, mode="w" if wipe else "a")
+    for left in Path(path).parent.rglob("*.partial"):  # of a write that was interrupted
+        left.unlink()
     for name, (shape, kind) in arrays.items():
         if name in root:
+            zarr.open_array(Path(path).parent / name, mode="r+").resize(tuple(shape))
             continue
         chunks = (chunk_rows(shape, np.dtype(kind)), *(max(n, 1) for n in shape[1:])) if shape else ()
         root.create_array(name, shape=tuple(shape), dtype=kind, chunks=chunks, compressors=None)
@@ -89,6 +95,31 @@ def write(path: str | Path, name: str, rows: np.ndarray, first: int | None = Non
     """Rows of an array of an unfinished store from the first on, or all of it. Processes may write different chunks."""
     array = zarr.open_array(Path(path).parent / name, mode="r+").with_config({"write_empty_chunks": True})
     array[... if first is None else slice(first, first + len(rows))] = rows
+
+
+def chunk_file(path: str | Path, name: str, number: int, axes: int) -> Path:
+    """File of a chunk of an array that is split along the first of its axes."""
+    return Path(path).parent.joinpath(name, "c", str(number), *"0" * (axes - 1))
+
+
+def write_chunk(path: str | Path, name: str, rows: Iterable[np.ndarray], first: int) -> str:
+    """All rows of one chunk of an unfinished store, from the first on, one by one; their digest.
+
+    They are hashed and written while they are in the processor's cache: gathering a chunk in memory first would cost
+    images a tenth of the time of decoding them.
+    """
+    array = zarr.open_array(Path(path).parent / name, mode="r")
+    file = chunk_file(path, name, first // array.chunks[0], array.ndim)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary, found = file.with_suffix(".partial"), hashlib.sha256()
+    with temporary.open("wb") as out:
+        for row in rows:
+            content = np.ascontiguousarray(row, array.dtype).data
+            found.update(content)
+            out.write(content)
+        out.truncate(array.dtype.itemsize * math.prod(array.chunks))  # the last chunk is padded
+    os.replace(temporary, file)
+    return found.hexdigest()
 
 
 def finish(
@@ -140,6 +171,16 @@ def load(path: str | Path, *patterns: str) -> dict[str, np.ndarray]:
     return arrays
 
 
+def allow_maps(count: int) -> None:
+    """Raise this process's limit of open files for so many more memory maps, each of which holds a file open."""
+    wanted = len(os.listdir("/dev/fd")) + count + 100  # some to spare for all else
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise SystemExit(f"{wanted} files have to be open at once, this system allows {hard}; raise its `ulimit -Hn`")
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 class Rows:
     """Rows of a stored array, gathered by index through memory maps of its chunk files.
 
@@ -154,10 +195,11 @@ class Rows:
         array = zarr.open_array(Path(path).parent / name, mode="r")
         self.shape, self.dtype = array.shape, array.dtype
         self.rows = array.chunks[0]
-        rest = "/".join("0" for _ in self.shape[1:])
-        files = [Path(path).parent / name / "c" / str(i) / rest for i in range(-(-len(self) // self.rows))]
+        files = [chunk_file(path, name, number, array.ndim) for number in range(-(-len(self) // self.rows))]
+        allow_maps(len(files))
         try:
-            self.chunks = [np.memmap(file, dtype=self.dtype, mode="r", shape=array.chunks) for file in files]
+            # as plain arrays, whose indexing takes a third of the time
+            self.chunks = [np.asarray(np.memmap(file, self.dtype, "r", shape=array.chunks)) for file in files]
         except (OSError, ValueError) as error:
             raise SystemExit(f"{path}: damaged array {name} ({error}); remove the store and run again") from None
 
@@ -170,7 +212,8 @@ class Rows:
         if (outside := index[(index < 0) | (index >= len(self))]).size:
             raise IndexError(f"row {outside[0]} is outside 0 to {len(self) - 1}")
         out = np.empty((len(index), *self.shape[1:]), self.dtype)
-        for row, (chunk, offset) in enumerate(zip(*np.divmod(index, self.rows), strict=True)):
+        chunks, offsets = (part.tolist() for part in np.divmod(index, self.rows))
+        for row, (chunk, offset) in enumerate(zip(chunks, offsets, strict=True)):
             out[row] = self.chunks[chunk][offset]
         return out
 

@@ -1,13 +1,17 @@
 rule images:
     input:
         script="workflow/convergent/data.py",
-        code=sources("seeds", "store"),
+        code=sources("decoding", "parts", "seeds", "store"),
     output:
         expand("results/{{run}}/images/{split}.zarr/zarr.json", split=SPLITS),
     log:
         "results/{run}/logs/images.log",
     conda:
         "../../environment.yml"
+    threads: 16  # or as many as there are; nothing depends on it
+    resources:
+        runtime="4h",
+        mem="16GB",
     params:
         module=as_py_module(),
         source=config["data"]["source"],
@@ -18,4 +22,5 @@ rule images:
         crops=json.dumps(config["data"].get("crops", {}), sort_keys=True),
     shell:
         "python -m {params.module} {output} --source {params.source} --folder {params.folder:q} --size {params.size}"
-        " --seed {params.seed} --on-error {params.on_error} --crops {params.crops:q} 2>&1 | tee {log}"
+        " --seed {params.seed} --on-error {params.on_error} --crops {params.crops:q}"
+        " --workers {threads} 2>&1 | tee {log}"

@@ -1,0 +1,197 @@
+"""The image store at ImageNet's scale: rate of building it, and what encoding its images would gain and cost."""
+
+import contextlib
+import io
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import zarr
+from numcodecs import Blosc, blosc
+from PIL import Image, ImageChops
+
+from workflow.convergent import data, parts, store
+from workflow.convergent.decoding import decode
+
+from .common import ROOT
+
+COUNT, WIDTH, HEIGHT = 4000, 500, 375  # JPEGs as ImageNet's, 110 kB on average
+IMAGENET = 1_281_167 + 50_000
+SIZE, CROP, BATCH = 256, 227, 256
+SAMPLE = 1024  # images that are encoded in another way than the store's
+
+
+def make_photographs(folder: Path) -> list[str]:
+    """Random parts of the embedded photographs with some grain, for the typical size of a file; their names."""
+    rng = np.random.default_rng(0)
+    scenes = [decode(file) for file in data.image_files(ROOT / "workflow/resources/scenes")]
+    grain = Image.fromarray(rng.normal(128, 8, (1024, 1024, 3)).round().astype(np.uint8))
+    names = [f"{number}.jpg" for number in range(COUNT)]
+    for number, name in enumerate(names):
+        scene = scenes[number % len(scenes)]
+        part = rng.uniform(0.75, 1) * np.array(scene.size)
+        corner = rng.random(2) * (scene.size - part)
+        photo = scene.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, (*corner, *(corner + part)))
+        x, y = rng.integers(0, (1024 - WIDTH, 1024 - HEIGHT)).tolist()
+        grained = ImageChops.add(photo, grain.crop((x, y, x + WIDTH, y + HEIGHT)), offset=-128)
+        grained.save(folder / name, quality=95)
+    return names
+
+
+def only_decode(part: parts.Part) -> int:
+    """The bare work on a part: decode and resize its images, keep nothing."""
+    for name in part.names:
+        np.asarray(decode(part.folder / name).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+    return len(part.names)
+
+
+def seconds(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds, and how many of them a core spent on this process."""
+    begun = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - begun[0], time.process_time() - begun[1]
+
+
+def both(part: parts.Part) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Time of the bare work on a part and of making it, one right after the other: machines are noisy."""
+    parts.record_file(part.path, part.number).unlink(missing_ok=True)
+    return seconds(lambda: only_decode(part)), seconds(lambda: parts.make(part))
+
+
+def build(plan: parts.Plan, each: parts.Each) -> None:
+    """The whole store."""
+    labels = np.zeros(COUNT, np.int32)
+    with contextlib.redirect_stdout(None):
+        parts.finish(plan, parts.build(plan, each, "stop"), labels, labels)
+    parts.forget(plan)
+
+
+def bench_building(plan: parts.Plan, workers: int = 2, repeats: int = 3) -> None:
+    """The work of processes against bare decoding and resizing by them, and all of a build."""
+    with parts.processes(workers) as each:
+        parts.begin(plan)
+        list(each(both, plan.parts[:workers]))  # start them
+        pairs = np.array([pair for _ in range(repeats) for pair in each(both, plan.parts)])
+        shutil.rmtree(plan.path.parent)
+        whole = COUNT / seconds(lambda: build(plan, each))[0]
+    bare, made = COUNT * repeats / pairs[:, :, 1].sum(0)
+    by_clock, by_core = np.median(pairs[:, 0] / pairs[:, 1], 0)
+    print(f"building: {bare:.0f} JPEGs/s and core decoded and resized, {made:.0f} stored: {by_core:.0%} ", end="")
+    print(f"of the bare rate (goal 90 %), {by_clock:.0%} by the clock beside other load; ", end="")
+    print(f"a whole store by {workers} processes {whole:.0f} images/s")
+
+
+def cropped(images: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """A random crop of each image (N, CROP, CROP, 3)."""
+    crops = np.empty((len(images), CROP, CROP, 3), np.uint8)
+    for k, (y, x) in enumerate(rng.integers(0, SIZE - CROP + 1, (len(images), 2)).tolist()):
+        crops[k] = images[k][y : y + CROP, x : x + CROP]
+    return crops
+
+
+def written(image: np.ndarray, **how: object) -> bytes:
+    """An image as a file in memory."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, **how)
+    return file.getvalue()
+
+
+def read(file: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(file)))
+
+
+class Rows:
+    """Images of encoded rows, one after the other."""
+
+    def __init__(self, images: store.Rows, encode: Callable[[np.ndarray], bytes], decode: Callable) -> None:
+        self.encoded = [encode(image) for image in images[range(SAMPLE)]]
+        self.decode = decode
+
+    def __len__(self) -> int:
+        return SAMPLE
+
+    def __getitem__(self, index: np.ndarray) -> list[np.ndarray]:
+        return [self.decode(self.encoded[row]) for row in index]
+
+    def bytes(self) -> float:
+        return statistics.mean(map(len, self.encoded))
+
+
+class Maps(store.Rows):
+    """Views of raw rows, of which a crop copies only itself."""
+
+    def __getitem__(self, index: np.ndarray) -> list[np.ndarray]:
+        return [self.chunks[row // self.rows][row % self.rows] for row in index.tolist()]
+
+
+class Array:
+    """Rows through the array interface of Zarr."""
+
+    def __init__(self, array: zarr.Array) -> None:
+        self.array = array
+
+    def __len__(self) -> int:
+        return self.array.shape[0]
+
+    def __getitem__(self, index: np.ndarray) -> np.ndarray:
+        return self.array.oindex[index]
+
+    def bytes(self) -> float:
+        return self.array.nbytes_stored() / len(self)
+
+
+def bench_encodings(path: Path, repeats: int = 3) -> None:
+    """Bytes of an image and shuffled crops a second and core, out of memory or the page cache."""
+    blosc.set_nthreads(1)
+    zstd = Blosc("zstd", 1, Blosc.NOSHUFFLE)
+    images = store.Rows(path, "images")
+    raw = float(np.prod(images.shape[1:]))
+    compressed = zarr.create_array(
+        path.parent.parent / "zstd.zarr",
+        shape=(SAMPLE, *images.shape[1:]),
+        dtype=np.uint8,
+        chunks=(1, *images.shape[1:]),
+        compressors=zarr.codecs.BloscCodec(cname="zstd", clevel=1, shuffle="noshuffle"),
+    )
+    compressed[:] = images[range(SAMPLE)]
+    lossless = Rows(images, zstd.encode, lambda f: np.frombuffer(zstd.decode(f), np.uint8).reshape(SIZE, SIZE, 3))
+    png = Rows(images, lambda image: written(image, format="png", compress_level=6), read)
+    jpegs = {q: Rows(images, lambda image, q=q: written(image, format="jpeg", quality=q), read) for q in (95, 90)}
+    ways = {  # images, bytes of one, batches
+        "raw: memory maps, whole images then cropped": (images, raw, 10),
+        "raw: memory maps, crops alone": (Maps(path, "images"), raw, 10),
+        "raw: Zarr's array": (Array(zarr.open_array(path.parent / "images", mode="r")), raw, 1),
+        "zstd: Zarr's array, an image a chunk": (Array(compressed), Array(compressed).bytes(), 1),
+        "zstd: an image a frame": (lossless, lossless.bytes(), 4),
+        "PNG": (png, png.bytes(), 1),
+        **{f"JPEG of quality {q}": (rows, rows.bytes(), 2) for q, rows in jpegs.items()},
+    }
+    rng = np.random.default_rng(0)
+    images[range(COUNT)]  # into the page cache
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, (rows, _, batches) in ways.items():
+            order = rng.permutation(len(rows))[: batches * BATCH].reshape(batches, BATCH)
+
+            begun = time.process_time()
+            for index in order:
+                cropped(rows[index], rng)
+            rates[name].append(order.size / (time.process_time() - begun))
+    print(f"{'encoding':46} {'bytes an image':>14} {'ImageNet in GB':>14} {'crops/s and core (goal 3,000)':>30}")
+    for name, (_, size, _) in ways.items():
+        print(f"{name:46} {size:14,.0f} {size * IMAGENET / 1e9:14.0f} {statistics.median(rates[name]):30,.0f}")
+
+
+def bench_images() -> None:
+    """JPEGs of typical size to the store, and out of it in shuffled batches."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = make_photographs(Path(folder))
+        size = statistics.mean((Path(folder) / name).stat().st_size for name in names)
+        print(f"images: {COUNT} JPEGs of {WIDTH}x{HEIGHT}, {size / 1000:.0f} kB on average")
+        plan = parts.plan(Path(folder) / "store" / "train.zarr" / "zarr.json", Path(folder), names, SIZE)
+        bench_building(plan)
+        bench_encodings(plan.path)
