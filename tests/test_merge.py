@@ -124,6 +124,7 @@ def test_nets_are_in_the_order_of_their_numbers(blocks: Arrays) -> None:
 
 
 ABOUT = {"layer": "conv1", "images": "i" * 64, "limit": 30, "nets": {"net0": "x"}, "blocks": 5, "batch": 3, "seed": 0}
+ABOUT |= {"fine_blocks": 5}
 
 
 @pytest.fixture
@@ -132,7 +133,12 @@ def shards(tmp_path: Path, blocks: Arrays) -> list[Path]:
     paths = []
     for numbers in ([0, 1], [2, 3], [4]):
         paths.append(tmp_path / f"{numbers[0]}.zarr" / "zarr.json")
-        store.save(paths[-1], {name: array[numbers] for name, array in blocks.items()}, **ABOUT, block=numbers)
+        store.save(
+            paths[-1],
+            {name: array[numbers] for name, array in blocks.items()},
+            **ABOUT,
+            nodes=[(number, 0, 0) for number in numbers],
+        )
     return paths
 
 
@@ -164,7 +170,7 @@ def test_the_stage_keeps_blocks_and_adds_their_total(tmp_path: Path, shards: lis
     ],
 )
 def test_shards_that_differ_are_refused(tmp_path: Path, shards: list[Path], key: str, value: object) -> None:
-    store.save(shards[1], store.load(shards[1]), **(ABOUT | {key: value}), block=[2, 3])
+    store.save(shards[1], store.load(shards[1]), **(ABOUT | {key: value}), nodes=[(2, 0, 0), (3, 0, 0)])
     with pytest.raises(SystemExit, match=rf"does not fit together, {key} differ: .*2\.zarr/zarr\.json: .*4\.zarr"):
         run(shards, tmp_path / "out.zarr")
 

@@ -16,7 +16,7 @@ import torch
 from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
-from . import activations, alexnet, device, store
+from . import activations, alexnet, blocks, device, store
 from .seeds import derive
 
 BUFFER_BYTES = 64 * 2**20  # of activations in one layer's buffer, about; the products of larger ones are no faster
@@ -70,7 +70,7 @@ class CoMoments:
 
     Activations are centred by a shift (the first batch's mean) while they are copied to a float32 buffer that holds all
     nets side by side; a full buffer costs one matrix product and one float64 addition. Where the mean of a buffer lies
-    far from the shift, what was summed so far is set aside and the shift moves there.
+    far from the shift, the shift moves there and what was summed so far is referred to it.
     """
 
     def __init__(self, widths: Mapping[str, int], place: torch.device) -> None:
@@ -88,10 +88,6 @@ class CoMoments:
     def start(self) -> None:
         self.filled = 0
         self.shift: torch.Tensor | None = None  # (units,) float32
-        self.before: dict[str, np.ndarray] = {}
-        self._start_sums()
-
-    def _start_sums(self) -> None:
         self.count = 0
         self.sum = torch.zeros(self.buffer.shape[1], dtype=torch.float64, device=self.buffer.device)
         for total in self.sums.values():
@@ -118,11 +114,9 @@ class CoMoments:
         product, mean = gram(rows), rows.mean(0).double()
         assert self.shift is not None
         if self._drifted(product, mean, len(rows)):
-            self.before = {name: np.array(x) for name, x in self._merged().items()}
-            self._start_sums()
             moved = self.shift + mean.float()
             rows -= moved - self.shift
-            self.shift = moved
+            self._refer_sums_to(moved)
             product, mean = gram(rows), rows.mean(0).double()
         self.count += len(rows)
         self.sum += mean * len(rows)
@@ -136,8 +130,19 @@ class CoMoments:
         resolution = 4 * torch.finfo(torch.float32).eps * self.shift.abs()
         return bool(((mean.abs() > DRIFT * deviation) & (mean.abs() > resolution)).any())
 
-    def _current(self) -> dict[str, np.ndarray]:
-        """Moments of what was summed about the present shift; they take the place of the sums, without a copy."""
+    def _refer_sums_to(self, shift: torch.Tensor) -> None:
+        """Make the float64 sums those about another shift, in place."""
+        assert self.shift is not None
+        step = shift.double() - self.shift.double()
+        moved = self.sum - self.count * step
+        for (a, b), total in self.sums.items():
+            total.addr_(self.sum[self.columns[a]], step[self.columns[b]], alpha=-1)
+            total.addr_(step[self.columns[a]], moved[self.columns[b]], alpha=-1)
+        self.sum, self.shift = moved, shift
+
+    def finish(self) -> dict[str, np.ndarray]:
+        """The moments take the place of the sums, without a copy."""
+        self._flush()
         assert self.shift is not None
         mean = self.sum / self.count
         found: dict[str, np.ndarray] = {"count": np.int64(self.count)}  # type: ignore[dict-item]
@@ -150,43 +155,24 @@ class CoMoments:
             found[f"comoment/{a}-{b}"] = total.cpu().numpy()
         return found
 
-    def _merged(self) -> dict[str, np.ndarray]:
-        """What was set aside together with the present sums."""
-        if not self.before or not self.count:
-            return self._current() if self.count else self.before
-        one, two = self.before, self._current()
-        n = one["count"] + two["count"]
-        step = {net: two[f"mean/{net}"] - one[f"mean/{net}"] for net in self.columns}
-        merged: dict[str, np.ndarray] = {"count": n}
-        for net in self.columns:
-            merged[f"mean/{net}"] = one[f"mean/{net}"] + step[net] * (two["count"] / n)
-        for a, b in self.pairs:
-            name, weight = f"comoment/{a}-{b}", one["count"] * two["count"] / n
-            merged[name] = one[name] + two[name] + weight * np.outer(step[a], step[b])
-        return merged
-
-    def finish(self) -> dict[str, np.ndarray]:
-        self._flush()
-        return self._merged()
-
 
 ACCUMULATORS: list[Callable[[Mapping[str, int], torch.device], Accumulator]] = [CoMoments]
 
 
-def assign_blocks(group: np.ndarray, blocks: int, seed: int) -> list[np.ndarray]:
-    """Images of each block: whole groups, dealt out by seed. (N,) -> blocks x (n,) ascending"""
+def assign_blocks(group: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
+    """Images of each block: whole groups, dealt out by seed. (N,) -> count x (n,) ascending"""
     groups = np.random.default_rng(seed).permutation(np.unique(group))
-    if blocks > len(groups):
+    if count > len(groups):
         raise SystemExit(
-            f"moments.blocks, or stitching.blocks: {blocks}, but the images come from {len(groups)} independent groups"
+            f"moments.blocks, or stitching.blocks: {count}, but the images come from {len(groups)} independent groups"
         )
-    return [np.flatnonzero(np.isin(group, part)) for part in np.array_split(groups, blocks)]
+    return [np.flatnonzero(np.isin(group, part)) for part in np.array_split(groups, count)]
 
 
 def block_moments(
     nets: Mapping[str, alexnet.AlexNet],
     images: store.Rows,
-    blocks: Sequence[np.ndarray],
+    parts: Sequence[np.ndarray],
     batch: int,
     layers: Sequence[str],
     some: Mapping[str, Sequence[str]] | None = None,
@@ -196,7 +182,7 @@ def block_moments(
     ``some`` names nets that take part in some of the layers only.
     """
     running: dict[str, list[Accumulator]] = {}
-    for index in blocks:
+    for index in parts:
         for accumulators in running.values():
             for accumulator in accumulators:
                 accumulator.start()
@@ -224,6 +210,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--layers", nargs="+", required=True, help="as many as outputs, in their order")
     parser.add_argument("--images", dest="limit", type=int, help="the first so many of the shuffled images (all)")
     parser.add_argument("--blocks", required=True, type=int, help="of all shards together")
+    parser.add_argument("--wide-units", type=int, default=8192, help="of all nets together, from which a layer is wide")
+    parser.add_argument("--wide-blocks", type=int, default=4, help="that a wide layer keeps, runs of the others")
     parser.add_argument("--shard", type=int, default=0)
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
@@ -248,25 +236,24 @@ def main(argv: list[str] | None = None) -> None:
     sizes = {name: (net.size, net.size, net.channels) for name, net in nets.items()}
     store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
     group = store.load(args.images, "group")["group"][: args.limit]
-    mine = np.array_split(np.arange(args.blocks), args.shards)[args.shard]
-    blocks = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))
-    found = []
+    mine = np.array_split(np.arange(args.blocks), args.shards)[args.shard].tolist()
+    parts = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))
+    wide = blocks.Wide(args.wide_units, args.wide_blocks)
+    stores = zip(args.layers, args.outputs, strict=True)
+    kept = {layer: blocks.Kept(path, args.blocks, len(mine), wide) for layer, path in stores}
     with threadpool_limits(args.threads):
-        passes = block_moments(nets, images, [blocks[i] for i in mine], args.batch, args.layers, some)
+        passes = block_moments(nets, images, [parts[i] for i in mine], args.batch, args.layers, some)
         for number, layers in zip(mine, passes, strict=True):
-            found.append({layer: {name: np.array(x) for name, x in arrays.items()} for layer, arrays in layers.items()})
-            print(f"block {number + 1} of {args.blocks}: {len(blocks[number])} images", flush=True)
+            for layer, arrays in layers.items():
+                kept[layer].take(number, arrays)
+            print(f"block {number + 1} of {args.blocks}: {len(parts[number])} images", flush=True)
     digests = {name: alexnet.weights_digest(net) for name, net in nets.items()}
-    for layer, path in zip(args.layers, args.outputs, strict=True):
-        store.save(
-            path,
-            {name: np.stack([block[layer][name] for block in found]) for name in found[0][layer]},
+    for layer in args.layers:
+        kept[layer].finish(
             layer=layer,
             images=about["sha256"],
             nets={name: digest for name, digest in digests.items() if layer in some.get(name, args.layers)},
             limit=len(group),
-            blocks=args.blocks,
-            block=mine.tolist(),
             batch=args.batch,
             seed=args.seed,
         )

@@ -91,6 +91,11 @@ def write(path: str | Path, name: str, rows: np.ndarray, first: int | None = Non
     array[... if first is None else slice(first, first + len(rows))] = rows
 
 
+def row(path: str | Path, name: str, index: int) -> np.ndarray:
+    """One row of an array of an unfinished store, as it was written."""
+    return np.asarray(zarr.open_array(Path(path).parent / name, mode="r")[index])
+
+
 def finish(
     path: str | Path, digests: Mapping[str, str | None], rows: Mapping[str, int] | None = None, **attributes: Any
 ) -> None:
