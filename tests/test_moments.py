@@ -182,21 +182,20 @@ def test_comoments_of_a_net_with_itself_are_symmetric(far: float) -> None:
 def test_the_product_for_wide_layers_gives_the_same(monkeypatch: pytest.MonkeyPatch, far: float) -> None:
     x = odd_start(far)
     narrow = accumulated(x, batch=100)
-    monkeypatch.setattr(moments, "WIDE", 0)
+    monkeypatch.setattr(moments, "TOGETHER", 0)
     assert_moments(accumulated(x, batch=100), narrow, 1e-6)
 
 
-@pytest.mark.parametrize("wide", [0, 8192])
-@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (3, 5), (2000, 70)])
-def test_gram_has_the_upper_triangle_of_the_product(
-    monkeypatch: pytest.MonkeyPatch, wide: int, shape: tuple[int, int]
-) -> None:
-    """Also where an older product was written before."""
-    monkeypatch.setattr(moments, "WIDE", wide)
+@pytest.mark.parametrize(("a", "b"), [(1, 1), (5, 3), (3, 5), (70, 70)])
+def test_product_and_squares(a: int, b: int) -> None:
+    """Also of columns of a wider array, and where an older product was written before."""
     for seed in (0, 1):
-        rows = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-        found = np.triu(moments.gram(torch.from_numpy(rows)).numpy())
-        np.testing.assert_allclose(found, np.triu(rows.T.astype(float) @ rows), atol=1e-6 * len(rows))
+        x = np.random.default_rng(seed).normal(size=(2000, a + b)).astype(np.float32)
+        left, right = (torch.from_numpy(x)[:, columns] for columns in (slice(a), slice(a, None)))
+        for one, two in ((left, right), (left, left)):
+            exact = one.double().T @ two.double()
+            np.testing.assert_allclose(moments.product(one, two), exact, atol=2e-3)
+        np.testing.assert_allclose(moments.square_sums(left), left.double().square().sum(0), rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 7, 64, 65])

@@ -13,7 +13,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
 from . import activations, alexnet, blocks, device, store
@@ -21,7 +20,7 @@ from .seeds import derive
 
 BUFFER_BYTES = 64 * 2**20  # of activations in one layer's buffer, about; the products of larger ones are no faster
 BUFFER_ROWS = 16384  # at most: float32 sums over more rows lose accuracy
-WIDE = 8192  # columns from which BLAS's own symmetric product beats numpy's, which also mirrors the triangle
+TOGETHER = 8192  # columns up to which one product is of all nets together; of more it would need 1 GB at 4 x 4096
 DRIFT = 10.0  # deviations between a flush's mean and the shift beyond which float32 products lose accuracy
 
 
@@ -39,21 +38,25 @@ class Accumulator(Protocol):
 
 
 @functools.cache
-def product_space(units: int) -> np.ndarray:
+def product_space(*shape: int) -> np.ndarray:
     """Where a product is written, shared by layers of one width: fresh memory costs as much as the product."""
-    return np.zeros((units, units), np.float32)
+    return np.zeros(shape, np.float32)
 
 
-def gram(rows: torch.Tensor) -> torch.Tensor:
-    """rows.T @ rows: only its upper triangle, until the next call. (n, units) -> (units, units)"""
+def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """left.T @ right, until the next call; half the work where both are the same. (n, a), (n, b) -> (a, b)"""
+    if left.device.type != "cpu":
+        return left.T @ right
+    space = product_space(left.shape[1], right.shape[1])
+    np.matmul(left.numpy().T, right.numpy(), out=space)
+    return torch.from_numpy(space)
+
+
+def square_sums(rows: torch.Tensor) -> torch.Tensor:
+    """(n, units) -> (units,)"""
     if rows.device.type != "cpu":
-        return rows.T @ rows
-    x, product = rows.numpy(), product_space(rows.shape[1])
-    if x.shape[1] > WIDE:
-        blas.ssyrk(1.0, x.T, beta=0.0, c=product.T, lower=1, overwrite_c=1)
-    else:
-        np.matmul(x.T, x, out=product)
-    return torch.from_numpy(product)
+        return rows.square().sum(0)
+    return torch.from_numpy(np.einsum("ij,ij->j", rows.numpy(), rows.numpy()))  # without a square of each
 
 
 def mirror(square: torch.Tensor, band: int = 512) -> None:
@@ -111,22 +114,24 @@ class CoMoments:
         rows, self.filled = self.buffer[: self.filled], 0
         if not len(rows):
             return
-        product, mean = gram(rows), rows.mean(0).double()
         assert self.shift is not None
-        if self._drifted(product, mean, len(rows)):
+        mean = rows.mean(0).double()
+        if self._drifted(rows, mean):
             moved = self.shift + mean.float()
             rows -= moved - self.shift
             self._refer_sums_to(moved)
-            product, mean = gram(rows), rows.mean(0).double()
+            mean = rows.mean(0).double()
         self.count += len(rows)
         self.sum += mean * len(rows)
+        together = product(rows, rows) if rows.shape[1] <= TOGETHER else None
         for (a, b), total in self.sums.items():
-            total += product[self.columns[a], self.columns[b]]
+            one, two = self.columns[a], self.columns[b]
+            total += product(rows[:, one], rows[:, two]) if together is None else together[one, two]
 
-    def _drifted(self, product: torch.Tensor, mean: torch.Tensor, count: int) -> bool:
+    def _drifted(self, rows: torch.Tensor, mean: torch.Tensor) -> bool:
         """Whether a unit's mean is far from its shift, and further than float32 can bring the shift to it."""
         assert self.shift is not None
-        deviation = (product.diagonal() / count - mean**2).clamp_min(0).sqrt()
+        deviation = (square_sums(rows) / len(rows) - mean**2).clamp_min(0).sqrt()
         resolution = 4 * torch.finfo(torch.float32).eps * self.shift.abs()
         return bool(((mean.abs() > DRIFT * deviation) & (mean.abs() > resolution)).any())
 
