@@ -126,13 +126,14 @@ class Pile:
     def __init__(self, path: str, room: int) -> None:
         """room: the most rows that there may be"""
         self.path, self.room, self.written = path, room, 0
+        self.names: list[str] = []  # as soon as the store is there
         self.waiting: list[dict[str, np.ndarray]] = []
 
     def __len__(self) -> int:
         return self.written + len(self.waiting)
 
     def append(self, moments: dict[str, np.ndarray]) -> None:
-        if not len(self):
+        if not self.names:
             self.names = list(moments)
             store.create(self.path, {name: ((self.room, *x.shape), x.dtype) for name, x in moments.items()})
         self.waiting.append(moments)

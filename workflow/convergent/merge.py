@@ -5,6 +5,7 @@
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -97,12 +98,8 @@ def joined(
 SAME = ("layer", "images", "limit", "nets", "blocks", "fine_blocks", "batch", "seed")
 
 
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("shards", nargs="+", help="stores of one layer, in the order of their blocks (zarr.json)")
-    parser.add_argument("output", help="store to write (zarr.json)")
-    args = parser.parse_args(argv)
-    about = [(path, store.attributes(path)) for path in args.shards]
+def checked(about: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[tuple[str, list[Node]]], list[range]]:
+    """Nodes of each shard, and which fine blocks make up each kept one; one line and out where not all are there."""
     for key in SAME:
         store.require_equal(key, **{path: found[key] for path, found in about})
     first = about[0][1]
@@ -110,7 +107,18 @@ def main(argv: list[str] | None = None) -> None:
     shards = [(path, [Node(*node) for node in found["nodes"]]) for path, found in about]
     order = [number for _, nodes in shards for node in nodes for number in blocks.covered(node, kept)]
     if order != list(range(first["fine_blocks"])):
-        raise SystemExit(f"{args.output}: shards hold blocks {order}, not 0 to {first['fine_blocks'] - 1} in order")
+        raise SystemExit(f"{first['layer']}: shards hold blocks {order}, not 0 to {first['fine_blocks'] - 1} in order")
+    return shards, kept
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("shards", nargs="+", help="stores of one layer, in the order of their blocks (zarr.json)")
+    parser.add_argument("output", help="store to write (zarr.json)")
+    args = parser.parse_args(argv)
+    about = [(path, store.attributes(path)) for path in args.shards]
+    shards, kept = checked(about)
+    first = about[0][1]
     store.create(args.output, {})
     digests: dict[str, str] = {}
     for pair in (name.removeprefix("comoment/") for name in first["arrays"] if name.startswith("comoment/")):
