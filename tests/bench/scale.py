@@ -9,9 +9,8 @@ from workflow.convergent import alexnet, store
 
 from .common import LAYERS, Photographs, in_fresh_process, paper_nets
 
-KEPT, FINE, SHARDS = 2, 6, 4  # two shards hold parts of the same kept block; one of three fine blocks is added up twice
+KEPT, FINE, SHARDS = 4, 8, 3  # a kept block spans two shards, and each shard adds two fine blocks
 IMAGES = 64  # of a fine block
-PAIRS = [f"net{a}-net{b}" for a in range(4) for b in range(a, 4)]
 
 
 def stage(module: str, *arguments: object) -> tuple[float, float]:
