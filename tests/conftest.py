@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from workflow.convergent import alexnet, store
+from tests.presets import preset
+from workflow.convergent import store
+from workflow.convergent.nets import save
 
 torch.set_num_threads(1)
 
@@ -57,9 +59,9 @@ def nets(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Path]) -> d
     folder = tmp_path_factory.mktemp("nets")
     paths = {f"net{seed}": folder / f"net{seed}.json" for seed in (0, 1)}
     for seed, path in enumerate(paths.values()):
-        net = alexnet.AlexNet(copy.deepcopy(TINY), 3, CLASSES, SIZE, seed)
+        net = preset(copy.deepcopy(TINY), 3, CLASSES, SIZE, seed)
         net.standardise_with(store.load(images["train"], "images")["images"])
-        alexnet.save(net, path.with_suffix(".pt"), path)
+        save(net, path.with_suffix(".pt"), path)
     return paths
 
 

@@ -1,8 +1,6 @@
-"""AlexNet: the paper's sizes, signals that live, crops, and weights that are what their description says."""
+"""AlexNet: the paper's sizes, and signals that live."""
 
 import copy
-import json
-import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,9 @@ import torch
 import yaml
 from PIL import Image
 
-from workflow.convergent import activations, alexnet, data, geometry
+from tests.presets import preset, recorded
+from workflow.convergent import alexnet, data, geometry
+from workflow.convergent.nets import Net, weights_digest
 
 ROOT = Path(__file__).parents[1]
 SHAPES = {  # the paper's table
@@ -42,18 +42,17 @@ def photographs(size: int) -> np.ndarray:
     return np.stack([np.asarray(Image.open(file).convert("RGB").resize((size, size))) for file in files])
 
 
-def made(architecture: dict, classes: int, size: int, seed: int = 0) -> alexnet.AlexNet:
+def made(architecture: dict, classes: int, size: int, seed: int = 0) -> Net:
     """A net with fresh weights, standardised with the photographs."""
-    net = alexnet.AlexNet(architecture, 3, classes, size, seed).eval()
+    net = preset(architecture, 3, classes, size, seed).eval()
     net.standardise_with(photographs(size))
     return net
 
 
-def outputs(net: alexnet.AlexNet) -> dict[str, torch.Tensor]:
+def outputs(net: Net) -> dict[str, torch.Tensor]:
     """Activations of each layer on the photographs."""
-    with torch.no_grad(), activations.recording(net, LAYERS) as found:
-        net(net.centre_crop(torch.from_numpy(photographs(net.size))))
-    return found
+    with torch.no_grad():
+        return recorded(net, net.centre_crop(torch.from_numpy(photographs(net.size))), LAYERS)
 
 
 def deviation(activation: torch.Tensor) -> float:
@@ -66,15 +65,15 @@ def within_factor_2(found: dict[str, torch.Tensor], expected: list[float]) -> bo
     return all(0.5 < deviation(found[layer]) / there < 2 for layer, there in zip(LAYERS, expected, strict=True))
 
 
-def gain(net: alexnet.AlexNet, found: dict[str, torch.Tensor]) -> float:
+def gain(net: Net, found: dict[str, torch.Tensor]) -> float:
     """Mean factor of the first local response normalisation."""
-    norm = net.get_submodule("lrn1")
+    norm = net.body.get_submodule("lrn1")
     assert isinstance(norm, alexnet.LocalResponseNorm)
-    return (1 / norm.denominator(net.get_submodule("pool1")(found["conv1"]))).mean().item()
+    return (1 / norm.denominator(net.body.get_submodule("pool1")(found["conv1"]))).mean().item()
 
 
 @pytest.fixture(scope="module")
-def paper() -> tuple[alexnet.AlexNet, dict[str, torch.Tensor]]:
+def paper() -> tuple[Net, dict[str, torch.Tensor]]:
     """The paper's net at initialisation and its activations."""
     net = made(section("workflow/experiments/imagenet.yaml", "architecture"), 1000, 256)
     return net, outputs(net)
@@ -92,7 +91,7 @@ def test_layers_of_the_paper_have_its_shapes(paper: tuple, layer: str) -> None:
 def test_modules_of_the_paper_are_in_its_order(paper: tuple) -> None:
     first = "conv1 relu1 pool1 lrn1 conv2 relu2 pool2 lrn2 conv3 relu3 conv4 relu4 conv5 relu5 pool5"
     last = "flatten fc6 relu6 drop6 fc7 relu7 drop7 fc8"
-    assert [name for name, _ in paper[0].named_children()] == f"{first} {last}".split()
+    assert [name for name, _ in paper[0].body.named_children()] == f"{first} {last}".split()
 
 
 def test_signals_of_the_paper_live_at_initialisation(paper: tuple) -> None:
@@ -107,7 +106,7 @@ def test_signals_of_the_scenes_live_at_initialisation(seed: int) -> None:
 
 def test_signals_of_the_paper_need_its_bytes_and_biases(paper: tuple) -> None:
     """Fed with unit variance and without biases they die on the way, and the normalisation does nothing."""
-    architecture = copy.deepcopy(paper[0].architecture)
+    architecture = copy.deepcopy(paper[0].settings)
     architecture["pixels"]["scale"] = "unit"
     for layer in architecture["conv"] + architecture["fc"]:
         layer.pop("bias", None)
@@ -118,10 +117,10 @@ def test_signals_of_the_paper_need_its_bytes_and_biases(paper: tuple) -> None:
 
 
 def test_weights_and_biases_are_drawn_as_configured(paper: tuple) -> None:
-    architecture = paper[0].architecture
+    architecture = paper[0].settings
     settings = [*architecture["conv"], *architecture["fc"], architecture["logits"]]
     for layer, setting in zip(LAYERS, settings, strict=True):
-        module = paper[0].get_submodule(layer)
+        module = paper[0].body.get_submodule(layer)
         assert module.weight.std().item() == pytest.approx(setting["std"], rel=0.02)
         assert abs(module.weight.mean().item()) < 0.02 * setting["std"]
         assert (module.bias == setting.get("bias", 0)).all()
@@ -129,7 +128,7 @@ def test_weights_and_biases_are_drawn_as_configured(paper: tuple) -> None:
 
 @pytest.mark.parametrize("layer", ["conv2", "conv5", "fc6", "fc8"])
 def test_he_initialisation_is_the_default(layer: str) -> None:
-    weight = alexnet.AlexNet(section("config.yaml", "architecture"), 3, 52, 36, 0).get_submodule(layer).weight
+    weight = preset(section("config.yaml", "architecture"), 3, 52, 36, 0).body.get_submodule(layer).weight
     assert weight.std().item() == pytest.approx((2 / weight[0].numel()) ** 0.5, rel=0.03)
 
 
@@ -138,7 +137,7 @@ def test_the_seed_decides_the_weights(architecture: dict) -> None:
     digests = []
     for seed in (0, 0, 1):
         torch.rand(3)
-        digests.append(alexnet.weights_digest(alexnet.AlexNet(architecture, 3, 4, 20, seed)))
+        digests.append(weights_digest(preset(architecture, 3, 4, 20, seed)))
     assert digests[0] == digests[1] != digests[2]
 
 
@@ -163,126 +162,6 @@ def test_local_response_norm_is_that_of_torch(settings: tuple, shape: tuple, sca
 
 
 @pytest.mark.parametrize(
-    ("mean", "scale"), [("image", "bytes"), ("channel", "bytes"), ("image", "unit"), ("channel", "unit")]
-)
-def test_pixels_are_standardised_as_configured(architecture: dict, mean: str, scale: str) -> None:
-    architecture["pixels"] = {"mean": mean, "scale": scale}
-    architecture["crop"] = 20
-    images = np.random.default_rng(0).integers(0, 256, (50, 20, 20, 3), np.uint8)
-    images[..., 0] //= 2
-    net = alexnet.AlexNet(architecture, 3, 4, 20, 0)
-    net.standardise_with(images)
-    x = net.centre_crop(torch.from_numpy(images)).double().numpy()
-    over = (0,) if mean == "image" else (0, 2, 3)
-    np.testing.assert_allclose(x.mean(over), 0, atol=1e-4 if scale == "bytes" else 1e-6)
-    assert net.deviation == 1 if scale == "bytes" else x.std() == pytest.approx(1, rel=1e-5)
-
-
-@pytest.mark.parametrize("mean", ["image", "channel"])
-@pytest.mark.parametrize("value", [0, 77, 255])
-def test_constant_images_are_not_divided_by_zero(architecture: dict, mean: str, value: int) -> None:
-    architecture["pixels"] = {"mean": mean, "scale": "unit"}
-    images = np.full((7, 20, 20, 3), value, np.uint8)
-    net = alexnet.AlexNet(architecture, 3, 4, 20, 0)
-    net.standardise_with(images)
-    assert net.deviation == 1
-    assert not net.centre_crop(torch.from_numpy(images)).any()
-
-
-@pytest.mark.parametrize("mean", ["image", "channel"])
-def test_standardising_copies_no_images(architecture: dict, mean: str) -> None:
-    """To float64 they would take eight times their bytes."""
-    architecture["pixels"] = {"mean": mean, "scale": "unit"}
-    images = np.random.default_rng(0).integers(0, 256, (1000, 20, 20, 3), np.uint8)
-    net = alexnet.AlexNet(architecture, 3, 4, 20, 0)
-    tracemalloc.start()
-    net.standardise_with(images)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < images.nbytes / 2
-
-
-@pytest.fixture
-def cropper(architecture: dict) -> tuple[alexnet.AlexNet, torch.Tensor]:
-    """A net with a mean of its own at every pixel, and images. (6, 20, 20, 3)"""
-    net = alexnet.AlexNet(architecture, 3, 4, 20, 0)
-    images = np.random.default_rng(0).integers(0, 256, (6, 20, 20, 3), np.uint8)
-    net.standardise_with(images[:3])
-    return net, torch.from_numpy(images)
-
-
-def standardised(net: alexnet.AlexNet, images: torch.Tensor) -> torch.Tensor:
-    """Whole images. (N, C, size, size)"""
-    return ((images.float() - net.mean) / net.deviation).permute(0, 3, 1, 2)
-
-
-def test_centre_crop_is_the_middle(cropper: tuple) -> None:
-    net, images = cropper
-    torch.testing.assert_close(net.centre_crop(images), standardised(net, images)[:, :, 2:18, 2:18], rtol=0, atol=0)
-
-
-def test_random_crop_at_the_centre_is_the_centre_crop(cropper: tuple) -> None:
-    net, images = cropper
-    corner = torch.full((len(images),), 2)
-    torch.testing.assert_close(net.crop(images, corner, corner), net.centre_crop(images), rtol=0, atol=0)
-
-
-def test_crops_are_where_they_are_asked_for_and_mirrored(cropper: tuple) -> None:
-    net, images = cropper
-    rows, columns = torch.tensor([0, 4, 0, 4, 1, 3]), torch.tensor([0, 0, 4, 4, 3, 2])
-    flip = torch.tensor([False, True, False, True, True, False])
-    for k, crop in enumerate(net.crop(images, rows, columns, flip)):
-        whole = standardised(net, images)[k, :, rows[k] : rows[k] + 16, columns[k] : columns[k] + 16]
-        torch.testing.assert_close(crop, whole.flip(-1) if flip[k] else whole, rtol=0, atol=0)
-
-
-def test_nets_survive_the_disk(nets: dict[str, Path], architecture: dict) -> None:
-    net = alexnet.load(nets["net1"])
-    assert not net.training
-    assert (net.architecture, net.channels, net.classes, net.size) == (architecture, 3, 4, 20)
-    x = torch.rand(2, 3, 16, 16)
-    fresh = alexnet.AlexNet(architecture, 3, 4, 20, seed=1).eval()
-    torch.testing.assert_close(net(x), fresh(x), rtol=0, atol=0)
-    assert not torch.equal(net.mean, fresh.mean)  # buffers are of the weights
-    assert alexnet.weights_digest(net) == json.loads(nets["net1"].read_text())["sha256"]
-
-
-@pytest.mark.parametrize("name", ["conv1.weight", "conv4.bias", "fc8.weight", "mean", "deviation"])
-def test_one_changed_weight_is_refused(nets: dict[str, Path], tmp_path: Path, name: str) -> None:
-    weights = torch.load(nets["net0"].with_suffix(".pt"), weights_only=True)
-    weights[name][(-1,) * weights[name].dim()] += 1e-3
-    torch.save(weights, tmp_path / "other.pt")
-    with pytest.raises(SystemExit, match=r"other\.pt: digest of the weights is .*net0\.json says"):
-        alexnet.load(nets["net0"], tmp_path / "other.pt")
-
-
-def test_missing_weights_are_refused(nets: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"gone\.pt: no such file"):
-        alexnet.load(nets["net0"], tmp_path / "gone.pt")
-
-
-@pytest.mark.parametrize("kept", [0, 1, 2000, -1])
-def test_torn_weights_are_refused(nets: dict[str, Path], tmp_path: Path, kept: int) -> None:
-    (tmp_path / "torn.pt").write_bytes(nets["net0"].with_suffix(".pt").read_bytes()[:kept])
-    with pytest.raises(
-        SystemExit, match=r"torn\.pt: damaged, or not the weights of .*net0\.json; train the net again$"
-    ):
-        alexnet.load(nets["net0"], tmp_path / "torn.pt")
-
-
-@pytest.mark.parametrize("changed", [{"fc": [{"units": 12}]}, {"fc": [{"units": 12}, {"units": 11}]}])
-def test_weights_of_another_architecture_are_refused(
-    nets: dict[str, Path], tmp_path: Path, architecture: dict, changed: dict
-) -> None:
-    other = alexnet.AlexNet(architecture | changed, 3, 4, 20, 0)
-    alexnet.save(other, tmp_path / "other.pt", tmp_path / "other.json")
-    with pytest.raises(SystemExit) as refusal:
-        alexnet.load(nets["net0"], tmp_path / "other.pt")
-    assert "\n" not in str(refusal.value)
-    assert "other.pt: damaged, or not the weights" in str(refusal.value)
-
-
-@pytest.mark.parametrize(
     ("crop", "changed", "layer"),
     [
         (1, {}, "conv1"),  # pooling 3/2 of one pixel
@@ -298,7 +177,7 @@ def test_too_small_a_crop_is_refused_with_its_layer(architecture: dict, crop: in
     for index, settings in changed.items():
         architecture["conv"][index] |= settings
     with pytest.raises(SystemExit) as refusal:
-        alexnet.AlexNet(architecture, 3, 4, 20, 0)
+        preset(architecture, 3, 4, 20, 0)
     message = str(refusal.value)
     assert "\n" not in message
     assert f"after {layer};" in message
@@ -307,9 +186,11 @@ def test_too_small_a_crop_is_refused_with_its_layer(architecture: dict, crop: in
 @pytest.mark.parametrize("crop", range(14, 21))
 def test_sizes_are_those_of_torch(architecture: dict, crop: int) -> None:
     architecture["crop"] = crop
-    net = alexnet.AlexNet(architecture, 3, 4, 20, 0).eval()
-    with torch.no_grad(), activations.recording(net, LAYERS[:5]) as found:
-        assert net(torch.rand(1, 3, crop, crop)).shape == (1, 4)
+    net = preset(architecture, 3, 4, 20, 0).eval()
+    x = torch.rand(1, 3, crop, crop)
+    with torch.no_grad():
+        assert net(x).shape == (1, 4)
+        found = recorded(net, x, LAYERS[:5])
     assert [tuple(found[layer].shape[2:]) for layer in LAYERS[:5]] == [
         (made, made) for made, _ in geometry.conv_sizes(architecture)
     ]

@@ -61,7 +61,7 @@ def test_the_embedded_configuration_passes(config: dict, monkeypatch: pytest.Mon
         ("figures.pair", "net0-net4", "figures.pair: 'net0-net4' is not possible; two different of net0, net1"),
         ("figures.pair", "net1-net1", "two different"),
         ("figures.pair", "net1-net0", "in this order"),
-        ("nets.1.seed", 0, "each net needs a seed of its own"),
+        ("nets.1.seed", 0, "each net that is trained needs a seed of its own"),
     ],
 )
 def test_what_does_not_fit_together(
@@ -113,7 +113,7 @@ def test_a_wrong_entry_stops_the_workflow_with_one_line(
     [
         ({"information.layers": []}, ["stitching"], ["information", "agreement", "draw_figS4_information"]),
         ({"stitching.layers": []}, ["spectral"], ["moments_train", "stitching", "functional", "draw_fig5_hierarchy"]),
-        ({"stitching.layers": ["conv3"]}, ["hierarchy", "draw_table1_mapping"], ["draw_fig4_mapping"]),
+        ({"stitching.layers": ["conv3"]}, ["hierarchy", "draw_table1_mapping", "draw_fig4_mapping"], []),
         ({"clustering.layers": []}, ["hierarchy", "draw_fig6_clusters"], ["spectral", "draw_figS_spectral"]),
         ({"clustering.layers": ["fc6"]}, ["spectral"], ["draw_figS_spectral"]),
         ({"information.layers": ["fc7"], "stitching.layers": ["fc6"]}, ["information", "hierarchy"], ["fig4_mapping"]),

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workflow.convergent import alexnet, correlation, moments, store
+from workflow.convergent import activations, correlation, moments, store
+from workflow.convergent.nets import load
 
 UNITS = {"net0": 6, "net1": 4}
 DEAD = {"net0": 1, "net1": 3}
@@ -88,9 +89,9 @@ def test_several_at_once() -> None:
 def test_the_same_net_twice_is_found_and_another_is_not(images: dict[str, Path], nets: dict[str, Path]) -> None:
     """Through real activations: unit i of a net is unit i of the net in the other slot."""
     slots = {"net0": nets["net0"], "net1": nets["net0"], "net2": nets["net1"]}
-    loaded = {slot: alexnet.load(path) for slot, path in slots.items()}
+    loaded = {slot: load(path) for slot, path in slots.items()}
     rows = store.Rows(images["val"], "images")
-    (found,) = moments.block_moments(loaded, rows, [np.arange(30)], 30, ["conv2", "fc6"])
+    (found,) = moments.block_moments(activations.Recorder(loaded, ["conv2", "fc6"]), rows, [np.arange(30)], 30)
     for arrays in found.values():
         same, other = (correlation.correlate(arrays, "net0", slot) for slot in ("net1", "net2"))
         alive = ~np.isnan(np.diagonal(same))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow.convergent import alexnet, filters, store
+from workflow.convergent import filters, store
+from workflow.convergent.nets import load
 
 
 def test_filters_are_the_weights_of_conv1(nets: dict[str, Path], tmp_path: Path) -> None:
@@ -12,5 +13,5 @@ def test_filters_are_the_weights_of_conv1(nets: dict[str, Path], tmp_path: Path)
     filters.main([str(output), *map(str, nets.values())])
     found = store.load(output)
     for name, path in nets.items():
-        weight = alexnet.load(path).get_parameter("conv1.weight").detach().numpy()  # (units, channels, h, w)
+        weight = load(path).get_parameter("body.conv1.weight").detach().numpy()  # (units, channels, h, w)
         np.testing.assert_array_equal(found[f"filters/{name}"][..., 1], weight[:, 1])

@@ -8,14 +8,16 @@ import pytest
 import torch
 from torch import nn
 
-from workflow.convergent import activations, alexnet, functional, moments, stitching, store
+from tests.presets import recorded
+from workflow.convergent import activations, functional, moments, stitching, store
+from workflow.convergent.nets import Net, load, save
 
 LAYER = "conv2"
 
 
 @pytest.fixture(scope="module")
-def loaded(nets: dict[str, Path]) -> dict[str, alexnet.AlexNet]:
-    return {name: alexnet.load(path) for name, path in nets.items()}
+def loaded(nets: dict[str, Path]) -> dict[str, Net]:
+    return {name: load(path) for name, path in nets.items()}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,11 @@ def stores(images: dict[str, Path], nets: dict[str, Path], tmp_path_factory: pyt
     return {pair: folder / f"{pair}.zarr/zarr.json" for pair in pairs}
 
 
-def labels_of(net: alexnet.AlexNet, rows: store.Rows) -> np.ndarray:
+def recorder(loaded: dict[str, Net]) -> activations.Recorder:
+    return activations.Recorder(loaded, [LAYER])
+
+
+def labels_of(net: Net, rows: store.Rows) -> np.ndarray:
     """What a net says of all images, as if it were always right."""
     with torch.no_grad():
         return net(net.centre_crop(torch.from_numpy(rows[np.arange(len(rows))]))).argmax(1).numpy()
@@ -44,13 +50,16 @@ def labels_of(net: alexnet.AlexNet, rows: store.Rows) -> np.ndarray:
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2", "conv5", "fc7", "fc8"])
 @torch.no_grad()
-def test_both_parts_of_a_cut_net_are_the_net(
-    loaded: dict[str, alexnet.AlexNet], images: dict[str, Path], layer: str
-) -> None:
+def test_both_parts_of_a_cut_net_are_the_net(loaded: dict[str, Net], images: dict[str, Path], layer: str) -> None:
     net = loaded["net0"]
     x = net.centre_crop(torch.from_numpy(store.Rows(images["val"], "images")[np.arange(8)]))
-    head, tail = activations.cut(net, [layer])
-    assert torch.equal(tail(head(x)), net(x))
+    activation = recorded(net, x, [layer])[layer]
+    assert torch.equal(activations.tail(net, layer)(x, activation), net(x))
+    whole = Net(nn.ModuleDict({"inner": net.body}), "", net.settings, 3, 4, 20)  # not a sequence of modules
+    whole.body.forward = net.body.forward
+    assert torch.equal(activations.tail(whole, f"inner.{net.module_name(layer)}")(x, activation), net(x))
+    wrong = activations.tail(whole, f"inner.{net.module_name(layer)}")(x, 0 * activation)
+    assert torch.equal(wrong, activations.tail(net, layer)(x, 0 * activation))
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4, 4)])
@@ -68,13 +77,13 @@ def test_a_mapping_is_destandardised(shape: tuple[int, ...]) -> None:
 
 
 def test_controls_are_what_they_must_be(
-    loaded: dict[str, alexnet.AlexNet], images: dict[str, Path], stores: dict[str, Path]
+    loaded: dict[str, Net], images: dict[str, Path], stores: dict[str, Path]
 ) -> None:
     """With the second net's answers for labels: itself and its own mapping are right, the zero map says one class."""
     rows = store.Rows(images["val"], "images")
     said = {name: labels_of(net, rows) for name, net in loaded.items()}
     stitched = functional.variants(stores["net0-net1"], stores["net1-net1"], stores["net0-net1"])
-    found = functional.top1(stitched, loaded, LAYER, rows, said["net1"], batch=7)
+    found = functional.top1(stitched, recorder(loaded), rows, said["net1"], batch=7)
     assert found["target"] == 1
     assert found["self"] == 1
     assert found["source"] == np.mean(said["net0"] == said["net1"])
@@ -83,7 +92,7 @@ def test_controls_are_what_they_must_be(
     assert "2" not in stitched  # all weights are zero: the zero map
 
 
-def test_any_mapping_between_is_applied(loaded: dict[str, alexnet.AlexNet], images: dict[str, Path]) -> None:
+def test_any_mapping_between_is_applied(loaded: dict[str, Net], images: dict[str, Path]) -> None:
     class Negative(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return -x
@@ -92,7 +101,7 @@ def test_any_mapping_between_is_applied(loaded: dict[str, alexnet.AlexNet], imag
     said = labels_of(loaded["net1"], rows)
     twice = functional.Stitched("net1", nn.Sequential(Negative(), Negative()), "net1")
     zeroed = functional.Stitched("net1", nn.Sequential(Negative(), nn.ReLU()), "net1")
-    found = functional.top1({"twice": twice, "zeroed": zeroed}, loaded, LAYER, rows, said, batch=30)
+    found = functional.top1({"twice": twice, "zeroed": zeroed}, recorder(loaded), rows, said, batch=30)
     assert found["twice"] == 1
     assert found["zeroed"] < 1
 
@@ -131,6 +140,6 @@ def test_a_net_that_is_missing_is_named(given: dict[str, str], nets: dict[str, P
 
 def test_other_weights_are_refused(given: dict[str, str], nets: dict[str, Path], tmp_path: Path) -> None:
     other = tmp_path / "net0.json"
-    alexnet.save(alexnet.load(nets["net1"]), other.with_suffix(".pt"), other)
+    save(load(nets["net1"]), other.with_suffix(".pt"), other)
     with pytest.raises(SystemExit, match="weights of net0 differ"):
         functional.main(arguments(given, [other, nets["net1"]]))

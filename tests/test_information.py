@@ -7,7 +7,8 @@ import pytest
 import torch
 from sklearn.metrics import mutual_info_score
 
-from workflow.convergent import activations, alexnet, histograms, information, store
+from workflow.convergent import activations, histograms, information, store
+from workflow.convergent.nets import load, save
 
 BINS = 10
 EMPTY_BINS = [1, 3, 8]  # different positive values
@@ -146,8 +147,8 @@ def test_the_stage_agrees_with_all_activations_at_once(
     """Bins from one position in two of ten images, so that they depend on the draw; counts from everything."""
     path = run(images, nets, tmp_path, "--layer", layer, "--batch", "7", "--edge-images", "20")
     found, about = store.load(path), store.attributes(path)
-    rows, loaded = store.Rows(images["val"], "images"), {name: alexnet.load(file) for name, file in nets.items()}
-    (whole,) = activations.stream(loaded, rows, np.arange(30), 30, [layer])
+    rows, loaded = store.Rows(images["val"], "images"), {name: load(file) for name, file in nets.items()}
+    (whole,) = activations.Recorder(loaded, [layer]).stream(rows, np.arange(30), 30)
     values = {net: x.flatten(0, 1) for net, x in whole[layer].items()}
     edges = {net: found[f"edges/{net}"] for net in nets}
     planes = {net: histograms.BitPlanes.planes(x, edges[net]) for net, x in values.items()}
@@ -172,7 +173,7 @@ def test_positions_are_drawn_by_seed(images: dict[str, Path], nets: dict[str, Pa
     [
         (("--bins", "1"), "--bins: 1 is not possible; at least 2"),
         (("--positions", "0"), "--positions: 0 is not possible; all, or a number from 1"),
-        (("--layer", "conv9"), "the net has no conv9"),
+        (("--layer", "conv9"), "architecture alexnet has no module"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -186,10 +187,10 @@ def test_bad_input_is_one_line(
 def test_activations_that_are_not_finite_are_refused(
     images: dict[str, Path], nets: dict[str, Path], tmp_path: Path
 ) -> None:
-    broken = alexnet.load(nets["net1"])
+    broken = load(nets["net1"])
     with torch.no_grad():
-        broken.get_submodule("conv1").bias[2] = torch.nan  # type: ignore[index, operator, union-attr]
+        broken.get_submodule("body.conv1").bias[2] = torch.nan  # type: ignore[index, operator, union-attr]
     path = tmp_path / "net1.json"
-    alexnet.save(broken, path.with_suffix(".pt"), path)
+    save(broken, path.with_suffix(".pt"), path)
     with pytest.raises(SystemExit, match="net1: activations of conv1 are not all finite"):
         run(images, {"net0": nets["net0"], "net1": path}, tmp_path / "found", "--layer", "conv1")

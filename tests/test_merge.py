@@ -126,7 +126,7 @@ def test_nets_are_in_the_order_of_their_numbers(blocks: Arrays) -> None:
 
 
 ABOUT = {"layer": "conv1", "images": "i" * 64, "limit": 30, "nets": {"net0": "x"}, "batch": 3, "seed": 0}
-ABOUT |= {"blocks": 5, "fine_blocks": 5}
+ABOUT |= {"blocks": 5, "fine_blocks": 5, "modules": {"net0": "relu1"}, "grid": [4, 4], "resampled": {}}
 
 
 @pytest.fixture
@@ -170,6 +170,7 @@ def test_the_stage_keeps_blocks_and_adds_their_total(tmp_path: Path, shards: lis
         ("fine_blocks", 6),
         ("batch", 4),
         ("seed", 1),
+        ("grid", [5, 4]),
     ],
 )
 def test_shards_that_differ_are_refused(tmp_path: Path, shards: list[Path], key: str, value: object) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from workflow.convergent import activations, alexnet, blocks, merge, moments, store
+from workflow.convergent import activations, blocks, merge, moments, store
+from workflow.convergent.nets import load
 
 CPU = torch.device("cpu")
 WIDTHS = {"net0": 5, "net1": 3}
@@ -322,12 +323,12 @@ def test_the_stage_gives_the_moments_of_all_images(
 ) -> None:
     """Total and blocks against two passes over activations of the same batches, which round alike."""
     merged = passed(tmp_path, images["val"], nets, shards, batch=3)
-    loaded, found = {net: alexnet.load(path) for net, path in nets.items()}, store.load(images["val"])
+    loaded, found = {net: load(path) for net, path in nets.items()}, store.load(images["val"])
     parts = moments.assign_blocks(found["group"], 7, moments.derive(0, "blocks"))
     rows = store.Rows(images["val"], "images")
     x: dict[str, list[Arrays]] = {layer: [] for layer in LAYERS}  # of each fine block, net -> (n, units)
     for part in parts:
-        batches = list(activations.stream(loaded, rows, part, 3, LAYERS))
+        batches = list(activations.Recorder(loaded, LAYERS).stream(rows, part, 3))
         for layer, kept in x.items():
             kept.append({net: torch.cat([b[layer][net].flatten(0, 1) for b in batches]).numpy() for net in loaded})
     for layer, path in merged.items():

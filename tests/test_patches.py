@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from workflow.convergent import activations, alexnet, patches, receptive, store
+from tests.presets import preset, recorded
+from workflow.convergent import alexnet, patches, receptive, store
+from workflow.convergent.nets import Net, load, weights_digest
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 SMALL = {
@@ -19,15 +21,15 @@ SMALL = {
 SMALL_LAYERS = ["conv1", "conv2", "fc3", "fc4"]
 
 
-def one_layer(units: int, crop: int = 12, **conv: object) -> alexnet.AlexNet:
+def one_layer(units: int, crop: int = 12, **conv: object) -> Net:
     """A net whose first layer is this convolution, on images of its crop, with pixels as they are."""
     architecture = {"crop": crop, "conv": [{"units": units, **conv}], "fc": [], "dropout": 0}
-    return alexnet.AlexNet(architecture, 3, 2, crop, seed=0).eval()
+    return preset(architecture, 3, 2, crop, seed=0).eval()
 
 
-def whole_numbered(seed: int) -> alexnet.AlexNet:
+def whole_numbered(seed: int) -> Net:
     """A net whose sums are exact in any order and often equal, given images of small whole numbers."""
-    net = alexnet.AlexNet(SMALL, 1, 4, 14, seed).eval()
+    net = preset(SMALL, 1, 4, 14, seed).eval()
     generator = torch.Generator().manual_seed(seed)
     for weights in net.parameters():
         weights.data = torch.randint(-1, 2, weights.shape, generator=generator).float()
@@ -41,11 +43,9 @@ def stored(path: Path, images: np.ndarray) -> store.Rows:
 
 
 @torch.no_grad()
-def outputs_of(net: alexnet.AlexNet, images: np.ndarray, layer: str) -> np.ndarray:
+def outputs_of(net: Net, images: np.ndarray, layer: str) -> np.ndarray:
     """A layer's activations. (N, units, H, W); (N, units, 1, 1) where it is fully connected"""
-    with activations.recording(net, [layer]) as outputs:
-        net(net.centre_crop(torch.from_numpy(images)))
-    output = outputs[layer]
+    output = recorded(net, net.centre_crop(torch.from_numpy(images)), [layer])[layer]
     return (output if output.dim() == 4 else output[..., None, None]).numpy()
 
 
@@ -98,7 +98,7 @@ def test_detector_finds_the_planted_places(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     pattern = rng.choice([-1, 1], (5, 5, 3))
     net = one_layer(2, 24, kernel=5, stride=2, padding=1)
-    net.get_submodule("conv1").weight.data[0] = torch.from_numpy(pattern).permute(2, 0, 1)
+    net.body.get_submodule("conv1").weight.data[0] = torch.from_numpy(pattern).permute(2, 0, 1)
     net.get_buffer("mean").fill_(128)
     images = rng.integers(118, 138, (30, 24, 24, 3), np.uint8)
     planted = {17: (3, 9, 100), 4: (8, 0, 115), 25: (10, 10, 80), 0: (1, 2, 70)}  # image: row, column, contrast
@@ -125,7 +125,7 @@ def test_deconvolution_of_one_layer_is_its_filter(kernel: int, stride: int, padd
     last = (12 + 2 * padding - kernel) // stride
     unit, row, column = torch.tensor([0, 3, 1, 2]), torch.tensor([0, last, 1, 0]), torch.tensor([0, last, 0, last])
     found = patches.deconvolve(net, "conv1", torch.zeros(4, 3, 12, 12), unit, row, column)
-    weight = net.get_submodule("conv1").weight.detach()
+    weight = net.body.get_submodule("conv1").weight.detach()
     expected = torch.zeros(4, 3, 12 + 2 * padding, 12 + 2 * padding)
     for item in range(4):
         top, left = int(row[item]) * stride, int(column[item]) * stride
@@ -145,11 +145,11 @@ class RectifiedBack(torch.autograd.Function):
         return signal.clamp_min(0)
 
 
-def deconvolved_by_autograd(net: alexnet.AlexNet, layer: str, x: torch.Tensor, *at: torch.Tensor) -> torch.Tensor:
+def deconvolved_by_autograd(net: Net, layer: str, x: torch.Tensor, *at: torch.Tensor) -> torch.Tensor:
     """The gradient of the net with other rectifications and constant denominators."""
     x = x.clone().requires_grad_()
     y = x
-    for name, module in net.named_children():
+    for name, module in net.body.named_children():
         if isinstance(module, nn.ReLU):
             y = RectifiedBack.apply(y)
         elif isinstance(module, alexnet.LocalResponseNorm):
@@ -163,8 +163,8 @@ def deconvolved_by_autograd(net: alexnet.AlexNet, layer: str, x: torch.Tensor, *
 
 @pytest.mark.parametrize("layer", LAYERS[:5])
 def test_deconvolution_is_autograd_with_fixed_denominators(architecture: dict, layer: str) -> None:
-    net = alexnet.AlexNet(architecture, 3, 4, 20, seed=0).eval()
-    norms = [module for module in net.children() if isinstance(module, alexnet.LocalResponseNorm)]
+    net = preset(architecture, 3, 4, 20, seed=0).eval()
+    norms = [module for module in net.body.children() if isinstance(module, alexnet.LocalResponseNorm)]
     for norm in norms:
         norm.alpha = 2.0  # of the size of the activations, so that the denominators matter
     generator = torch.Generator().manual_seed(1)
@@ -192,10 +192,10 @@ def test_signals_are_shown_around_grey_by_their_own_size() -> None:
 
 def test_dead_and_rarely_active_units_leave_empty_slots(tmp_path: Path) -> None:
     net = one_layer(3, kernel=3, padding=1)
-    conv = net.get_submodule("conv1")
+    conv = net.body.get_submodule("conv1")
     for unit, (weight, bias) in enumerate([(0.0, 0.0), (1.0, -27 * 150.0), (0.0, -1.0)]):
         conv.weight.data[unit], conv.bias.data[unit] = weight, bias
-    net.get_submodule("fc2").bias.data -= 1e6  # logits count though negative
+    net.body.get_submodule("fc2").bias.data -= 1e6  # logits count though negative
     images = np.full((12, 12, 12, 3), 100, np.uint8)
     images[[3, 8]] = 200  # the only ones that excite the second unit
     rows = stored(tmp_path / "a.zarr", images)
@@ -222,7 +222,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Path], nets:
 @pytest.mark.parametrize("layer", LAYERS)
 def test_stored_maxima_are_found_again(run: Path, images: dict[str, Path], nets: dict[str, Path], layer: str) -> None:
     found = {name.split("/")[1]: array for name, array in store.load(run, f"{layer}/*").items()}
-    output = outputs_of(alexnet.load(nets["net0"]), store.load(images["val"], "images")["images"], layer)
+    output = outputs_of(load(nets["net0"]), store.load(images["val"], "images")["images"], layer)
     unit, slot = np.nonzero(found["image"] >= 0)
     image, row, column, activation = (found[name][unit, slot] for name in ("image", "row", "column", "activation"))
     assert len(image)
@@ -233,9 +233,9 @@ def test_stored_maxima_are_found_again(run: Path, images: dict[str, Path], nets:
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_pictures_show_the_stored_pixels(run: Path, images: dict[str, Path], nets: dict[str, Path], layer: str) -> None:
-    net, pixels = alexnet.load(nets["net0"]), store.load(images["val"], "images")["images"][:, 2:18, 2:18]
+    net, pixels = load(nets["net0"]), store.load(images["val"], "images")["images"][:, 2:18, 2:18]
     found = {name.split("/")[1]: array for name, array in store.load(run, f"{layer}/*").items()}
-    seen = receptive.field(net.architecture, layer)
+    seen = receptive.field(net.settings, layer)
     for unit, slot in np.argwhere(found["image"] >= 0):
         image = pixels[found["image"][unit, slot]]
         if layer.startswith("fc"):
@@ -254,7 +254,7 @@ def test_pictures_show_the_stored_pixels(run: Path, images: dict[str, Path], net
 def test_store_says_what_it_depends_on(run: Path, images: dict[str, Path], nets: dict[str, Path]) -> None:
     about = store.attributes(run)
     assert about["images"] == store.attributes(images["val"])["sha256"]
-    assert about["net"] == alexnet.weights_digest(alexnet.load(nets["net0"]))
+    assert about["net"] == weights_digest(load(nets["net0"]))
     assert (about["layers"], about["top"]) == (LAYERS, 9)
 
 

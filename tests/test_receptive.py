@@ -9,7 +9,8 @@ import torch
 import yaml
 
 from tests.conftest import TINY
-from workflow.convergent import activations, alexnet, receptive
+from tests.presets import preset, recorded
+from workflow.convergent import geometry, receptive
 
 NETS = 4
 ROOT = Path(__file__).parents[1]
@@ -41,10 +42,8 @@ def seen_pixels(architecture: dict, layer: str, row: int, column: int) -> np.nda
     x = torch.randn((16, 1, crop, crop), generator=torch.Generator().manual_seed(0)).requires_grad_()
     seen = np.zeros((crop, crop), bool)
     for seed in range(NETS):
-        net = alexnet.AlexNet(copy.deepcopy(architecture), 1, 2, crop, seed).eval()
-        with activations.recording(net, [layer]) as outputs:
-            net(x)
-        (gradient,) = torch.autograd.grad(outputs[layer][:, :, row, column].sum(), x)
+        net = preset(copy.deepcopy(architecture), 1, 2, crop, seed).eval()
+        (gradient,) = torch.autograd.grad(recorded(net, x, [layer])[layer][:, :, row, column].sum(), x)
         seen |= (gradient != 0).any(0)[0].numpy()
     return seen
 
@@ -59,7 +58,7 @@ def extent(flags: np.ndarray) -> list[int]:
 def test_field_is_what_gradients_reach(name: str) -> None:
     architecture = ARCHITECTURES[name]
     crop = architecture["crop"]
-    for number, (width, _) in enumerate(alexnet.conv_sizes(architecture), 1):
+    for number, (width, _) in enumerate(geometry.conv_sizes(architecture), 1):
         layer = f"conv{number}"
         for row, column in [(0, width - 1), (width // 2, 0), (width - 1, width // 2)]:
             pixels = seen_pixels(architecture, layer, row, column)

@@ -7,15 +7,20 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.conftest import CLASSES, random_images
-from workflow.convergent import alexnet, store, train
+from tests.presets import preset
+from workflow.convergent import device, store, train
+from workflow.convergent.nets import load
 
+CPU = torch.device("cpu")
 SETTINGS = {
     "steps": 20,
     "batch": 16,
@@ -32,19 +37,26 @@ SETTINGS = {
 }
 
 
-def arguments(folder: Path, images: dict[str, Path], architecture: dict, seed: int = 0, **changed: object) -> list[str]:
+def arguments(
+    folder: Path,
+    images: dict[str, Path],
+    architecture: dict,
+    seed: int = 0,
+    more: Sequence[str] = (),
+    **changed: object,
+) -> list[str]:
     """Command line of one training whose files are all in a folder."""
     folder.mkdir(exist_ok=True)
     files = [str(folder / f"net0.{kind}") for kind in ("json", "pt", "csv")]
     settings = json.dumps(SETTINGS | changed)
     options = ["--name", "net0", "--seed", str(seed), "--checkpoints", str(folder / "checkpoints")]
-    sections = ["--architecture", json.dumps(architecture), "--training", settings]
-    return [str(images["train"]), str(images["val"]), *files, *options, *sections]
+    sections = ["--settings", json.dumps(architecture), "--training", settings]
+    return [str(images["train"]), str(images["val"]), *files, *options, *sections, *more]
 
 
 def digest(folder: Path) -> str:
     """Of the weights, which are loaded and so verified too."""
-    alexnet.load(folder / "net0.json")
+    load(folder / "net0.json")
     return json.loads((folder / "net0.json").read_text())["sha256"]
 
 
@@ -82,7 +94,7 @@ def test_learning_rate(settings: dict, step: int, rate: float) -> None:
 def test_an_epoch_shows_every_image_once() -> None:
     labels = np.arange(50)
     rows = labels.astype(np.uint8)[:, None, None, None]
-    epoch = list(train.batches(rows, labels, batch=10, span=4, seed=0))  # type: ignore[arg-type]
+    epoch = list(train.batches(rows, labels, train.draws(50, 10, 4, seed=0), CPU))  # type: ignore[arg-type]
     images, targets, tops, lefts, flip = (torch.cat(parts) for parts in zip(*epoch, strict=True))
     assert [len(batch[0]) for batch in epoch] == [10] * 5
     assert sorted(targets.tolist()) == labels.tolist() != targets.tolist()
@@ -93,10 +105,8 @@ def test_an_epoch_shows_every_image_once() -> None:
 
 
 def test_epochs_of_other_seeds_differ_and_incomplete_batches_are_left_out() -> None:
-    labels = np.arange(50)
     one, again, two = (
-        torch.cat([batch[1] for batch in train.batches(labels, labels, 16, 0, seed)])  # type: ignore[arg-type]
-        for seed in (0, 0, 1)
+        torch.cat([torch.from_numpy(index) for index, *_ in train.draws(50, 16, 0, seed)]) for seed in (0, 0, 1)
     )
     assert len(one) == 48
     assert one.tolist() == again.tolist() != two.tolist()
@@ -111,10 +121,10 @@ def test_one_step_is_that_of_gradient_descent(
     """Without momentum and dropout: -rate * (gradient + decay * weight), biases with their own rate and decay."""
     changed = {"momentum": 0, "nesterov": False, "weight_decay": 0.1, "warmup": 0, "batch": 8}
     settings = SETTINGS | changed | {"clip": clip, "bias_rate": bias_rate, "bias_decay": bias_decay}
-    net = alexnet.AlexNet(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)
+    net = preset(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)
     made = random_images(8, seed=0)
     net.standardise_with(made["images"])
-    batch = next(train.batches(made["images"], made["labels"], 8, 4, seed=0))  # type: ignore[arg-type]
+    batch = next(train.batches(made["images"], made["labels"], train.draws(8, 8, 4, seed=0), CPU))  # type: ignore[arg-type]
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
     torch.nn.functional.cross_entropy(net(net.crop(batch[0], *batch[2:])), batch[1]).backward()
     slopes = {name: p.grad.clone() for name, p in net.named_parameters()}  # type: ignore[union-attr]
@@ -130,7 +140,7 @@ def test_one_step_is_that_of_gradient_descent(
 
 @pytest.mark.parametrize("batch", [1, 7, 30, 64])
 def test_evaluation_does_not_depend_on_the_batch(nets: dict[str, Path], images: dict[str, Path], batch: int) -> None:
-    net, found = alexnet.load(nets["net0"]), store.load(images["val"])
+    net, found = load(nets["net0"]), store.load(images["val"])
     with torch.no_grad():
         logits = net(net.centre_crop(torch.from_numpy(found["images"]))).double()
     chance = logits.softmax(1).numpy()[np.arange(30), found["labels"]]
@@ -152,8 +162,8 @@ def test_seed_and_settings_decide_the_weights(tmp_path: Path, images: dict[str, 
 def test_dropout_differs_between_steps_and_epochs(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
     """Ones are given to the first dropout, so that its output is the mask: of four steps in each of two epochs."""
     splits = {s: (store.Rows(path, "images"), store.load(path, "labels")["labels"]) for s, path in images.items()}
-    net, masks = alexnet.AlexNet(architecture, 3, 4, 20, seed=0), set()
-    drop = net.get_submodule("drop6")
+    net, masks = preset(architecture, 3, 4, 20, seed=0), set()
+    drop = net.body.get_submodule("drop6")
     drop.register_forward_pre_hook(lambda module, inputs: torch.ones_like(inputs[0]))
     drop.register_forward_hook(lambda module, inputs, output: masks.add(output.numpy().tobytes()))
     train.train(net, splits, SETTINGS | {"steps": 8}, "net0", 0, tmp_path / "state.pt", "key")
@@ -175,8 +185,8 @@ def test_history_and_description(tmp_path: Path, images: dict[str, Path], archit
     ]
     about = json.loads((tmp_path / "net0.json").read_text())
     assert about["images"] == store.attributes(images["train"])["sha256"]
-    assert (about["classes"], about["size"], about["architecture"]) == (4, 20, architecture)
-    val, net = store.load(images["val"]), alexnet.load(tmp_path / "net0.json")
+    assert (about["classes"], about["size"], about["settings"]) == (4, 20, architecture)
+    val, net = store.load(images["val"]), load(tmp_path / "net0.json")
     loss, top1 = train.evaluate(net, store.Rows(images["val"], "images"), val["labels"], 16)
     assert about["top1"] == pytest.approx(float(history[-1]["val_top1"])) == pytest.approx(top1)
     assert float(history[-1]["val_loss"]) == pytest.approx(loss, rel=1e-5)
@@ -324,3 +334,100 @@ def test_one_training_at_a_time_in_a_folder(tmp_path: Path) -> None:
         assert second.is_alive()
     second.join(10)
     assert not second.is_alive()
+
+
+class Synchronisations(TorchDispatchMode):
+    """Counts what makes a program wait for its device: values that become Python's, and sizes that depend on them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function.overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero)
+        return function(*args, **(kwargs or {}))
+
+
+def synchronisations(architecture: dict, steps: int) -> int:
+    """Of an epoch of so many steps."""
+    made = random_images(steps * 4, seed=0)
+    net = preset(architecture, 3, 4, 20, seed=0)
+    drawn = train.draws(steps * 4, 4, 4, seed=0)
+    loader = train.batches(made["images"], made["labels"], drawn, CPU)  # type: ignore[arg-type]
+    sgd = train.optimiser(net, SETTINGS)
+    with Synchronisations() as counted:
+        train.train_epoch(net, sgd, loader, SETTINGS | {"batch": 4}, "net0", 0, range(steps))
+    return counted.count
+
+
+def test_no_step_waits_for_the_device(architecture: dict) -> None:
+    """Only looks at the loss do, every 50 steps and at the end."""
+    few, more = synchronisations(architecture, 3), synchronisations(architecture, 30)
+    assert few == more > 0
+    assert synchronisations(architecture, train.CHECK_EVERY + 1) > more
+
+
+def test_another_architecture_is_trained_and_resumed(tmp_path: Path, images: dict[str, Path]) -> None:
+    """Its batch statistics are part of the checkpoint."""
+    settings = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
+    named = ["--architecture", f"{__name__}:Normalised"]
+    whole = trained(tmp_path / "whole", images, settings, more=named, steps=12)
+    trained(tmp_path / "parts", images, settings, more=named, steps=12)
+    state = tmp_path / "parts/checkpoints/state.pt"
+    saved = torch.load(state, weights_only=True)
+    assert any("running_mean" in name for name in saved["net"])
+    assert digest(tmp_path / "parts") == whole
+    assert trained(tmp_path / "other", images, settings, more=named, steps=12, seed=1) != whole
+
+
+def test_an_architecture_without_logits_in_training_is_refused(tmp_path: Path, images: dict[str, Path]) -> None:
+    settings = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
+    with pytest.raises(SystemExit, match=rf"^net0: {__name__}:TwoHeads returns a tuple in training, not logits$"):
+        trained(tmp_path, images, settings, more=["--architecture", f"{__name__}:TwoHeads"])
+
+
+class Normalised(torch.nn.Sequential):
+    def __init__(self, num_classes: int) -> None:
+        parts = torch.nn.Conv2d(3, 8, 3, 2), torch.nn.BatchNorm2d(8), torch.nn.ReLU(inplace=True)
+        super().__init__(*parts, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, num_classes))
+
+
+class TwoHeads(torch.nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(3, num_classes)
+
+    def forward(self, x: torch.Tensor):
+        logits = self.head(x.mean((2, 3)))
+        return (logits, logits) if self.training else logits
+
+
+@pytest.mark.gpu
+def test_on_cuda_training_goes_on_from_a_checkpoint_with_the_same_weights(
+    tmp_path: Path, images: dict[str, Path], architecture: dict
+) -> None:
+    whole = trained(tmp_path / "whole", images, architecture, steps=20)
+    with pytest.MonkeyPatch.context() as patch:  # dies after the second checkpoint
+        saves = iter([train.save_atomically] * 2)
+        patch.setattr(train, "save_atomically", lambda *args: next(saves)(*args))
+        with pytest.raises(StopIteration):
+            trained(tmp_path / "parts", images, architecture, steps=20)
+    assert trained(tmp_path / "parts", images, architecture, steps=20) == whole
+
+
+@pytest.mark.gpu
+def test_on_cuda_steps_compute_in_bfloat16_and_never_wait(architecture: dict) -> None:
+    place, made = device.pick(), random_images(80, seed=0)
+    net = preset(architecture, 3, 4, 20, seed=0).to(place)
+    net.standardise_with(made["images"])
+    kinds = set()
+    net.body.get_submodule("conv2").register_forward_hook(lambda m, i, output: kinds.add(output.dtype))
+    loader = list(train.batches(made["images"], made["labels"], train.draws(80, 8, 4, seed=0), place))  # type: ignore[arg-type]
+    sgd = train.optimiser(net, SETTINGS)
+    train.train_epoch(net, sgd, iter(loader[:2]), SETTINGS | {"batch": 8}, "net0", 0, range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "require_finite", lambda *args: torch.cuda.set_sync_debug_mode("default"))
+        torch.cuda.set_sync_debug_mode("error")
+        train.train_epoch(net, sgd, iter(loader[2:]), SETTINGS | {"batch": 8}, "net0", 0, range(8))
+    assert kinds == {torch.bfloat16}
+    assert net.body.get_submodule("conv2").weight.is_contiguous(memory_format=torch.channels_last)

@@ -9,7 +9,9 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from workflow.convergent import alexnet, data
+from tests.presets import preset
+from workflow.convergent import data
+from workflow.convergent.nets import Net
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
@@ -34,10 +36,10 @@ class Photographs:
         return self.pool[np.asarray(index) % len(self.pool)]
 
 
-def paper_nets(count: int, images: Photographs) -> dict[str, alexnet.AlexNet]:
+def paper_nets(count: int, images: Photographs) -> dict[str, Net]:
     """The paper's architecture with random weights."""
     architecture = section("workflow/experiments/imagenet.yaml", "architecture")
-    nets = {f"net{i}": alexnet.AlexNet(architecture, 3, 1000, 256, seed=i).eval() for i in range(count)}
+    nets = {f"net{i}": preset(architecture, 3, 1000, 256, seed=i).eval() for i in range(count)}
     for net in nets.values():
         net.standardise_with(images.pool)
     return nets

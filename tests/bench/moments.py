@@ -6,7 +6,9 @@ import time
 import numpy as np
 import torch
 
-from workflow.convergent import activations, alexnet, correlation, moments
+from tests.presets import preset
+from workflow.convergent import activations, correlation, moments
+from workflow.convergent.nets import Net
 
 from .common import LAYERS, Photographs, in_fresh_process, paper_nets, section
 
@@ -26,7 +28,7 @@ class Gatherer:
         return product
 
 
-def forward_operations(nets: dict[str, alexnet.AlexNet]) -> float:
+def forward_operations(nets: dict[str, Net]) -> float:
     """Floating-point operations of one image through all nets, two a multiplication with addition."""
     counted = []
     handles = [
@@ -37,7 +39,7 @@ def forward_operations(nets: dict[str, alexnet.AlexNet]) -> float:
     ]
     with torch.no_grad():
         for net in nets.values():
-            net(torch.zeros(1, net.channels, net.architecture["crop"], net.architecture["crop"]))
+            net(torch.zeros(1, net.channels, net.width, net.width))
     for handle in handles:
         handle.remove()
     return float(sum(counted))
@@ -71,7 +73,7 @@ def bench_moments(images: int = 1024, repeats: int = 5) -> None:
                     net(net.centre_crop(pixels))
         return time.perf_counter() - begun
 
-    passes = moments.block_moments(nets, rows, [np.arange(64), *[index] * repeats], 32, LAYERS)
+    passes = moments.block_moments(activations.Recorder(nets, LAYERS), rows, [np.arange(64), *[index] * repeats], 32)
 
     def with_moments() -> float:
         begun = time.perf_counter()
@@ -98,8 +100,8 @@ def bench_moments(images: int = 1024, repeats: int = 5) -> None:
 def stream_moments(images: int) -> None:
     """Moments of the small nets over so many images in one block."""
     architecture = section("config.yaml", "architecture")
-    nets = {f"net{i}": alexnet.AlexNet(architecture, 3, 52, 36, seed=i).eval() for i in range(4)}
-    for _ in moments.block_moments(nets, Photographs(36), [np.arange(images)], 60, LAYERS):
+    nets = {f"net{i}": preset(architecture, 3, 52, 36, seed=i).eval() for i in range(4)}
+    for _ in moments.block_moments(activations.Recorder(nets, LAYERS), Photographs(36), [np.arange(images)], 60):
         pass
 
 
@@ -114,11 +116,11 @@ def bench_exactness(count: int = 600) -> None:
     """Largest error of a correlation against float64 statistics of the same activations, over all layers."""
     images, index = Photographs(36), np.arange(count)
     architecture = section("config.yaml", "architecture")
-    nets = {f"net{seed}": alexnet.AlexNet(architecture, 3, 52, 36, seed).eval() for seed in range(2)}
+    nets = {f"net{seed}": preset(architecture, 3, 52, 36, seed).eval() for seed in range(2)}
     for net in nets.values():
         net.standardise_with(images.pool)
-    (found,) = moments.block_moments(nets, images, [index], 60, LAYERS)
-    kept = list(activations.stream(nets, images, index, 60, LAYERS))
+    (found,) = moments.block_moments(activations.Recorder(nets, LAYERS), images, [index], 60)
+    kept = list(activations.Recorder(nets, LAYERS).stream(images, index, 60))
     errors = []
     for layer in LAYERS:
         x = {net: np.concatenate([part[layer][net].flatten(0, 1).double().numpy() for part in kept]) for net in nets}

@@ -7,6 +7,7 @@ import time
 import numpy as np
 import torch
 
+from tests.presets import preset
 from workflow.convergent import alexnet, patches, store, train
 
 from .common import LAYERS, Photographs, section
@@ -34,7 +35,7 @@ def bench_training(steps: int = 100, repeats: int = 5) -> None:
         path = f"{folder}/train.zarr/zarr.json"
         store.save(path, {"images": pixels})
         rows, labels = store.Rows(path, "images"), np.arange(len(pixels)) % 52
-        net = alexnet.AlexNet(section("config.yaml", "architecture"), 3, 52, 36, seed=0)
+        net = preset(section("config.yaml", "architecture"), 3, 52, 36, seed=0)
         sgd = train.optimiser(net, settings)
 
         def rate(loader) -> float:
@@ -43,7 +44,8 @@ def bench_training(steps: int = 100, repeats: int = 5) -> None:
             return steps * settings["batch"] / (time.perf_counter() - begun)
 
         def stored():
-            return train.batches(rows, labels, settings["batch"], 4, seed=0)
+            drawn = train.draws(len(labels), settings["batch"], 4, seed=0)
+            return train.batches(rows, labels, drawn, torch.device("cpu"))
 
         preloaded = OneBatch(next(stored()))
         rate(stored())
@@ -74,7 +76,7 @@ def bench_patches() -> None:
     architecture = section("config.yaml", "architecture")
     ratios, deconvolution = [], 0.0
     for seed in range(4):
-        net = alexnet.AlexNet(architecture, 3, 52, 36, seed).eval()
+        net = preset(architecture, 3, 52, 36, seed).eval()
         net.standardise_with(images.pool)
         begun = time.perf_counter()
         with torch.no_grad():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow.convergent import alexnet, store
+from workflow.convergent import nets, store
 
 from .common import LAYERS, Photographs, in_fresh_process, paper_nets
 
@@ -29,7 +29,7 @@ def prepare(folder: Path) -> None:
     images = photographs[np.arange(FINE * IMAGES)]
     store.save(folder / "images.zarr" / "zarr.json", {"images": images, "group": np.arange(len(images))})
     for name, net in paper_nets(4, photographs).items():
-        alexnet.save(net, folder / f"{name}.pt", folder / f"{name}.json")
+        nets.save(net, folder / f"{name}.pt", folder / f"{name}.json")
 
 
 def shard_outputs(folder: Path, shard: int) -> list[Path]:
@@ -41,9 +41,9 @@ def bench_scale() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
-        nets = sorted(folder.glob("net*.json"))
+        described = sorted(folder.glob("net*.json"))
         for shard in range(SHARDS):
-            given = ["--nets", *nets, "--layers", *LAYERS, "--blocks", FINE, "--wide-blocks", KEPT]
+            given = ["--nets", *described, "--layers", *LAYERS, "--blocks", FINE, "--wide-blocks", KEPT]
             work = ["--shard", shard, "--shards", SHARDS, "--batch", 32]
             seconds, peak = stage(
                 "moments", folder / "images.zarr/zarr.json", *shard_outputs(folder, shard), *given, *work

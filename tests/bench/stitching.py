@@ -11,7 +11,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 from threadpoolctl import threadpool_limits
 
-from workflow.convergent import activations, alexnet, data, lasso, moments, stitching, store, train
+from tests.presets import preset
+from workflow.convergent import activations, data, lasso, moments, stitching, store, train
+from workflow.convergent.nets import Net
 
 from .common import ROOT, in_fresh_process, section
 
@@ -22,7 +24,7 @@ STEPS, BATCH = 100, 32  # of the training
 SAMPLES, TARGETS = 100_000, 2  # of raw activations for scikit-learn
 
 
-def trained_nets(split: data.Split) -> dict[str, alexnet.AlexNet]:
+def trained_nets(split: data.Split) -> dict[str, Net]:
     """Two nets of the embedded experiment with the paper's widths, after a few steps."""
     architecture = copy.deepcopy(section("config.yaml", "architecture"))
     for conv, units in zip(architecture["conv"], WIDTHS, strict=True):
@@ -30,7 +32,7 @@ def trained_nets(split: data.Split) -> dict[str, alexnet.AlexNet]:
     settings = section("config.yaml", "training") | {"bias_rate": 1, "bias_decay": 1, "steps": STEPS, "batch": BATCH}
     nets = {}
     for seed in range(2):
-        net = nets[f"net{seed}"] = alexnet.AlexNet(architecture, 3, 52, 36, seed)
+        net = nets[f"net{seed}"] = preset(architecture, 3, 52, 36, seed)
         net.standardise_with(split.images)
         batches = train.batches(split.images, split.labels, BATCH, 4, seed)
         train.train_epoch(net, train.optimiser(net, settings), batches, settings, f"net{seed}", 0, range(STEPS))
@@ -87,10 +89,10 @@ def seconds_of_scikit_learn(
     return time.perf_counter() - begun
 
 
-def raw(nets: dict[str, alexnet.AlexNet], images: np.ndarray, layer: str) -> dict[str, np.ndarray]:
+def raw(nets: dict[str, Net], images: np.ndarray, layer: str) -> dict[str, np.ndarray]:
     """Standardised activations of a layer. net -> (SAMPLES, units)"""
     parts: dict[str, list[np.ndarray]] = {net: [] for net in nets}
-    for found in activations.stream(nets, images, np.arange(SAMPLES // 60), 60, [layer]):
+    for found in activations.Recorder(nets, [layer]).stream(images, np.arange(SAMPLES // 60), 60):
         for net, x in found[layer].items():
             parts[net].append(x.flatten(0, 1).double().numpy())
     rows = {net: np.concatenate(some)[:SAMPLES] for net, some in parts.items()}
@@ -119,7 +121,9 @@ def bench_stitching() -> None:
     """The paper's decays from moments, against scikit-learn, and the memory of 4096 units."""
     split = photographs()
     nets = trained_nets(split)
-    (found,) = moments.block_moments(nets, split.images, [np.arange(len(split.images))], 60, list(GOALS))
+    (found,) = moments.block_moments(
+        activations.Recorder(nets, list(GOALS)), split.images, [np.arange(len(split.images))], 60
+    )
     lasso.lasso_path(np.eye(2), np.eye(2) / 2, np.array([0.1]))  # compiles
     print(f"stitching: seven decays on two cores, nets trained for {STEPS} steps")
     results = {layer: bench_layer(layer, standardised(found[layer]), goal) for layer, goal in GOALS.items()}

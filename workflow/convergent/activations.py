@@ -1,53 +1,142 @@
-"""Net and images to the activations of each layer; the only place with hooks."""
+"""Nets and images to the activations of each layer; the only place with hooks."""
 
+import argparse
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
-from . import alexnet, store
+from . import store
+from .nets import Net
+
+Grid = tuple[int, ...]  # rows and columns of a layer's positions; () of a fully connected layer
 
 
-def recorded_module(net: nn.Module, layer: str) -> nn.Module:
-    """The module whose output is a layer's activation: its ReLU where it has one, else the layer (fc8: the logits)."""
-    modules = dict(net.named_children())
-    if layer not in modules:
-        raise SystemExit(f"layers: the net has no {layer}, it has {', '.join(modules)}")
-    number = layer.removeprefix("conv").removeprefix("fc")
-    return modules.get(f"relu{number}", modules[layer])
+class Recorded(NamedTuple):
+    """A layer of a net as one forward pass showed it."""
+
+    units: int
+    grid: Grid
+    overwritten: bool  # whether what comes after the layer works in place on its output
+
+
+class Enough(Exception):  # noqa: N818
+    """Raised within a forward pass when nothing more of it is wanted."""
+
+
+def recorded_module(net: Net, layer: str) -> nn.Module:
+    """The module whose output is a layer's activation."""
+    modules = dict(net.body.named_modules())
+    name = net.module_name(layer)
+    if not name or name not in modules:
+        inner = [known for known, module in modules.items() if known and not list(module.children())]
+        raise SystemExit(f"layers: a net of architecture {net.architecture} has no module {name!r}; {', '.join(inner)}")
+    return modules[name]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every stage that runs nets has to be told of their layers."""
+    parser.add_argument("--modules", type=json.loads, default={}, help="JSON: net -> layer -> its module there")
+    parser.add_argument(
+        "--resample", default="none", choices=["none", "area"], help="what to do where nets have other grids"
+    )
 
 
 @contextmanager
-def recording(net: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, torch.Tensor]]:
-    """Within the block every forward pass fills the given dictionary with each layer's output.
+def hooked(net: Net, layers: Sequence[str], hook: Callable[[str, torch.Tensor], Any]) -> Iterator[None]:
+    """Within the block ``hook(layer, output)`` is called for each layer; what it returns replaces the output."""
 
-    >>> with recording(net, ["conv1"]) as outputs:
-    ...     net(x)
-    >>> outputs["conv1"].shape  # (N, units, H, W), or (N, units)
-    """
-    outputs: dict[str, torch.Tensor] = {}
+    def attach(layer: str) -> torch.utils.hooks.RemovableHandle:
+        return recorded_module(net, layer).register_forward_hook(lambda module, inputs, output: hook(layer, output))
 
-    def keep(layer: str) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
-        return lambda module, inputs, output: outputs.update({layer: output})
-
-    handles = [recorded_module(net, layer).register_forward_hook(keep(layer)) for layer in layers]
+    handles: list[torch.utils.hooks.RemovableHandle] = []
     try:
-        yield outputs
+        for layer in layers:
+            handles.append(attach(layer))
+        yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def cut(net: nn.Module, layers: Sequence[str]) -> tuple[nn.Sequential, nn.Sequential]:
-    """The net up to the deepest of the layers as it is recorded, and from there on; modules are shared with the net."""
-    recorded = [recorded_module(net, layer) for layer in layers]
-    children = list(net.named_children())
-    deepest = max(i for i, (_, module) in enumerate(children) if any(module is other for other in recorded))
-    head, tail = (OrderedDict(part) for part in (children[: deepest + 1], children[deepest + 1 :]))
-    return nn.Sequential(head), nn.Sequential(tail)
+@torch.no_grad()
+def probe(net: Net, layers: Sequence[str], name: str = "the net") -> dict[str, Recorded]:
+    """What each layer puts out, from a forward pass of a grey image; one line where it cannot be recorded."""
+    outputs: dict[str, list] = {layer: [] for layer in layers}
+
+    def look(layer: str, output: Any) -> None:
+        version = output._version if isinstance(output, torch.Tensor) else 0
+        outputs[layer].append((output, version))
+
+    with hooked(net, layers, look):
+        net(torch.zeros(1, net.channels, net.width, net.width, device=net.mean.device))
+    found = {}
+    for layer, calls in outputs.items():
+        module = f"{net.module_name(layer)} of {name}"
+        if len(calls) != 1:
+            raise SystemExit(f"layers: {module} is called {len(calls)} times in a forward pass, it must be once")
+        output, version = calls[0]
+        if not isinstance(output, torch.Tensor) or output.dim() not in (2, 4):
+            what = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+            raise SystemExit(
+                f"layers: {module} returns {what}; allowed are (images, units) and (images, units, rows, columns)"
+            )
+        found[layer] = Recorded(output.shape[1], tuple(output.shape[2:]), output._version != version)
+    return found
+
+
+def record(net: Net, x: torch.Tensor, layers: Mapping[str, Recorded]) -> dict[str, torch.Tensor]:
+    """Output of each layer for a batch of crops; the pass ends with the last of them.
+
+    What is worked on in place afterwards is copied before that happens.
+    """
+    outputs: dict[str, torch.Tensor] = {}
+
+    def keep(layer: str, output: torch.Tensor) -> None:
+        outputs[layer] = output.clone() if layers[layer].overwritten else output
+        if len(outputs) == len(layers):
+            raise Enough
+
+    with hooked(net, list(layers), keep), suppress(Enough):
+        net(x)
+    return outputs
+
+
+def tail(net: Net, layer: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The net from a layer on: a function of a batch of crops and of what stands in place of the layer's output.
+
+    A sequence of modules is cut there; any other net is run as a whole, and the layer's output replaced on the way.
+    """
+    recorded = recorded_module(net, layer)
+    children = list(net.body.named_children())
+    at = [i for i, (_, module) in enumerate(children) if module is recorded]
+    if isinstance(net.body, nn.Sequential) and at:
+        rest = nn.Sequential(OrderedDict(children[at[0] + 1 :]))
+        return lambda crops, activation: rest(activation)
+
+    def replaced(crops: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
+        with hooked(net, [layer], lambda layer, output: activation.clone()):
+            return net(crops)
+
+    return replaced
+
+
+def regrid(activation: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """Means over the areas of a coarser grid, or values repeated over those of a finer one.
+
+    (N, units, rows, columns) or (N, units) -> (N, units, *grid)
+    """
+    if activation.shape[2:] == torch.Size(grid):
+        return activation
+    spread = activation if activation.dim() == 4 else activation[:, :, None, None]
+    averaged = functional.adaptive_avg_pool2d(spread, grid or (1, 1))  # type: ignore[arg-type]
+    return averaged if grid else averaged.flatten(1)
 
 
 def samples(activation: torch.Tensor) -> torch.Tensor:
@@ -57,28 +146,54 @@ def samples(activation: torch.Tensor) -> torch.Tensor:
     return activation.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-@torch.no_grad()
-def stream(
-    nets: Mapping[str, alexnet.AlexNet],
-    images: store.Rows,
-    index: np.ndarray,
-    batch: int,
-    layers: Sequence[str],
-    some: Mapping[str, Sequence[str]] | None = None,
-) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
-    """All nets side by side over the images of an index; layer -> net -> (n, positions, units) for each batch.
+def common_grid(layer: str, grids: Mapping[str, Grid], resample: str) -> Grid:
+    """The grid that a layer is compared on: that of all nets, or by ``resample: area`` the coarsest of them."""
+    if len(set(grids.values())) == 1:
+        return next(iter(grids.values()))
+    if resample != "area":
+        listed = ", ".join(f"{'x'.join(map(str, grid)) or 'none'} in {net}" for net, grid in grids.items())
+        raise SystemExit(f"layers: {layer} has positions {listed}; set resample: area, or name other layers")
+    sizes = [grid or (1, 1) for grid in grids.values()]
+    return min(rows for rows, _ in sizes), min(columns for _, columns in sizes)
+
+
+class Recorder:
+    """Some layers of several nets side by side, the nets seeing the same crops, the layers on the same grid.
 
     ``some`` names nets of which only some of the layers are wanted.
     """
-    place = next(iter(nets.values())).mean.device
-    wanted = {name: (some or {}).get(name, layers) for name in nets}
-    heads = {name: cut(net, wanted[name])[0] for name, net in nets.items()}
-    for first in range(0, len(index), batch):
-        pixels = torch.from_numpy(images[index[first : first + batch]]).to(place)
-        found: dict[str, dict[str, torch.Tensor]] = {layer: {} for layer in layers}
-        for name, net in nets.items():
-            with recording(net, wanted[name]) as outputs:
-                heads[name](net.centre_crop(pixels))
-            for layer in wanted[name]:
-                found[layer][name] = samples(outputs[layer])
-        yield found
+
+    def __init__(
+        self,
+        nets: Mapping[str, Net],
+        layers: Sequence[str],
+        some: Mapping[str, Sequence[str]] | None = None,
+        resample: str = "none",
+    ) -> None:
+        self.nets, self.layers = nets, layers
+        self.found = {name: probe(net, (some or {}).get(name, layers), name) for name, net in nets.items()}
+        self.own = {
+            layer: {name: found[layer].grid for name, found in self.found.items() if layer in found} for layer in layers
+        }
+        self.grids = {layer: common_grid(layer, own, resample) for layer, own in self.own.items()}
+
+    def about(self, layer: str) -> dict[str, Any]:
+        """For the attributes of a store: a layer's modules, its grid, and the own grids of those resampled to it."""
+        grid, own = self.grids[layer], self.own[layer]
+        return {
+            "modules": {name: self.nets[name].module_name(layer) for name in own},
+            "grid": grid,
+            "resampled": {name: theirs for name, theirs in own.items() if theirs != grid},
+        }
+
+    @torch.no_grad()
+    def stream(self, images: store.Rows, index: np.ndarray, batch: int) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
+        """Batches of the images of an index: layer -> net -> (n, positions, units)."""
+        place = next(iter(self.nets.values())).mean.device
+        for first in range(0, len(index), batch):
+            pixels = torch.from_numpy(images[index[first : first + batch]]).to(place)
+            found: dict[str, dict[str, torch.Tensor]] = {layer: {} for layer in self.layers}
+            for name, net in self.nets.items():
+                for layer, output in record(net, net.centre_crop(pixels), self.found[name]).items():
+                    found[layer][name] = samples(regrid(output, self.grids[layer]))
+            yield found

@@ -4,8 +4,17 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
-from . import alexnet, store
+from . import nets, store
+
+
+def first_filters(net: nets.Net) -> np.ndarray | None:
+    """Weights of the first convolution of pixels, if there is one. (units, rows, columns, C)"""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d) and module.in_channels == net.channels:
+            return np.ascontiguousarray(module.weight.detach().movedim(1, -1).numpy())
+    return None
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -13,13 +22,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("output", help="store to write (zarr.json)")
     parser.add_argument("nets", nargs="+", type=Path, help="descriptions (.json), weights beside them")
     args = parser.parse_args(argv)
-    nets = {path.stem: alexnet.load(path) for path in args.nets}
-    filters = {
-        name: np.moveaxis(net.get_submodule("conv1").weight.detach().numpy(), 1, -1)  # type: ignore[operator]
-        for name, net in nets.items()
-    }
-    digests = {name: alexnet.weights_digest(net) for name, net in nets.items()}
-    store.save(args.output, {f"filters/{name}": np.ascontiguousarray(x) for name, x in filters.items()}, nets=digests)
+    loaded = {path.stem: nets.load(path) for path in args.nets}
+    found = {f"filters/{name}": first for name, net in loaded.items() if (first := first_filters(net)) is not None}
+    store.save(args.output, found, nets={name: nets.weights_digest(net) for name, net in loaded.items()})
 
 
 if __name__ == "__main__":

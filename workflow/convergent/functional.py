@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from . import activations, alexnet, device, mappings, stitching, store, tables
+from . import activations, device, mappings, nets, stitching, store, tables
 
 
 class Affine(nn.Module):
@@ -50,15 +50,19 @@ class Stitched(NamedTuple):
 @torch.no_grad()
 def top1(
     variants: Mapping[str, Stitched],
-    nets: Mapping[str, alexnet.AlexNet],
-    layer: str,
+    recorder: activations.Recorder,
     images: store.Rows,
     labels: np.ndarray,
     batch: int,
 ) -> dict[str, float]:
-    """Share of images that each stitched net tells right, from one pass over the images."""
-    place = next(iter(nets.values())).mean.device
-    parts = {name: activations.cut(net, [layer]) for name, net in nets.items()}
+    """Share of images that each stitched net tells right, from one pass over the images.
+
+    A mapping is from and to the grid that the layer is compared on; the rest of the net gets its own back.
+    """
+    (layer,) = recorder.layers
+    own = recorder.own[layer]
+    place = next(iter(recorder.nets.values())).mean.device
+    tails = {name: activations.tail(recorder.nets[name], layer) for name in {v.tail for v in variants.values()}}
     heads = {variant.head for variant in variants.values()}
     between = {name: variant.between.to(place) for name, variant in variants.items()}
     right = {name: torch.zeros((), dtype=torch.int64, device=place) for name in variants}
@@ -66,9 +70,15 @@ def top1(
         index = np.arange(first, min(first + batch, len(labels)))
         pixels = torch.from_numpy(images[index]).to(place)
         wanted = torch.from_numpy(labels[index].astype(np.int64)).to(place)
-        found = {name: parts[name][0](nets[name].centre_crop(pixels)) for name in heads}
+        crops = {name: recorder.nets[name].centre_crop(pixels) for name in heads | set(tails)}
+        found = {
+            name: activations.record(recorder.nets[name], crops[name], recorder.found[name])[layer] for name in heads
+        }
         for name, variant in variants.items():
-            logits = parts[variant.tail][1](between[name](found[variant.head]))
+            x = found[variant.head]
+            if not isinstance(variant.between, nn.Identity):
+                x = between[name](activations.regrid(x, recorder.grids[layer]))
+            logits = tails[variant.tail](crops[variant.tail], activations.regrid(x, own[variant.tail]))
             right[name] += (logits.argmax(1) == wanted).sum()
     return {name: int(count) / len(labels) for name, count in right.items()}
 
@@ -111,12 +121,12 @@ def variants(mapped: Path, onto_itself: Path, untrained: Path) -> dict[str, Stit
 
 
 def rows(accuracy: Mapping[str, float], path: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
-    """Rows of the table, one a point of the path."""
+    """Rows of the table, one a point of the path; what was not measured is NaN."""
     found = []
     for point, (decay, alpha) in enumerate(zip(path["decay"].tolist(), path["alpha"].tolist(), strict=True)):
         named = {"top1": f"{point}", "top1_relu": f"{point} relu", "untrained_relu": f"{point} untrained"}
-        stitched = {column: accuracy.get(name, accuracy["zero"]) for column, name in named.items()}
-        same = {name: accuracy[name] for name in ("source", "target", "self", "zero")}
+        stitched = {column: accuracy.get(name, accuracy.get("zero", np.nan)) for column, name in named.items()}
+        same = {name: accuracy.get(name, np.nan) for name in ("source", "target", "self", "zero")}
         found.append({"decay": decay, "alpha": alpha, **stitched, **same})
     return found
 
@@ -131,6 +141,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--untrained", required=True, type=Path, help="from a net before training to the second net")
     parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
     parser.add_argument("--threads", type=int, default=2, help="fixed, because the last bits depend on it")
+    activations.add_options(parser)
     return parser.parse_args(argv)
 
 
@@ -139,22 +150,29 @@ def main(argv: list[str] | None = None) -> None:
     device.deterministic(args.threads)
     device.keep_freed_memory()
     about = {str(path): store.attributes(path) for path in (args.mapped, args.onto_itself, args.untrained)}
-    nets = {path.stem: alexnet.load(path) for path in args.nets}
+    loaded = {path.stem: nets.load(path, args.modules) for path in args.nets}
     store.require_equal("layers", **{path: found["layer"] for path, found in about.items()})
     for path, found in about.items():
         for net, digest in found["nets"].items():
-            if net not in nets:
-                raise SystemExit(f"--nets: {', '.join(nets)} given, but {path} maps {found['pair']}")
-            store.require_equal(f"weights of {net}", **{path: digest, net: alexnet.weights_digest(nets[net])})
-    nets = {name: net.to(device.pick()) for name, net in nets.items()}
+            if net not in loaded:
+                raise SystemExit(f"--nets: {', '.join(loaded)} given, but {path} maps {found['pair']}")
+            store.require_equal(f"weights of {net}", **{path: digest, net: nets.weights_digest(loaded[net])})
+    loaded = {name: net.to(device.pick()) for name, net in loaded.items()}
     first, about_images = about[str(args.mapped)], store.attributes(args.images)
     store.require_equal("images", **{str(args.mapped): first["images"]["val"], args.images: about_images["sha256"]})
     images, labels = store.Rows(args.images, "images"), store.load(args.images, "labels")["labels"]
+    recorder = activations.Recorder(loaded, [first["layer"]], resample=args.resample)
     stitched = variants(args.mapped, args.onto_itself, args.untrained)
-    accuracy = top1(stitched, nets, first["layer"], images, labels, args.batch)
+    classes = len(about_images["classes"])
+    for name, net in loaded.items():
+        if net.classes != classes:  # of other classes: no image can be told right or wrong
+            print(f"{name} tells {net.classes} classes apart, the images have {classes}: its top-1 is left empty")
+            stitched = {key: variant for key, variant in stitched.items() if variant.tail != name}
+    accuracy = top1(stitched, recorder, images, labels, args.batch)
     table = rows(accuracy, store.load(args.mapped, "decay", "alpha"))
     tables.write(args.output, [{"layer": first["layer"], "pair": first["pair"], **row} for row in table])
-    control = f"{first['target']} mapped onto itself {accuracy['self']:.4f}, itself {accuracy['target']:.4f}"
+    own, onto_itself = (accuracy.get(name, np.nan) for name in ("target", "self"))
+    control = f"{first['target']} mapped onto itself {onto_itself:.4f}, itself {own:.4f}"
     print(
         f"{first['layer']} {first['pair']}: {len(stitched)} stitched nets on {len(labels)} images; {control}",
         flush=True,

@@ -3,6 +3,20 @@
 from typing import Any
 
 
+def module_names(architecture: dict[str, Any]) -> list[str]:
+    """Names of the modules of an AlexNet, in order: of a layer, and of what follows it."""
+    names = []
+    for i, conv in enumerate(architecture["conv"], 1):
+        names += [f"conv{i}", f"relu{i}"]
+        names += [f"pool{i}"] if "pool" in conv else []
+        names += [f"lrn{i}"] if conv.get("lrn") else []
+    names += ["flatten"]
+    first = len(architecture["conv"]) + 1
+    for i in range(first, first + len(architecture["fc"])):
+        names += [f"fc{i}", f"relu{i}", f"drop{i}"]
+    return [*names, f"fc{first + len(architecture['fc'])}"]
+
+
 def conv_sizes(architecture: dict[str, Any]) -> list[tuple[int, int]]:
     """Width of each convolution's output and of what its pooling leaves of it; one line where nothing is left."""
     width, sizes = architecture["crop"], []

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from scipy.special import xlogy
 
-from . import activations, alexnet, device, histograms, store
+from . import activations, device, histograms, nets, store
 from .seeds import derive
 
 EDGE_POSITIONS = 16  # of an image whose activations fix the bins
@@ -78,18 +78,14 @@ def tile_information(
 class Sampler:
     """Activations of all nets in a layer as rows, at all positions of an image or at some drawn by seed."""
 
-    def __init__(
-        self, nets: Mapping[str, alexnet.AlexNet], images: store.Rows, layer: str, batch: int, seed: int
-    ) -> None:
-        self.nets, self.images, self.layer, self.batch, self.seed = nets, images, layer, batch, seed
+    def __init__(self, recorder: activations.Recorder, images: store.Rows, layer: str, batch: int, seed: int) -> None:
+        self.recorder, self.images, self.layer, self.batch, self.seed = recorder, images, layer, batch, seed
+        self.nets = recorder.nets
 
     def batches(self, index: np.ndarray, positions: int | None) -> Iterator[dict[str, torch.Tensor]]:
         """net -> (rows, units) float32 for each batch of the images of an index."""
-        stream = activations.stream(self.nets, self.images, index, self.batch, [self.layer])
-        for number, found in enumerate(stream):
+        for number, found in enumerate(self.recorder.stream(self.images, index, self.batch)):
             outputs = found[self.layer]
-            grids = {net: x.shape[1] for net, x in outputs.items()}
-            store.require_equal(f"positions in {self.layer}", **grids)
             count, grid, _ = next(iter(outputs.values())).shape
             if positions is None or positions >= grid:
                 yield {net: x.flatten(0, 1) for net, x in outputs.items()}
@@ -181,6 +177,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
     parser.add_argument("--seed", type=int, default=0, help="of the draws of images and positions")
     parser.add_argument("--threads", type=int, default=2, help="fixed, because the last bits depend on it")
+    activations.add_options(parser)
     return parser.parse_args(argv)
 
 
@@ -195,16 +192,18 @@ def main(argv: list[str] | None = None) -> None:
     device.keep_freed_memory()
     numba.set_num_threads(min(args.threads, numba.get_num_threads()))
     place = device.pick()
-    nets = {path.stem: alexnet.load(path).to(place) for path in args.nets}
+    loaded = {path.stem: nets.load(path, args.modules).to(place) for path in args.nets}
     about, images = store.attributes(args.images), store.Rows(args.images, "images")
-    sizes = {name: (net.size, net.size, net.channels) for name, net in nets.items()}
+    sizes = {name: (net.size, net.size, net.channels) for name, net in loaded.items()}
     store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
-    sampler = Sampler(nets, images, args.layer, args.batch, args.seed)
+    recorder = activations.Recorder(loaded, [args.layer], resample=args.resample)
+    sampler = Sampler(recorder, images, args.layer, args.batch, args.seed)
     edges = sampler.edges(args.edge_images, args.bins)
     print(f"{args.layer}: bins of {', '.join(f'{len(x)} units of {net}' for net, x in edges.items())}", flush=True)
     chunks = histograms.Repeatable(lambda: sampler.chunks(edges, positions))
-    found = informations(chunks, edges, list(combinations(nets, 2)), histograms.counting(place))
-    digests = {name: alexnet.weights_digest(net) for name, net in nets.items()}
+    found = informations(chunks, edges, list(combinations(loaded, 2)), histograms.counting(place))
+    digests = {name: nets.weights_digest(net) for name, net in loaded.items()}
+    about_layer = recorder.about(args.layer)
     for (a, b), plug_in in found.plug_in.items():
         arrays = {"mutual_information": found.corrected[a, b], "plug_in": plug_in}
         store.save(
@@ -220,6 +219,7 @@ def main(argv: list[str] | None = None) -> None:
             batch=args.batch,
             seed=args.seed,
             dead={net: found.dead[net].tolist() for net in (a, b)},
+            **about_layer,
         )
         print(f"{args.layer}, {a}-{b}: {plug_in.size} pairs of units over {found.samples} samples", flush=True)
 

@@ -95,7 +95,7 @@ def joined(
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
-SAME = ("layer", "images", "limit", "nets", "blocks", "fine_blocks", "batch", "seed")
+SAME = ["layer", "images", "limit", "nets", "blocks", "fine_blocks", "batch", "seed", "modules", "grid", "resampled"]
 
 
 def checked(about: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[tuple[str, list[Node]]], list[range]]:

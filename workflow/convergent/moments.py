@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from . import activations, alexnet, blocks, device, store
+from . import activations, blocks, device, nets, store
 from .seeds import derive
 
 BUFFER_BYTES = 64 * 2**20  # of activations in one layer's buffer, about; the products of larger ones are no faster
@@ -175,23 +175,15 @@ def assign_blocks(group: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
 
 
 def block_moments(
-    nets: Mapping[str, alexnet.AlexNet],
-    images: store.Rows,
-    parts: Sequence[np.ndarray],
-    batch: int,
-    layers: Sequence[str],
-    some: Mapping[str, Sequence[str]] | None = None,
+    recorder: activations.Recorder, images: store.Rows, parts: Sequence[np.ndarray], batch: int
 ) -> Iterator[dict[str, dict[str, np.ndarray]]]:
-    """layer -> name -> array of each block in turn, good until the next; accumulators are started anew for each.
-
-    ``some`` names nets that take part in some of the layers only.
-    """
+    """layer -> name -> array of each block in turn, good until the next; accumulators are started anew for each."""
     running: dict[str, list[Accumulator]] = {}
     for index in parts:
         for accumulators in running.values():
             for accumulator in accumulators:
                 accumulator.start()
-        for found in activations.stream(nets, images, index, batch, layers, some):
+        for found in recorder.stream(images, index, batch):
             for layer, outputs in found.items():
                 if layer not in running:
                     widths = {net: x.shape[2] for net, x in outputs.items()}
@@ -201,7 +193,7 @@ def block_moments(
                     accumulator.update(outputs)
         yield {
             layer: {name: array for accumulator in running[layer] for name, array in accumulator.finish().items()}
-            for layer in layers
+            for layer in recorder.layers
         }
 
 
@@ -222,6 +214,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
     parser.add_argument("--seed", type=int, default=0, help="of the assignment of groups to blocks")
     parser.add_argument("--threads", type=int, default=2, help="fixed, because the last bits depend on it")
+    activations.add_options(parser)
     return parser.parse_args(argv)
 
 
@@ -235,10 +228,10 @@ def main(argv: list[str] | None = None) -> None:
     shared = [layer for layer in args.layers if layer in args.control_layers]
     controls = args.controls if shared else []
     some = {path.stem: shared for path in controls}
-    nets = {path.stem: alexnet.load(path).to(place) for path in (*args.nets, *controls)}
+    loaded = {path.stem: nets.load(path, args.modules).to(place) for path in (*args.nets, *controls)}
     about = store.attributes(args.images)
     images = store.Rows(args.images, "images")
-    sizes = {name: (net.size, net.size, net.channels) for name, net in nets.items()}
+    sizes = {name: (net.size, net.size, net.channels) for name, net in loaded.items()}
     store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
     group = store.load(args.images, "group")["group"][: args.limit]
     mine = np.array_split(np.arange(args.blocks), args.shards)[args.shard].tolist()
@@ -247,12 +240,13 @@ def main(argv: list[str] | None = None) -> None:
     stores = zip(args.layers, args.outputs, strict=True)
     kept = {layer: blocks.Kept(path, args.blocks, len(mine), wide) for layer, path in stores}
     with threadpool_limits(args.threads):
-        passes = block_moments(nets, images, [parts[i] for i in mine], args.batch, args.layers, some)
+        recorder = activations.Recorder(loaded, args.layers, some, args.resample)
+        passes = block_moments(recorder, images, [parts[i] for i in mine], args.batch)
         for number, layers in zip(mine, passes, strict=True):
             for layer, arrays in layers.items():
                 kept[layer].take(number, arrays)
             print(f"block {number + 1} of {args.blocks}: {len(parts[number])} images", flush=True)
-    digests = {name: alexnet.weights_digest(net) for name, net in nets.items()}
+    digests = {name: nets.weights_digest(net) for name, net in loaded.items()}
     for layer in args.layers:
         kept[layer].finish(
             layer=layer,
@@ -261,6 +255,7 @@ def main(argv: list[str] | None = None) -> None:
             limit=len(group),
             batch=args.batch,
             seed=args.seed,
+            **recorder.about(layer),
         )
 
 

@@ -7,9 +7,7 @@ section 2.1), many units and images at a time.
 """
 
 import argparse
-import math
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_input
 
-from . import activations, alexnet, device, receptive, store
+from . import activations, alexnet, device, nets, receptive, store
 
 EMPTY = -1  # image, row and column of a slot that no image takes
 GREY = 128  # of pixels that do not exist, and of a deconvolution's zero
@@ -72,7 +70,7 @@ def update(best: Top, activation: torch.Tensor, first: int) -> Top:
 
 
 def search(
-    net: alexnet.AlexNet, images: store.Rows, batch: int, layers: Sequence[str], top: int
+    net: nets.Net, images: store.Rows, batch: int, layers: Sequence[str], top: int
 ) -> dict[str, dict[str, np.ndarray]]:
     """layer -> image, row, column (int32) and activation (float32) of each unit's top images. (units, top)
 
@@ -81,16 +79,14 @@ def search(
     modules = {layer: activations.recorded_module(net, layer) for layer in layers}
     floor = {layer: 0.0 if isinstance(module, nn.ReLU) else -torch.inf for layer, module in modules.items()}
     best: dict[str, Top] = {}
-    width: dict[str, int] = {}
-    index = np.arange(len(images))
-    for number, outputs in enumerate(activations.stream({"net": net}, images, index, batch, layers)):
+    recorder, index = activations.Recorder({"net": net}, layers), np.arange(len(images))
+    for number, outputs in enumerate(recorder.stream(images, index, batch)):
         for layer in layers:
             if layer not in best:
-                _, positions, units = outputs[layer]["net"].shape
+                _, _, units = outputs[layer]["net"].shape
                 best[layer] = nothing_yet(top, units, floor[layer], outputs[layer]["net"].device)
-                width[layer] = math.isqrt(positions)  # crops are square, and so are grids
             best[layer] = update(best[layer], outputs.pop(layer)["net"], number * batch)  # memory is free for the next
-    return {layer: indices(best[layer], width[layer]) for layer in layers}
+    return {layer: indices(best[layer], (recorder.grids[layer] or (1, 1))[1]) for layer in layers}
 
 
 def indices(best: Top, width: int) -> dict[str, np.ndarray]:
@@ -130,14 +126,14 @@ def forward_and_back(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, 
 
 @torch.no_grad()
 def deconvolve(
-    net: alexnet.AlexNet, layer: str, x: torch.Tensor, unit: torch.Tensor, row: torch.Tensor, column: torch.Tensor
+    net: nets.Net, layer: str, x: torch.Tensor, unit: torch.Tensor, row: torch.Tensor, column: torch.Tensor
 ) -> torch.Tensor:
     """A signal of 1 from one unit and position per crop, projected back to the pixels (Zeiler & Fergus 2014).
 
     x: (N, C, crop, crop) as of ``centre_crop``; unit, row, column: (N,) -> (N, C, crop, crop)
     """
     backs: list[Back] = []
-    for name, module in net.named_children():
+    for name, module in net.body.named_children():
         x, back = forward_and_back(module, x)
         backs.append(back)
         if name == layer:
@@ -176,28 +172,26 @@ def filled(image: np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, np.ndarr
         yield unit[first : first + batch], slot[first : first + batch]
 
 
-def central(net: alexnet.AlexNet, stored: np.ndarray) -> np.ndarray:
+def central(net: nets.Net, stored: np.ndarray) -> np.ndarray:
     """The stored pixels that the net sees. (N, size, size, C) -> (N, crop, crop, C)"""
-    crop = net.architecture["crop"]
-    corner = (net.size - crop) // 2
-    return stored[:, corner : corner + crop, corner : corner + crop]
+    corner = (net.size - net.width) // 2
+    return stored[:, corner : corner + net.width, corner : corner + net.width]
 
 
-def thumbnails(net: alexnet.AlexNet, images: store.Rows, image: np.ndarray, batch: int) -> np.ndarray:
+def thumbnails(net: nets.Net, images: store.Rows, image: np.ndarray, batch: int) -> np.ndarray:
     """What the net sees of each unit's top images. (units, top) -> (units, top, crop, crop, C) uint8"""
-    crop = net.architecture["crop"]
-    found = np.full((*image.shape, crop, crop, net.channels), GREY, np.uint8)
+    found = np.full((*image.shape, net.width, net.width, net.channels), GREY, np.uint8)
     for unit, slot in filled(image, batch):
         found[unit, slot] = central(net, images[image[unit, slot]])
     return found
 
 
 def fields(
-    net: alexnet.AlexNet, images: store.Rows, layer: str, found: dict[str, np.ndarray], batch: int
+    net: nets.Net, images: store.Rows, layer: str, found: dict[str, np.ndarray], batch: int
 ) -> dict[str, np.ndarray]:
     """``patch``, ``deconv`` (units, top, h, w, C) uint8 and valid ``box`` (units, top, 4) int32 of a search's finds."""
-    crop, place = net.architecture["crop"], next(net.parameters()).device
-    seen = receptive.field(net.architecture, layer)
+    crop, place = net.width, net.mean.device
+    seen = receptive.field(net.settings, layer)
     side = receptive.side(seen, crop)
     shape = found["image"].shape
     patch = np.full((*shape, side, side, net.channels), GREY, np.uint8)
@@ -223,18 +217,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--top", type=int, default=9, help="images of each unit")
     parser.add_argument("--batch", type=int, default=120, help="images, or pictures, in one pass")
     parser.add_argument("--threads", type=int, default=1, help="fixed, because the last bits depend on it")
+    activations.add_options(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     device.deterministic(args.threads)
-    net = alexnet.load(Path(args.net)).to(device.pick())
+    net = nets.load(args.net, args.modules).to(device.pick())
     about, images = store.attributes(args.images), store.Rows(args.images, "images")
     store.require_equal("image shapes", images=images.shape[1:], net=(net.size, net.size, net.channels))
     arrays: dict[str, np.ndarray] = {}
     for layer, found in search(net, images, args.batch, args.layers, args.top).items():
-        if isinstance(net.get_submodule(layer), nn.Conv2d):
+        if isinstance(net.body.get_submodule(layer), nn.Conv2d):
             pictures = fields(net, images, layer, found, args.batch)
         else:
             pictures = {"thumbnail": thumbnails(net, images, found["image"], args.batch)}
@@ -245,7 +240,7 @@ def main(argv: list[str] | None = None) -> None:
         args.output,
         arrays,
         images=about["sha256"],
-        net=alexnet.weights_digest(net),
+        net=nets.weights_digest(net),
         layers=args.layers,
         top=args.top,
         batch=args.batch,

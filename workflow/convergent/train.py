@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from . import alexnet, device, store
+from . import alexnet, device, nets, store
 from .seeds import derive
 
 CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
@@ -57,17 +57,27 @@ def optimiser(net: torch.nn.Module, settings: dict[str, Any]) -> torch.optim.SGD
     )
 
 
-def batches(
-    images: store.Rows, labels: np.ndarray, batch: int, span: int, seed: int
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """One epoch of images, labels, corners of the crops (from 0 to span) and whether to mirror, in seeded order."""
+def draws(count: int, batch: int, span: int, seed: int) -> Iterator[tuple[np.ndarray, ...]]:
+    """One epoch of indices, corners of the crops (from 0 to span) and whether to mirror, in seeded order. (batch,)"""
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(labels))
-    for first in range(0, len(order) - batch + 1, batch):
-        index = order[first : first + batch]
+    order = rng.permutation(count)
+    for first in range(0, count - batch + 1, batch):
         rows, columns = rng.integers(0, span + 1, (2, batch))
-        flip = rng.random(batch) < 0.5
-        yield tuple(torch.from_numpy(a) for a in (images[index], labels[index].astype(np.int64), rows, columns, flip))  # type: ignore[misc]
+        yield order[first : first + batch], rows, columns, rng.random(batch) < 0.5
+
+
+def batches(
+    images: store.Rows, labels: np.ndarray, draw: Iterable[tuple[np.ndarray, ...]], place: torch.device
+) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Images, labels and the rest of each draw on their way to a device; loaded while it computes."""
+
+    def load(drawn: tuple[np.ndarray, ...]) -> list[torch.Tensor]:
+        index, *rest = drawn
+        parts = (images[index], labels[index].astype(np.int64), *rest)
+        return [device.page_locked(torch.from_numpy(part)) for part in parts]
+
+    for parts in device.ahead(load, draw, place):
+        yield tuple(part.to(place, non_blocking=True) for part in parts)
 
 
 def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind: str = "loss") -> None:
@@ -82,7 +92,7 @@ def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind
 
 
 def train_epoch(
-    net: alexnet.AlexNet,
+    net: nets.Net,
     sgd: torch.optim.SGD,
     loader: Iterator[tuple[torch.Tensor, ...]],
     settings: dict[str, Any],
@@ -96,11 +106,15 @@ def train_epoch(
     right = torch.zeros((), device=place)
     net.train()
     for k, (step, batch) in enumerate(zip(steps, loader, strict=False)):
-        images, labels, rows, columns, flip = (part.to(place, non_blocking=True) for part in batch)
+        images, labels, rows, columns, flip = batch
         for group in sgd.param_groups:
             group["lr"] = learning_rate(step, settings) * group["scale"]
         with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda"):
             logits = net(net.crop(images, rows, columns, flip))
+            if not isinstance(logits, torch.Tensor):
+                raise SystemExit(
+                    f"{name}: {net.architecture} returns a {type(logits).__name__} in training, not logits"
+                )
             loss = functional.cross_entropy(logits, labels)
         sgd.zero_grad(set_to_none=True)
         loss.backward()
@@ -115,15 +129,14 @@ def train_epoch(
 
 
 @torch.no_grad()
-def evaluate(net: alexnet.AlexNet, images: store.Rows, labels: np.ndarray, batch: int) -> tuple[float, float]:
+def evaluate(net: nets.Net, images: store.Rows, labels: np.ndarray, batch: int) -> tuple[float, float]:
     """Mean loss and top-1 on the centre crops of all images."""
     place = net.mean.device
     loss = right = torch.zeros((), device=place)
     net.eval()
-    for first in range(0, len(labels), batch):
-        index = np.arange(first, min(first + batch, len(labels)))
-        target = torch.from_numpy(labels[index].astype(np.int64)).to(place)
-        logits = net(net.centre_crop(torch.from_numpy(images[index]).to(place)))
+    parts = ((np.arange(first, min(first + batch, len(labels))),) for first in range(0, len(labels), batch))
+    for pixels, target in batches(images, labels, parts, place):
+        logits = net(net.centre_crop(pixels))
         loss = loss + functional.cross_entropy(logits, target, reduction="sum")
         right = right + (logits.argmax(1) == target).sum()
     return float(loss) / len(labels), float(right) / len(labels)
@@ -149,13 +162,15 @@ def lock(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def training_key(architecture: dict, settings: dict, seed: int, images: list[str], kind: str) -> str:
+def training_key(net: nets.Net, training: dict, seed: int, images: list[str], kind: str) -> str:
     """sha256 of all that weights and history depend on: a checkpoint of another key is not gone on from."""
-    sources = [Path(module).read_text() for module in (__file__, str(alexnet.__file__))]
-    return hashlib.sha256(json.dumps([architecture, settings, seed, images, kind, sources]).encode()).hexdigest()
+    modules = [__file__, alexnet.__file__, nets.__file__, nets.source_file(net.architecture)]
+    sources = [Path(module).read_text() for module in modules if module]
+    what = [net.architecture, net.settings, training, seed, images, kind, sources]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-def resume(checkpoint: Path, key: str, net: alexnet.AlexNet, sgd: torch.optim.SGD, name: str) -> list[dict[str, float]]:
+def resume(checkpoint: Path, key: str, net: nets.Net, sgd: torch.optim.SGD, name: str) -> list[dict[str, float]]:
     """Put net and optimiser back to where a checkpoint of the same key left them; the history until there."""
     if not checkpoint.exists():
         return []
@@ -170,7 +185,7 @@ def resume(checkpoint: Path, key: str, net: alexnet.AlexNet, sgd: torch.optim.SG
 
 
 def train(
-    net: alexnet.AlexNet,
+    net: nets.Net,
     splits: dict[str, tuple[store.Rows, np.ndarray]],
     settings: dict[str, Any],
     name: str,
@@ -184,12 +199,13 @@ def train(
     epochs = -(-settings["steps"] // per_epoch)
     sgd = optimiser(net, settings)
     history = resume(checkpoint, key, net, sgd, name)
-    span = net.size - net.architecture["crop"]
+    span = net.size - net.width
     started, first = time.monotonic(), len(history)
     for epoch in range(first, epochs):
         steps = range(epoch * per_epoch, min((epoch + 1) * per_epoch, settings["steps"]))
         torch.manual_seed(derive(seed, "dropout", epoch))
-        loader = batches(images, labels, settings["batch"], span, derive(seed, "batches", epoch))
+        drawn = draws(len(labels), settings["batch"], span, derive(seed, "batches", epoch))
+        loader = batches(images, labels, drawn, net.mean.device)
         begun = time.monotonic()
         loss, top1 = train_epoch(net, sgd, loader, settings, name, epoch, steps)
         rate = len(steps) * settings["batch"] / (time.monotonic() - begun)
@@ -217,14 +233,21 @@ def train(
     return history
 
 
-def initial_net(architecture: dict[str, Any], images: store.Rows, classes: int, seed: int) -> alexnet.AlexNet:
+def initial_net(architecture: str, settings: dict[str, Any], images: store.Rows, classes: int, seed: int) -> nets.Net:
     """The net before its first step, with mean and deviation of some training images."""
-    if (size := images.shape[1]) < architecture["crop"]:
-        raise SystemExit(f"architecture.crop: {architecture['crop']}, but stored images are {size} pixels wide")
-    net = alexnet.AlexNet(architecture, images.shape[3], classes, size, seed)
+    if (size := images.shape[1]) < settings["crop"]:
+        raise SystemExit(f"architecture.crop: {settings['crop']}, but stored images are {size} pixels wide")
+    net = nets.build(architecture, settings, images.shape[3], classes, size, seed)
     sample = np.random.default_rng(derive(seed, "mean")).permutation(len(images))[:MEAN_SAMPLE]
     net.standardise_with(images[np.sort(sample)])
     return net
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every stage that makes a net has to be told of it."""
+    parser.add_argument("--seed", required=True, type=int)
+    parser.add_argument("--architecture", default=nets.PRESET, help="torchvision:<name> or <package.module>:<function>")
+    parser.add_argument("--settings", required=True, type=json.loads, help="JSON, section architecture as for this net")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -235,8 +258,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("weights", type=Path, help="weights to write (.pt)")
     parser.add_argument("history", type=Path, help="history to write, one row an epoch (.csv)")
     parser.add_argument("--name", required=True, help="of the net, for messages")
-    parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--architecture", required=True, type=json.loads, help="JSON, the configuration's section")
+    add_options(parser)
     parser.add_argument("--training", required=True, type=json.loads, help="JSON, the configuration's section")
     parser.add_argument("--checkpoints", required=True, type=Path, help="folder of the resumable state")
     return parser.parse_args(argv)
@@ -245,7 +267,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = args.training
-    device.deterministic(settings["threads"])
+    device.deterministic(settings["threads"], strict=args.architecture == nets.PRESET)
     paths = {"train": args.train, "val": args.val}
     about = {split: store.attributes(path) for split, path in paths.items()}
     splits = {
@@ -256,10 +278,10 @@ def main(argv: list[str] | None = None) -> None:
     images, labels = splits["train"]
     if len(labels) < settings["batch"]:
         raise SystemExit(f"training.batch: {settings['batch']} images, but there are only {len(labels)} to train on")
-    net = initial_net(args.architecture, images, len(about["train"]["classes"]), args.seed)
+    net = initial_net(args.architecture, args.settings, images, len(about["train"]["classes"]), args.seed)
     net.to(device.pick())
     digests = [found["sha256"] for found in about.values()]
-    key = training_key(args.architecture, settings, args.seed, digests, device.pick().type)
+    key = training_key(net, settings, args.seed, digests, device.pick().type)
     with lock(args.checkpoints, args.name):
         history = train(net, splits, settings, args.name, args.seed, args.checkpoints / "state.pt", key)
     with args.history.open("w", newline="") as file:
@@ -267,7 +289,7 @@ def main(argv: list[str] | None = None) -> None:
         writer.writeheader()
         writer.writerows(history)
     found = {"seed": args.seed, "images": about["train"]["sha256"], "top1": history[-1]["val_top1"]}
-    alexnet.save(net.cpu(), args.weights, args.description, **found)
+    nets.save(net.cpu(), args.weights, args.description, **found)
 
 
 if __name__ == "__main__":

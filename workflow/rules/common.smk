@@ -1,8 +1,11 @@
 # Names that the rules share: nets, pairs, layers, figures, and where a stage's code is.
 import json
 import os
+import re
 import sys
 from itertools import combinations, combinations_with_replacement
+
+from workflow.convergent.configuration import net_settings, own_code, spatial
 
 # Jobs run under the Python that runs Snakemake, its environment activated or not. A prefix replaces Snakemake's
 # own, which makes a failure inside a pipe fail the job, so that is said again.
@@ -14,25 +17,35 @@ PAIRS = [f"{a}-{b}" for a, b in combinations_with_replacement(NETS, 2)]
 BETWEEN = [f"{a}-{b}" for a, b in combinations(NETS, 2)]
 LAYERS = config["layers"]
 INFORMED = config["information"]["layers"]
-CONVS = [layer for layer in LAYERS if layer.startswith("conv")]
+SPATIAL = spatial(LAYERS)
 SPLITS = ["train", "val"]
 STITCHED = config["stitching"]["layers"]
 CLUSTERED = config["clustering"]["layers"]
+GIVEN = [net for net, entry in zip(NETS, config["nets"]) if "weights" in entry]
+TRAINED = [net for net in NETS if net not in GIVEN]
+# What stages that run nets are told of their layers, the same text for all: module names, and other grids.
+MODULES = {
+    net: entry["layers"]
+    for net, entry in zip(NETS, config["nets"])
+    if entry.get("layers")
+}
+LAYERED = (
+    f"--modules '{json.dumps(MODULES, sort_keys=True)}' --resample {config['resample']}"
+)
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
 CONTROLS = ["net0_untrained"] if STITCHED else []
 FIGURES = [
-    *(["fig1_correlation"] if "conv1" in LAYERS else []),
-    *(f"fig2_matches_{layer}" for layer in CONVS),
-    *(f"fig3_assignment_{layer}" for layer in CONVS),
-    *(f"figS4_information_{layer}" for layer in INFORMED if layer in CONVS),
+    *(["fig1_correlation"] if SPATIAL else []),
+    *(f"fig2_matches_{layer}" for layer in SPATIAL),
+    *(f"fig3_assignment_{layer}" for layer in SPATIAL),
+    *(f"figS4_information_{layer}" for layer in INFORMED if layer in SPATIAL),
     *(f"figS10_means_{layer}" for layer in LAYERS if layer != "fc8"),
-    *(f"figS11_active_{layer}" for layer in CONVS if layer in ("conv1", "conv2")),
-    *(["fig4_mapping"] if "conv1" in STITCHED else []),
+    *(f"figS11_active_{layer}" for layer in SPATIAL[:2]),
     *(["table1_mapping"] if STITCHED else []),
-    *(["fig5_hierarchy", "fig6_clusters"] if "conv1" in STITCHED else []),
-    *(f"figS_spectral_{layer}" for layer in CLUSTERED if layer in CONVS),
-    "nets_training",
+    *(["fig4_mapping", "fig5_hierarchy", "fig6_clusters"] if spatial(STITCHED) else []),
+    *(f"figS_spectral_{layer}" for layer in CLUSTERED if layer in SPATIAL),
+    *(["nets_training"] if TRAINED else []),
     "nets_filters",
     "summary_convergence",
 ]
@@ -42,7 +55,7 @@ wildcard_constraints:
     run=config["run"],
     split="|".join(SPLITS),
     net=r"net\d+",
-    layer="|".join(LAYERS),
+    layer="|".join(map(re.escape, LAYERS)),
     shard=r"\d+",
     pair=r"net\d+-net\d+",
     similarity="correlation|mutual_information",
@@ -55,7 +68,27 @@ def sources(*names):
 
 def replayed(layer):
     """Whether the published optimiser is replayed: at 4096 units it takes days."""
-    return config["stitching"]["as_published"] and layer in CONVS
+    return config["stitching"]["as_published"] and layer in SPATIAL
+
+
+def one_of(nets):
+    """A wildcard's pattern for some of the nets, which may be none."""
+    return "|".join(nets) or "none"
+
+
+def entry_of(wildcards):
+    """The configuration's entry of a net."""
+    return config["nets"][NETS.index(wildcards.net)]
+
+
+def made_by(wildcards):
+    """The arguments that say which net is made; its seed is its number where it has none."""
+    number, net = NETS.index(wildcards.net), entry_of(wildcards)
+    section = json.dumps(net_settings(config, number), sort_keys=True)
+    return (
+        f"--seed {net.get('seed', number)} --architecture {net['architecture']}"
+        f" --settings '{section}'"
+    )
 
 
 def every_figure():

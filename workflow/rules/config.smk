@@ -1,7 +1,7 @@
 # The configuration, checked before anything else: one line names the key, its value and what is allowed.
 from jsonschema import ValidationError
 
-from workflow.convergent.configuration import check
+from workflow.convergent.configuration import check, complete
 
 
 def check_schema(config, schema):
@@ -24,4 +24,5 @@ def check_schema(config, schema):
 
 
 check_schema(config, "../schemas/config.schema.yaml")
+complete(config)
 check(config)

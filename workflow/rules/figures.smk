@@ -1,4 +1,6 @@
 # Every figure is one rule of the same form. A name with {layer} is drawn for each layer that FIGURES lists.
+FIRST = (SPATIAL or LAYERS)[0]  # what figures of one layer show
+FIRST_MAPPED = (spatial(STITCHED) or [FIRST])[0]
 VALIDATED = "results/{run}/moments/val/{layer}.zarr/zarr.json"
 MAPPING = f"results/{{{{run}}}}/stitching/{{layer}}/{PAIR}.zarr/zarr.json"
 STITCHED_NETS = f"results/{{{{run}}}}/functional/{{layer}}/{PAIR}.csv"
@@ -18,7 +20,7 @@ DRAWN = {
     # name: (category and label in the report, what it is drawn from, more arguments, table it writes)
     "fig1_correlation": (
         ("Correlation", "Fig 1"),
-        [path.replace("{layer}", "conv1") for path in CORRELATED],
+        [path.replace("{layer}", FIRST) for path in CORRELATED],
     ),
     "fig2_matches_{layer}": (
         ("Matching", "Fig 2"),
@@ -33,8 +35,8 @@ DRAWN = {
     ),
     "fig4_mapping": (
         ("Mapping", "Fig 4"),
-        [*expand(MAPPING, layer="conv1"), *PICTURED],
-        f"--layer conv1 --alpha {config['stitching']['alpha']} --unit {config['figures']['unit']}",
+        [*expand(MAPPING, layer=FIRST_MAPPED), *PICTURED],
+        f"--layer {FIRST_MAPPED} --alpha {config['stitching']['alpha']} --unit {config['figures']['unit']}",
     ),
     "table1_mapping": (
         ("Mapping", "Table 1"),
@@ -48,11 +50,11 @@ DRAWN = {
     ),
     "fig5_hierarchy": (
         ("Clusters", "Fig 5"),
-        [*expand(MAPPING, layer="conv1"), *expand(TREE, layer="conv1")],
+        [*expand(MAPPING, layer=FIRST_MAPPED), *expand(TREE, layer=FIRST_MAPPED)],
     ),
     "fig6_clusters": (
         ("Clusters", "Fig 6"),
-        [*expand(TREE, layer="conv1"), *PICTURED],
+        [*expand(TREE, layer=FIRST_MAPPED), *PICTURED],
     ),
     "figS_spectral_{layer}": (
         ("Clusters", "Spectral"),
@@ -78,7 +80,7 @@ DRAWN = {
     ),
     "nets_training": (
         ("Nets", "Training"),
-        expand("results/{{run}}/nets/{net}.csv", net=NETS),
+        expand("results/{{run}}/nets/{net}.csv", net=TRAINED),
     ),
     "nets_filters": (
         ("Nets", "Filters"),

@@ -7,6 +7,7 @@ rule information:
             "alexnet",
             "device",
             "geometry",
+            "nets",
             "histograms",
             "seeds",
             "store",
@@ -38,11 +39,12 @@ rule information:
         batch=config["information"]["batch"],
         seed=config["information"]["seed"],
         passes=config["information"]["threads"],
+        layered=LAYERED,
     shell:
         "python -m {params.module} {input.images} results/{wildcards.run}/mutual_information/{wildcards.layer}"
         " --nets {input.digests} --layer {wildcards.layer} --bins {params.bins} --positions {params.positions}"
         " --edge-images {params.edge_images} --batch {params.batch} --seed {params.seed} --threads {params.passes}"
-        " > {log} 2>&1"
+        " {params.layered} > {log} 2>&1"
 
 
 rule agreement:

@@ -25,6 +25,7 @@ for split, settings in PASSES.items():
                 "blocks",
                 "device",
                 "geometry",
+                "nets",
                 "seeds",
                 "store",
             ),
@@ -55,6 +56,7 @@ for split, settings in PASSES.items():
             module=as_py_module(),
             layers=settings["layers"],
             controlled=STITCHED,
+            layered=LAYERED,
             images=settings["images"],
             blocks=settings["blocks"],
             shards=settings["shards"],
@@ -64,7 +66,7 @@ for split, settings in PASSES.items():
             passes=config["moments"]["threads"],
         shell:
             "python -m {params.module} {input.images} {output} --nets {input.digests} --layers {params.layers}"
-            " --controls {input.controls} --control-layers {params.controlled} {params.images}"
+            " --controls {input.controls} --control-layers {params.controlled} {params.layered} {params.images}"
             " --blocks {params.blocks} --wide-units {params.wide[units]} --wide-blocks {params.wide[blocks]}"
             " --shard {wildcards.shard} --shards {params.shards}"
             " --batch {params.batch} --seed {params.seed} --threads {params.passes} > {log} 2>&1"

@@ -2,7 +2,8 @@
 rule train:
     input:
         script="workflow/convergent/train.py",
-        code=sources("alexnet", "device", "geometry", "seeds"),
+        code=sources("alexnet", "device", "geometry", "nets", "seeds"),
+        own_code=lambda wildcards: own_code(entry_of(wildcards)["architecture"]),
         images=expand("results/{{run}}/images/{split}.zarr/zarr.json", split=SPLITS),
     output:
         description="results/{run}/nets/{net}.json",
@@ -12,28 +13,54 @@ rule train:
         "results/{run}/logs/train/{net}.log",
     benchmark:
         "results/{run}/benchmarks/train/{net}.tsv"
+    wildcard_constraints:
+        net=one_of(TRAINED),
     conda:
         "../../environment.yml"
-    threads: config["training"]["threads"]
+    threads: config.get("training", {}).get("threads", 1)
     resources:
         gpu=1,
         runtime="12h",
         mem="8GB",
     params:
         module=as_py_module(),
-        seed=lambda wildcards: config["nets"][NETS.index(wildcards.net)]["seed"],
-        architecture=json.dumps(config["architecture"], sort_keys=True),
-        training=json.dumps(config["training"], sort_keys=True),
+        net=made_by,
+        training=json.dumps(config.get("training"), sort_keys=True),
     shell:
-        "python -m {params.module} {input.images} {output} --name {wildcards.net} --seed {params.seed}"
-        " --architecture {params.architecture:q} --training {params.training:q}"
+        "python -m {params.module} {input.images} {output} --name {wildcards.net} {params.net}"
+        " --training {params.training:q}"
         " --checkpoints results/{wildcards.run}/checkpoints/{wildcards.net} 2>&1 | tee {log}"
+
+
+rule given:
+    input:
+        script="workflow/convergent/given.py",
+        code=sources("alexnet", "device", "geometry", "nets", "seeds", "store", "train"),
+        own_code=lambda wildcards: own_code(entry_of(wildcards)["architecture"]),
+        images="results/{run}/images/train.zarr/zarr.json",
+        weights=lambda wildcards: entry_of(wildcards)["weights"],
+    output:
+        description="results/{run}/nets/{net}.json",
+        weights="results/{run}/nets/{net}.pt",
+    log:
+        "results/{run}/logs/given/{net}.log",
+    wildcard_constraints:
+        net=one_of(GIVEN),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        module=as_py_module(),
+        net=made_by,
+    shell:
+        "python -m {params.module} {input.images} {input.weights:q} {output} {params.net} > {log} 2>&1"
 
 
 rule untrained:
     input:
         script="workflow/convergent/untrained.py",
-        code=sources("alexnet", "device", "geometry", "seeds", "store", "train"),
+        code=sources("alexnet", "device", "geometry", "nets", "seeds", "store", "train"),
+        own_code=lambda wildcards: own_code(entry_of(wildcards)["architecture"]),
         images="results/{run}/images/train.zarr/zarr.json",
     output:
         description="results/{run}/nets/{net}_untrained.json",
@@ -45,17 +72,15 @@ rule untrained:
         "../../environment.yml"
     params:
         module=as_py_module(),
-        seed=lambda wildcards: config["nets"][NETS.index(wildcards.net)]["seed"],
-        architecture=json.dumps(config["architecture"], sort_keys=True),
+        net=made_by,
     shell:
-        "python -m {params.module} {input.images} {output} --seed {params.seed}"
-        " --architecture {params.architecture:q} > {log} 2>&1"
+        "python -m {params.module} {input.images} {output} {params.net} > {log} 2>&1"
 
 
 rule filters:
     input:
         script="workflow/convergent/filters.py",
-        code=sources("alexnet", "geometry", "seeds", "store"),
+        code=sources("alexnet", "geometry", "nets", "seeds", "store"),
         weights=ancient(expand("results/{{run}}/nets/{net}.pt", net=NETS)),
         digests=expand("results/{{run}}/nets/{net}.json", net=NETS),
     output:

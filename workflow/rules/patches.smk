@@ -6,6 +6,7 @@ rule patches:
             "alexnet",
             "device",
             "geometry",
+            "nets",
             "receptive",
             "seeds",
             "store",
@@ -29,8 +30,9 @@ rule patches:
     params:
         module=as_py_module(),
         layers=LAYERS,
+        layered=LAYERED,
         batch=config["patches"]["batch"],
         passes=config["patches"]["threads"],
     shell:
         "python -m {params.module} {input.images} {input.description} {output} --layers {params.layers}"
-        " --batch {params.batch} --threads {params.passes} > {log} 2>&1"
+        " --batch {params.batch} --threads {params.passes} {params.layered} > {log} 2>&1"

@@ -50,6 +50,7 @@ rule functional:
             "blocks",
             "device",
             "geometry",
+            "nets",
             "lasso",
             "mappings",
             "merge",
@@ -82,7 +83,8 @@ rule functional:
         module=as_py_module(),
         batch=config["moments"]["batch"],
         passes=config["stitching"]["threads"],
+        layered=LAYERED,
     shell:
         "python -m {params.module} {input.images} {output} --nets {input.digests} --mapped {input.mapped}"
         " --self {input.onto_itself} --untrained {input.untrained} --batch {params.batch}"
-        " --threads {params.passes} > {log} 2>&1"
+        " --threads {params.passes} {params.layered} > {log} 2>&1"

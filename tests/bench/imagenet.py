@@ -1,0 +1,110 @@
+"""The ImageNet experiment on few images: every heavy stage as the workflow runs it, and what that means for all of them.
+
+The paper's nets with random weights, all rules and commands as they are; only the images are few. What grows with the
+images is multiplied by their number, what does not is taken as it is.
+"""
+
+import csv
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import yaml
+
+from workflow.convergent import nets
+
+from .common import ROOT
+from .images import make_photographs
+
+RUN = "few_of_imagenet"
+TRAIN, VAL = 512, 128  # images here
+STEPS = 2  # of training here, batches of 256
+ALL_TRAIN, ALL_VAL = 1_281_167, 50_000
+CONVS = ["conv1", "conv2", "conv3", "conv4", "conv5"]
+
+
+class Stage(NamedTuple):
+    """Jobs of a rule that are measured here, how much more there is of each in the whole experiment, and in what."""
+
+    benchmarks: str  # files of the jobs, below benchmarks/
+    more: float  # times the work of what was measured
+    what: str
+
+
+def experiment(folder: Path) -> dict:
+    """A copy of the project with few images, three nets of given weights and one to be trained; its configuration."""
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", folder)
+    config = yaml.safe_load((ROOT / "workflow/experiments/imagenet.yaml").read_text())
+    for split, count in (("train", TRAIN), ("val", VAL)):
+        for kind in ("a", "b"):
+            (folder / "photographs" / split / kind).mkdir(parents=True)
+            make_photographs(folder / "photographs" / split / kind, count // 2)
+    for net in range(3):
+        made = nets.build(nets.PRESET, config["architecture"], 3, 2, 256, net)
+        torch.save(made.body.state_dict(), folder / f"{net}.pth")
+    config |= {"run": RUN, "nets": [*({"weights": f"{net}.pth"} for net in range(3)), {"seed": 3}]}
+    config["data"]["folder"] = "photographs"
+    config["training"]["steps"] = STEPS
+    config["moments"] |= {"blocks": 4, "shards": 1}
+    config["stitching"] |= {"images": TRAIN // 2, "blocks": 4, "shards": 1}
+    (folder / "few.yaml").write_text(yaml.safe_dump(config))
+    return config
+
+
+def targets(config: Mapping) -> list[str]:
+    """One job or more of every heavy stage; of convergence the convolutions only."""
+    results = f"results/{RUN}"
+    pair = config["figures"]["pair"]
+    return [
+        f"{results}/nets/net3.json",
+        f"{results}/patches/net0.zarr/zarr.json",
+        *(f"{results}/moments/val/{layer}.zarr/zarr.json" for layer in config["layers"]),
+        *(f"{results}/convergence/{layer}.csv" for layer in CONVS),
+        *(f"{results}/mutual_information/{layer}/{pair}.zarr/zarr.json" for layer in CONVS[:2]),
+        *(f"{results}/functional/{layer}/{pair}.csv" for layer in CONVS),
+        *(f"{results}/clustering/spectral/{layer}/{pair}.csv" for layer in CONVS),
+    ]
+
+
+def stages(config: Mapping) -> dict[str, Stage]:
+    """What is measured of each stage, and how the whole follows from it."""
+    whole = yaml.safe_load((ROOT / "workflow/experiments/imagenet.yaml").read_text())
+    mapped = whole["stitching"]["images"] / config["stitching"]["images"]
+    val = ALL_VAL / VAL
+    return {
+        "images": Stage("images", (ALL_TRAIN + ALL_VAL) / (TRAIN + VAL), "images"),
+        "train": Stage("train/net3", 4 * whole["training"]["steps"] / STEPS, "steps of four nets"),
+        "moments, validation": Stage("moments/val/0", val, "images"),
+        "moments, training": Stage("moments/train/0", mapped, "images"),
+        "convergence, conv1 to conv5": Stage("convergence/*", 1, ""),
+        "information, conv1": Stage("information/conv1", val, "images"),
+        "information, conv2": Stage("information/conv2", val, "images"),
+        "patches": Stage("patches/net0", 4, "nets (pictures, not images, take the time)"),
+        "stitching": Stage("stitching/*", 1, ""),
+        "functional": Stage("functional/*", val, "images"),
+        "spectral": Stage("spectral/*/*", 1, ""),
+    }
+
+
+def bench_imagenet() -> None:
+    """Seconds and memory of the heavy stages on few images, and hours of the whole on this machine."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = experiment(folder)
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "few.yaml", "--quiet", "all", "--"]
+        subprocess.run([*command, *targets(config)], cwd=folder, check=True)
+        print(f"{'stage':34} {'here, s':>8} {'memory, GB':>10} {'times':>9} {'whole, h':>9}")
+        for stage, (benchmarks, more, what) in stages(config).items():
+            jobs = []
+            for file in sorted((folder / "results" / RUN / "benchmarks").glob(f"{benchmarks}.tsv")):
+                with file.open() as table:
+                    jobs += list(csv.DictReader(table, delimiter="\t"))
+            seconds, memory = sum(float(job["s"]) for job in jobs), max(float(job["max_rss"]) for job in jobs) / 1e3
+            print(f"{stage:34} {seconds:8.1f} {memory:10.1f} {more:9.0f} {seconds * more / 3600:9.1f}  {what}")

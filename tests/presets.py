@@ -1,0 +1,15 @@
+"""Nets of the preset architecture, made in one call, and what they put out."""
+
+import torch
+
+from workflow.convergent import activations, nets
+
+
+def preset(architecture: dict, channels: int, classes: int, size: int, seed: int) -> nets.Net:
+    """An AlexNet of these settings before training, in evaluation mode."""
+    return nets.build(nets.PRESET, architecture, channels, classes, size, seed).eval()
+
+
+def recorded(net: nets.Net, x: torch.Tensor, layers: list[str]) -> dict[str, torch.Tensor]:
+    """Activations of layers for a batch of crops."""
+    return activations.record(net, x, activations.probe(net, layers))
