@@ -1,11 +1,12 @@
 """Intervals, chance and held-out similarity from moments of planted nets."""
 
 import argparse
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from workflow.convergent import convergence
+from workflow.convergent import convergence, merge
 
 SETTINGS = argparse.Namespace(resamples=40, rotations=20, halves=4, seed=0)
 
@@ -22,6 +23,10 @@ def moments(nets: dict[str, np.ndarray], blocks: int) -> dict[str, np.ndarray]:
                 product = (nets[a][index] - mean[a]).T @ (nets[b][index] - mean[b])
                 found.setdefault(f"comoment/{a}-{b}", []).append(product)
     return {name: np.array(x) for name, x in found.items()}
+
+
+def rows_of(blocks: dict[str, np.ndarray]) -> Iterator[dict]:
+    return convergence.converged(merge.net_names(blocks), lambda a, b: blocks, SETTINGS)
 
 
 @pytest.fixture
@@ -48,7 +53,7 @@ def test_chunks_of_resamples_do_not_matter(planted: dict[str, np.ndarray], monke
 
 
 def test_a_permuted_net_is_above_chance_and_an_unrelated_one_is_not(planted: dict[str, np.ndarray]) -> None:
-    rows = {row["pair"]: row for row in convergence.converged(moments(planted, 12), SETTINGS)}
+    rows = {row["pair"]: row for row in rows_of(moments(planted, 12))}
     related, unrelated = rows["net0-net1"], rows["net0-net2"]
     assert related["overlap"] == 1
     assert related["assigned_low"] > related["assigned_null_high"]
@@ -58,7 +63,7 @@ def test_a_permuted_net_is_above_chance_and_an_unrelated_one_is_not(planted: dic
 
 
 def test_the_mean_row_is_the_mean_over_pairs(planted: dict[str, np.ndarray]) -> None:
-    *pairs, mean = convergence.converged(moments(planted, 12), SETTINGS)
+    *pairs, mean = rows_of(moments(planted, 12))
     assert len(pairs) == 3
     for name in ("greedy", "assigned", "overlap", "greedy_held_out", "greedy_null"):
         assert mean[name] == pytest.approx(np.mean([row[name] for row in pairs]))
@@ -86,7 +91,7 @@ def test_rotated_correlation_is_that_of_rotated_activations(planted: dict[str, n
 
 def test_an_identical_net_stays_above_its_rotations(planted: dict[str, np.ndarray]) -> None:
     blocks = moments({"net0": planted["net0"], "net1": planted["net0"]}, 6)
-    row = next(iter(convergence.converged(blocks, SETTINGS)))
+    row = next(iter(rows_of(blocks)))
     assert row["greedy"] == row["assigned"] == row["overlap"] == 1
     assert row["greedy_null_high"] < 0.95
 
@@ -95,7 +100,7 @@ def test_dead_units_are_left_out(planted: dict[str, np.ndarray]) -> None:
     nets = {name: x.copy() for name, x in planted.items()}
     nets["net0"][:, 2] = 0.25  # sums of which are exact
     nets["net1"][:, 4] = 7.0
-    row = next(iter(convergence.converged(moments(nets, 8), SETTINGS)))
+    row = next(iter(rows_of(moments(nets, 8))))
     assert (row["units"], row["live"]) == (9, 8)
     assert all(np.isfinite(value) for key, value in row.items() if key not in ("pair", "similarity"))
 
@@ -108,15 +113,15 @@ def test_intervals_cover_the_value_of_many_photographs() -> None:
         shared = rng.normal(size=(photographs, 6)).repeat(20, 0) + rng.normal(size=(photographs * 20, 6))
         return {net: shared + 0.7 * rng.normal(size=shared.shape) for net in ("net0", "net1")}
 
-    truth = next(iter(convergence.converged(moments(draw(3000), 4), SETTINGS)))["assigned"]
-    rows = [next(iter(convergence.converged(moments(draw(20), 20), SETTINGS))) for _ in range(40)]
+    truth = next(iter(rows_of(moments(draw(3000), 4))))["assigned"]
+    rows = [next(iter(rows_of(moments(draw(20), 20)))) for _ in range(40)]
     covered = np.mean([row["assigned_low"] <= truth <= row["assigned_high"] for row in rows])
     assert covered >= 0.8
 
 
 def test_a_layer_that_died_gives_empty_values_without_a_word(planted: dict[str, np.ndarray]) -> None:
     planted["net1"][:] = 3.0
-    rows = {row["pair"]: row for row in convergence.converged(moments(planted, 6), SETTINGS)}
+    rows = {row["pair"]: row for row in rows_of(moments(planted, 6))}
     assert np.isnan(rows["net0-net1"]["greedy"])
     assert np.isnan(rows["net0-net1"]["assigned_null"])
     assert np.isfinite(rows["net0-net2"]["greedy"])

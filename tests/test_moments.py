@@ -1,13 +1,14 @@
 """Moments: one pass in float32 products against two passes in float64, whatever batch, buffer, offset and scale."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from workflow.convergent import activations, merge, moments, store
+from workflow.convergent import activations, blocks, merge, moments, store
 from workflow.convergent.nets import load
 
 CPU = torch.device("cpu")
@@ -182,21 +183,20 @@ def test_comoments_of_a_net_with_itself_are_symmetric(far: float) -> None:
 def test_the_product_for_wide_layers_gives_the_same(monkeypatch: pytest.MonkeyPatch, far: float) -> None:
     x = odd_start(far)
     narrow = accumulated(x, batch=100)
-    monkeypatch.setattr(moments, "WIDE", 0)
+    monkeypatch.setattr(moments, "TOGETHER", 0)
     assert_moments(accumulated(x, batch=100), narrow, 1e-6)
 
 
-@pytest.mark.parametrize("wide", [0, 8192])
-@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (3, 5), (2000, 70)])
-def test_gram_has_the_upper_triangle_of_the_product(
-    monkeypatch: pytest.MonkeyPatch, wide: int, shape: tuple[int, int]
-) -> None:
-    """Also where an older product was written before."""
-    monkeypatch.setattr(moments, "WIDE", wide)
+@pytest.mark.parametrize(("a", "b"), [(1, 1), (5, 3), (3, 5), (70, 70)])
+def test_product_and_squares(a: int, b: int) -> None:
+    """Also of columns of a wider array, and where an older product was written before."""
     for seed in (0, 1):
-        rows = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-        found = np.triu(moments.gram(torch.from_numpy(rows)).numpy())
-        np.testing.assert_allclose(found, np.triu(rows.T.astype(float) @ rows), atol=1e-6 * len(rows))
+        x = np.random.default_rng(seed).normal(size=(2000, a + b)).astype(np.float32)
+        left, right = (torch.from_numpy(x)[:, columns] for columns in (slice(a), slice(a, None)))
+        for one, two in ((left, right), (left, left)):
+            exact = one.double().T @ two.double()
+            np.testing.assert_allclose(moments.product(one, two), exact, atol=2e-3)
+        np.testing.assert_allclose(moments.square_sums(left), left.double().square().sum(0), rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 7, 64, 65])
@@ -225,10 +225,10 @@ GROUPS = [np.arange(10), np.repeat(np.arange(12), 5), np.array([3, 3, 8, 8, 8, 1
 
 
 @pytest.mark.parametrize("group", GROUPS)
-@pytest.mark.parametrize("blocks", [1, 2, 5])
-def test_blocks_are_a_partition_into_whole_groups(group: np.ndarray, blocks: int) -> None:
-    found = moments.assign_blocks(group, blocks, seed=0)
-    assert len(found) == blocks
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_blocks_are_a_partition_into_whole_groups(group: np.ndarray, count: int) -> None:
+    found = moments.assign_blocks(group, count, seed=0)
+    assert len(found) == count
     assert sorted(np.concatenate(found)) == list(range(len(group)))
     assert all((np.diff(block) > 0).all() for block in found)
     counts = [len(set(group[block])) for block in found]
@@ -254,11 +254,21 @@ def test_more_blocks_than_groups_are_refused() -> None:
 LAYERS = ["conv1", "fc6", "fc8"]
 
 
+WIDE = ["--wide-units", "20", "--wide-blocks", "2"]  # fc6 alone
+
+
 def passed(
-    folder: Path, images: Path, nets: dict[str, Path], shards: int, blocks: int = 7, batch: int = 3
+    folder: Path,
+    images: Path,
+    nets: dict[str, Path],
+    shards: int,
+    blocks: int = 7,
+    batch: int = 3,
+    wide: Sequence[str] = WIDE,
 ) -> dict[str, Path]:
     """The stages moments and merge by their command lines; the merged store of each layer."""
-    given = ["--nets", *map(str, nets.values()), "--layers", *LAYERS, "--blocks", str(blocks), "--shards", str(shards)]
+    given = ["--nets", *map(str, nets.values()), "--layers", *LAYERS]
+    given += ["--blocks", str(blocks), "--shards", str(shards), *wide]
     parts: dict[str, list[str]] = {layer: [] for layer in LAYERS}
     for shard in range(shards):
         made = [str(folder / f"{shards}/{shard}/{layer}.zarr/zarr.json") for layer in LAYERS]
@@ -272,34 +282,66 @@ def passed(
 
 
 def test_any_number_of_shards_gives_the_same_bits(
+    tmp_path: Path, images: dict[str, Path], nets: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And equal declared files: attributes do not tell how the work was shared. Sums wait in memory or on disk."""
+    one = passed(tmp_path, images["val"], nets, shards=1)
+    monkeypatch.setattr(blocks, "WAITING_BYTES", 0)
+    for shards in (2, 3, 5, 7):
+        other = passed(tmp_path, images["val"], nets, shards)
+        for layer in LAYERS:
+            assert one[layer].read_bytes() == other[layer].read_bytes()
+
+
+def test_wide_layers_keep_few_blocks_and_leave_the_others_as_they_are(
     tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]
 ) -> None:
-    """And equal declared files: attributes do not tell how the work was shared."""
-    one, seven = (passed(tmp_path, images["val"], nets, shards) for shards in (1, 7))
-    for layer in LAYERS:
-        assert one[layer].read_bytes() == seven[layer].read_bytes()
+    some = passed(tmp_path / "some", images["val"], nets, shards=2)
+    none = passed(tmp_path / "none", images["val"], nets, shards=2, wide=["--wide-units", "1000"])
+    about = {layer: store.attributes(path) for layer, path in some.items()}
+    assert {layer: x["blocks"] for layer, x in about.items()} == {"conv1": 7, "fc6": 2, "fc8": 7}
+    assert {x["fine_blocks"] for x in about.values()} == {7}
+    assert [some[layer].read_bytes() == none[layer].read_bytes() for layer in LAYERS] == [True, False, True]
+    shards = [store.attributes(tmp_path / f"some/2/{shard}/fc6.zarr/zarr.json") for shard in (0, 1)]
+    assert [shard["nodes"] for shard in shards] == [[[0, 2, 0]], [[1, 2, 0]]]
+
+
+def test_nodes_tell_what_a_shard_holds(tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]) -> None:
+    passed(tmp_path, images["val"], nets, shards=3)
+    found = {
+        layer: [store.attributes(tmp_path / f"3/{shard}/{layer}.zarr/zarr.json")["nodes"] for shard in range(3)]
+        for layer in LAYERS
+    }
+    assert found["fc8"] == [[[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[3, 0, 0], [4, 0, 0]], [[5, 0, 0], [6, 0, 0]]]
+    assert found["fc6"] == [[[0, 1, 0], [0, 0, 2]], [[0, 0, 3], [1, 0, 0]], [[1, 0, 1], [1, 1, 1]]]
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("shards", [2, 5])
 def test_the_stage_gives_the_moments_of_all_images(
-    tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]
+    tmp_path: Path, images: dict[str, Path], nets: dict[str, Path], shards: int
 ) -> None:
     """Total and blocks against two passes over activations of the same batches, which round alike."""
-    merged = passed(tmp_path, images["val"], nets, shards=2, batch=3)
+    merged = passed(tmp_path, images["val"], nets, shards, batch=3)
     loaded, found = {net: load(path) for net, path in nets.items()}, store.load(images["val"])
-    blocks = moments.assign_blocks(found["group"], 7, moments.derive(0, "blocks"))
+    parts = moments.assign_blocks(found["group"], 7, moments.derive(0, "blocks"))
     rows = store.Rows(images["val"], "images")
+    x: dict[str, list[Arrays]] = {layer: [] for layer in LAYERS}  # of each fine block, net -> (n, units)
+    for part in parts:
+        batches = list(activations.Recorder(loaded, LAYERS).stream(rows, part, 3))
+        for layer, kept in x.items():
+            kept.append({net: torch.cat([b[layer][net].flatten(0, 1) for b in batches]).numpy() for net in loaded})
     for layer, path in merged.items():
         arrays = store.load(path)
-        kept: dict[str, list[np.ndarray]] = {net: [] for net in loaded}
-        for k, block in enumerate(blocks):
-            parts = list(activations.Recorder(loaded, LAYERS).stream(rows, block, 3))
-            for net in loaded:
-                kept[net].append(torch.cat([part[layer][net].flatten(0, 1) for part in parts]).numpy())
-            here = {name: x[k] for name, x in arrays.items() if not name.startswith("total/")}
-            assert_moments(here, two_passes({net: x[k] for net, x in kept.items()}), 1e-5)
-        total = {name.removeprefix("total/"): x for name, x in arrays.items() if name.startswith("total/")}
-        assert_moments(total, two_passes({net: np.concatenate(x) for net, x in kept.items()}), 1e-5)
+        for block, run in enumerate(blocks.runs(7, 2 if layer == "fc6" else 7)):
+            here = {name: array[block] for name, array in arrays.items() if not name.startswith("total/")}
+            assert_moments(here, two_passes(together([x[layer][number] for number in run])), 1e-5)
+        total = {name.removeprefix("total/"): array for name, array in arrays.items() if name.startswith("total/")}
+        assert_moments(total, two_passes(together(x[layer])), 1e-5)
+
+
+def together(parts: Sequence[Arrays]) -> Arrays:
+    return {net: np.concatenate([part[net] for part in parts]) for net in parts[0]}
 
 
 def test_controls_take_part_in_some_layers_only(tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]) -> None:

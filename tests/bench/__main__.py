@@ -12,12 +12,14 @@ from .images import bench_images
 from .information import bench_information
 from .moments import bench_exactness, bench_memory, bench_moments
 from .nets import bench_lrn, bench_patches, bench_training
+from .scale import bench_scale
 from .stitching import bench_stitching
 
 BENCHES = {
     "images": bench_images,
     "moments": bench_moments,
     "memory": bench_memory,
+    "scale": bench_scale,
     "information": bench_information,
     "stitching": bench_stitching,
     "clustering": bench_clustering,

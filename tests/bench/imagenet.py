@@ -98,7 +98,18 @@ def bench_imagenet() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = experiment(folder)
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "few.yaml", "--quiet", "all", "--"]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "--cores",
+            "2",
+            "--configfile",
+            "few.yaml",
+            "--quiet",
+            "all",
+            "--",
+        ]
         subprocess.run([*command, *targets(config)], cwd=folder, check=True)
         print(f"{'stage':34} {'here, s':>8} {'memory, GB':>10} {'times':>9} {'whole, h':>9}")
         for stage, (benchmarks, more, what) in stages(config).items():

@@ -8,19 +8,22 @@ is biased upward.
 """
 
 import argparse
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from itertools import combinations
 
 import numpy as np
 
 from . import matching, store, tables
 from .correlation import correlation
-from .merge import Arrays, net_names, pooled, trained, variance
+from .merge import Arrays, load_pair, pooled, trained, variance
 from .seeds import derive
 
 MEASURES = ["greedy", "assigned", "overlap"]
 HELD_OUT = ["greedy_held_out", "assigned_held_out"]
 CHUNK_BYTES = 128 * 2**20  # of co-moments of several resamples at a time
+
+Compared = tuple[np.ndarray, np.ndarray, np.ndarray]  # estimate (5,), draws (resamples, 3), null (rotations, 5)
 
 
 def measures(similarity: np.ndarray) -> np.ndarray:
@@ -109,28 +112,33 @@ def summarise(estimate: np.ndarray, draws: np.ndarray, null: np.ndarray) -> dict
     return row
 
 
-def converged(blocks: Arrays, settings: argparse.Namespace) -> Iterator[dict[str, object]]:
-    """A row for each pair of nets and one for the mean over all pairs."""
+def compared(blocks: Arrays, a: str, b: str, settings: argparse.Namespace) -> tuple[dict[str, object], Compared]:
+    """What describes a pair of nets, and what its row of the table is summarised from."""
     count, seed = len(blocks["count"]), settings.seed
     halves = random_halves(count, settings.halves, derive(seed, "halves"))
+    similarity = next(correlations(blocks, a, b, np.ones((1, count))))
+    best = matching.taken(similarity, matching.greedy(similarity))
+    described: dict[str, object] = {
+        "units": len(best),
+        "live": int(np.isfinite(best).sum()),
+        "below_half": matching.live_mean(np.where(np.isnan(best), np.nan, best < 0.5)),
+    }
+    return described, (
+        np.concatenate([measures(similarity), held_out(blocks, a, b, halves).mean(axis=0)]),
+        resampled(blocks, a, b, settings.resamples, derive(seed, "resamples")),
+        chance(blocks, a, b, halves, settings.rotations, derive(seed, "rotations", a, b)),
+    )
+
+
+def converged(
+    nets: Iterable[str], load: Callable[[str, str], Arrays], settings: argparse.Namespace
+) -> Iterator[dict[str, object]]:
+    """A row for each pair of nets and one for the mean over all pairs; of a pair at a time the blocks are loaded."""
     every = []
-    for a, b in combinations(trained(net_names(blocks)), 2):
-        similarity = next(correlations(blocks, a, b, np.ones((1, count))))
-        found = (
-            np.concatenate([measures(similarity), held_out(blocks, a, b, halves).mean(axis=0)]),
-            resampled(blocks, a, b, settings.resamples, derive(seed, "resamples")),
-            chance(blocks, a, b, halves, settings.rotations, derive(seed, "rotations", a, b)),
-        )
+    for a, b in combinations(nets, 2):
+        described, found = compared(load(a, b), a, b, settings)
         every.append(found)
-        best = matching.taken(similarity, matching.greedy(similarity))
-        counts = {"units": len(best), "live": int(np.isfinite(best).sum())}
-        yield {
-            "pair": f"{a}-{b}",
-            "similarity": "correlation",
-            **counts,
-            "below_half": matching.live_mean(np.where(np.isnan(best), np.nan, best < 0.5)),
-            **summarise(*found),
-        }
+        yield {"pair": f"{a}-{b}", "similarity": "correlation", **described, **summarise(*found)}
     means = [np.mean(parts, axis=0) for parts in zip(*every, strict=True)]
     empty = {"units": "", "live": "", "below_half": ""}
     yield {"pair": "mean", "similarity": "correlation", **empty, **summarise(*means)}
@@ -150,8 +158,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     about = store.attributes(args.moments)
-    blocks = store.load(args.moments, "count", "mean/*", "comoment/*")
-    rows = [{"layer": about["layer"], **row} for row in converged(blocks, args)]
+    load = functools.partial(load_pair, args.moments)
+    rows = [{"layer": about["layer"], **row} for row in converged(trained(about["nets"]), load, args)]
     tables.write(args.output, rows)
 
 

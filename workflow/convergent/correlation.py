@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from . import store
-from .merge import Arrays, comoment, net_names, trained
+from .merge import Arrays, comoment, load_pair, trained
 
 
 def correlation(products: np.ndarray, variance_a: np.ndarray, variance_b: np.ndarray) -> np.ndarray:
@@ -32,19 +32,18 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="folder for <a>-<b>.zarr of every pair of nets, each with itself too")
     args = parser.parse_args(argv)
     about = store.attributes(args.moments)
-    moments = {name.removeprefix("total/"): x for name, x in store.load(args.moments, "total/*").items()}
-    nets = trained(net_names(moments))
-    dead = {net: np.flatnonzero(np.diagonal(comoment(moments, net, net)) == 0).tolist() for net in nets}
-    for a, b in combinations_with_replacement(nets, 2):
+    for a, b in combinations_with_replacement(trained(about["nets"]), 2):
+        moments = load_pair(args.moments, a, b, "total/")
+        nets = list(dict.fromkeys((a, b)))
         store.save(
             args.folder / f"{a}-{b}.zarr" / "zarr.json",
             {"correlation": correlate(moments, a, b)},
             layer=about["layer"],
             moments=about["sha256"],
             images=about["images"],
-            nets={net: about["nets"][net] for net in dict.fromkeys((a, b))},
+            nets={net: about["nets"][net] for net in nets},
             samples=int(moments["count"]),
-            dead={net: dead[net] for net in dict.fromkeys((a, b))},
+            dead={net: np.flatnonzero(np.diagonal(comoment(moments, net, net)) == 0).tolist() for net in nets},
         )
 
 

@@ -13,15 +13,14 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from scipy.linalg import blas
 from threadpoolctl import threadpool_limits
 
-from . import activations, device, nets, store
+from . import activations, blocks, device, nets, store
 from .seeds import derive
 
 BUFFER_BYTES = 64 * 2**20  # of activations in one layer's buffer, about; the products of larger ones are no faster
 BUFFER_ROWS = 16384  # at most: float32 sums over more rows lose accuracy
-WIDE = 8192  # columns from which BLAS's own symmetric product beats numpy's, which also mirrors the triangle
+TOGETHER = 8192  # columns up to which one product is of all nets together; of more it would need 1 GB at 4 x 4096
 DRIFT = 10.0  # deviations between a flush's mean and the shift beyond which float32 products lose accuracy
 
 
@@ -39,21 +38,25 @@ class Accumulator(Protocol):
 
 
 @functools.cache
-def product_space(units: int) -> np.ndarray:
+def product_space(*shape: int) -> np.ndarray:
     """Where a product is written, shared by layers of one width: fresh memory costs as much as the product."""
-    return np.zeros((units, units), np.float32)
+    return np.zeros(shape, np.float32)
 
 
-def gram(rows: torch.Tensor) -> torch.Tensor:
-    """rows.T @ rows: only its upper triangle, until the next call. (n, units) -> (units, units)"""
+def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """left.T @ right, until the next call; half the work where both are the same. (n, a), (n, b) -> (a, b)"""
+    if left.device.type != "cpu":
+        return left.T @ right
+    space = product_space(left.shape[1], right.shape[1])
+    np.matmul(left.numpy().T, right.numpy(), out=space)
+    return torch.from_numpy(space)
+
+
+def square_sums(rows: torch.Tensor) -> torch.Tensor:
+    """(n, units) -> (units,)"""
     if rows.device.type != "cpu":
-        return rows.T @ rows
-    x, product = rows.numpy(), product_space(rows.shape[1])
-    if x.shape[1] > WIDE:
-        blas.ssyrk(1.0, x.T, beta=0.0, c=product.T, lower=1, overwrite_c=1)
-    else:
-        np.matmul(x.T, x, out=product)
-    return torch.from_numpy(product)
+        return rows.square().sum(0)
+    return torch.from_numpy(np.einsum("ij,ij->j", rows.numpy(), rows.numpy()))  # without a square of each
 
 
 def mirror(square: torch.Tensor, band: int = 512) -> None:
@@ -70,7 +73,7 @@ class CoMoments:
 
     Activations are centred by a shift (the first batch's mean) while they are copied to a float32 buffer that holds all
     nets side by side; a full buffer costs one matrix product and one float64 addition. Where the mean of a buffer lies
-    far from the shift, what was summed so far is set aside and the shift moves there.
+    far from the shift, the shift moves there and what was summed so far is referred to it.
     """
 
     def __init__(self, widths: Mapping[str, int], place: torch.device) -> None:
@@ -88,10 +91,6 @@ class CoMoments:
     def start(self) -> None:
         self.filled = 0
         self.shift: torch.Tensor | None = None  # (units,) float32
-        self.before: dict[str, np.ndarray] = {}
-        self._start_sums()
-
-    def _start_sums(self) -> None:
         self.count = 0
         self.sum = torch.zeros(self.buffer.shape[1], dtype=torch.float64, device=self.buffer.device)
         for total in self.sums.values():
@@ -115,29 +114,40 @@ class CoMoments:
         rows, self.filled = self.buffer[: self.filled], 0
         if not len(rows):
             return
-        product, mean = gram(rows), rows.mean(0).double()
         assert self.shift is not None
-        if self._drifted(product, mean, len(rows)):
-            self.before = {name: np.array(x) for name, x in self._merged().items()}
-            self._start_sums()
+        mean = rows.mean(0).double()
+        if self._drifted(rows, mean):
             moved = self.shift + mean.float()
             rows -= moved - self.shift
-            self.shift = moved
-            product, mean = gram(rows), rows.mean(0).double()
+            self._refer_sums_to(moved)
+            mean = rows.mean(0).double()
         self.count += len(rows)
         self.sum += mean * len(rows)
+        together = product(rows, rows) if rows.shape[1] <= TOGETHER else None
         for (a, b), total in self.sums.items():
-            total += product[self.columns[a], self.columns[b]]
+            one, two = self.columns[a], self.columns[b]
+            total += product(rows[:, one], rows[:, two]) if together is None else together[one, two]
 
-    def _drifted(self, product: torch.Tensor, mean: torch.Tensor, count: int) -> bool:
+    def _drifted(self, rows: torch.Tensor, mean: torch.Tensor) -> bool:
         """Whether a unit's mean is far from its shift, and further than float32 can bring the shift to it."""
         assert self.shift is not None
-        deviation = (product.diagonal() / count - mean**2).clamp_min(0).sqrt()
+        deviation = (square_sums(rows) / len(rows) - mean**2).clamp_min(0).sqrt()
         resolution = 4 * torch.finfo(torch.float32).eps * self.shift.abs()
         return bool(((mean.abs() > DRIFT * deviation) & (mean.abs() > resolution)).any())
 
-    def _current(self) -> dict[str, np.ndarray]:
-        """Moments of what was summed about the present shift; they take the place of the sums, without a copy."""
+    def _refer_sums_to(self, shift: torch.Tensor) -> None:
+        """Make the float64 sums those about another shift, in place."""
+        assert self.shift is not None
+        step = shift.double() - self.shift.double()
+        moved = self.sum - self.count * step
+        for (a, b), total in self.sums.items():
+            total.addr_(self.sum[self.columns[a]], step[self.columns[b]], alpha=-1)
+            total.addr_(step[self.columns[a]], moved[self.columns[b]], alpha=-1)
+        self.sum, self.shift = moved, shift
+
+    def finish(self) -> dict[str, np.ndarray]:
+        """The moments take the place of the sums, without a copy."""
+        self._flush()
         assert self.shift is not None
         mean = self.sum / self.count
         found: dict[str, np.ndarray] = {"count": np.int64(self.count)}  # type: ignore[dict-item]
@@ -150,45 +160,26 @@ class CoMoments:
             found[f"comoment/{a}-{b}"] = total.cpu().numpy()
         return found
 
-    def _merged(self) -> dict[str, np.ndarray]:
-        """What was set aside together with the present sums."""
-        if not self.before or not self.count:
-            return self._current() if self.count else self.before
-        one, two = self.before, self._current()
-        n = one["count"] + two["count"]
-        step = {net: two[f"mean/{net}"] - one[f"mean/{net}"] for net in self.columns}
-        merged: dict[str, np.ndarray] = {"count": n}
-        for net in self.columns:
-            merged[f"mean/{net}"] = one[f"mean/{net}"] + step[net] * (two["count"] / n)
-        for a, b in self.pairs:
-            name, weight = f"comoment/{a}-{b}", one["count"] * two["count"] / n
-            merged[name] = one[name] + two[name] + weight * np.outer(step[a], step[b])
-        return merged
-
-    def finish(self) -> dict[str, np.ndarray]:
-        self._flush()
-        return self._merged()
-
 
 ACCUMULATORS: list[Callable[[Mapping[str, int], torch.device], Accumulator]] = [CoMoments]
 
 
-def assign_blocks(group: np.ndarray, blocks: int, seed: int) -> list[np.ndarray]:
-    """Images of each block: whole groups, dealt out by seed. (N,) -> blocks x (n,) ascending"""
+def assign_blocks(group: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
+    """Images of each block: whole groups, dealt out by seed. (N,) -> count x (n,) ascending"""
     groups = np.random.default_rng(seed).permutation(np.unique(group))
-    if blocks > len(groups):
+    if count > len(groups):
         raise SystemExit(
-            f"moments.blocks, or stitching.blocks: {blocks}, but the images come from {len(groups)} independent groups"
+            f"moments.blocks, or stitching.blocks: {count}, but the images come from {len(groups)} independent groups"
         )
-    return [np.flatnonzero(np.isin(group, part)) for part in np.array_split(groups, blocks)]
+    return [np.flatnonzero(np.isin(group, part)) for part in np.array_split(groups, count)]
 
 
 def block_moments(
-    recorder: activations.Recorder, images: store.Rows, blocks: Sequence[np.ndarray], batch: int
+    recorder: activations.Recorder, images: store.Rows, parts: Sequence[np.ndarray], batch: int
 ) -> Iterator[dict[str, dict[str, np.ndarray]]]:
     """layer -> name -> array of each block in turn, good until the next; accumulators are started anew for each."""
     running: dict[str, list[Accumulator]] = {}
-    for index in blocks:
+    for index in parts:
         for accumulators in running.values():
             for accumulator in accumulators:
                 accumulator.start()
@@ -216,6 +207,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--layers", nargs="+", required=True, help="as many as outputs, in their order")
     parser.add_argument("--images", dest="limit", type=int, help="the first so many of the shuffled images (all)")
     parser.add_argument("--blocks", required=True, type=int, help="of all shards together")
+    parser.add_argument("--wide-units", type=int, default=8192, help="of all nets together, from which a layer is wide")
+    parser.add_argument("--wide-blocks", type=int, default=4, help="that a wide layer keeps, runs of the others")
     parser.add_argument("--shard", type=int, default=0)
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
@@ -241,26 +234,25 @@ def main(argv: list[str] | None = None) -> None:
     sizes = {name: (net.size, net.size, net.channels) for name, net in loaded.items()}
     store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
     group = store.load(args.images, "group")["group"][: args.limit]
-    mine = np.array_split(np.arange(args.blocks), args.shards)[args.shard]
-    blocks = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))
-    found = []
+    mine = np.array_split(np.arange(args.blocks), args.shards)[args.shard].tolist()
+    parts = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))
+    wide = blocks.Wide(args.wide_units, args.wide_blocks)
+    stores = zip(args.layers, args.outputs, strict=True)
+    kept = {layer: blocks.Kept(path, args.blocks, len(mine), wide) for layer, path in stores}
     with threadpool_limits(args.threads):
         recorder = activations.Recorder(loaded, args.layers, some, args.resample)
-        passes = block_moments(recorder, images, [blocks[i] for i in mine], args.batch)
+        passes = block_moments(recorder, images, [parts[i] for i in mine], args.batch)
         for number, layers in zip(mine, passes, strict=True):
-            found.append({layer: {name: np.array(x) for name, x in arrays.items()} for layer, arrays in layers.items()})
-            print(f"block {number + 1} of {args.blocks}: {len(blocks[number])} images", flush=True)
+            for layer, arrays in layers.items():
+                kept[layer].take(number, arrays)
+            print(f"block {number + 1} of {args.blocks}: {len(parts[number])} images", flush=True)
     digests = {name: nets.weights_digest(net) for name, net in loaded.items()}
-    for layer, path in zip(args.layers, args.outputs, strict=True):
-        store.save(
-            path,
-            {name: np.stack([block[layer][name] for block in found]) for name in found[0][layer]},
+    for layer in args.layers:
+        kept[layer].finish(
             layer=layer,
             images=about["sha256"],
             nets={name: digest for name, digest in digests.items() if layer in some.get(name, args.layers)},
             limit=len(group),
-            blocks=args.blocks,
-            block=mine.tolist(),
             batch=args.batch,
             seed=args.seed,
             **recorder.about(layer),

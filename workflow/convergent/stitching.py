@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from . import lasso, mappings, replay, store
-from .merge import Arrays, comoment
+from .merge import Arrays, comoment, load_pair
 from .seeds import derive
 
 ABOVE = 0.01  # the size from which the paper counts a weight
@@ -111,17 +111,9 @@ def as_published(train: Standardised, val: Standardised, decays: np.ndarray, see
     return {f"published/{name}": array for name, array in found.items()}
 
 
-def load_pair(path: str, source: str, target: str) -> Arrays:
-    """Total moments of a pair of nets and of each with itself."""
-    nets = (source, target)
-    names = ["count", *(f"mean/{net}" for net in nets), *(f"comoment/{a}-{b}" for a in nets for b in nets)]
-    found = store.load(path, *(f"total/{name}" for name in names))
-    return {name.removeprefix("total/"): array for name, array in found.items()}
-
-
 def fit(paths: Mapping[str, str], source: str, target: str, settings: argparse.Namespace, seed: int | None) -> Arrays:
     """All arrays of the store of one pair; those of the published optimiser where it has a seed."""
-    moments = {split: load_pair(path, source, target) for split, path in paths.items()}
+    moments = {split: load_pair(path, source, target, "total/") for split, path in paths.items()}
     scale = {net: scale_of(moments["train"], net) for net in (source, target)}
     train, val = (standardised(moments[split], source, target, scale) for split in ("train", "val"))
     decays, alphas = np.array(settings.decays), np.array(settings.alphas)

@@ -122,6 +122,11 @@ def write_chunk(path: str | Path, name: str, rows: Iterable[np.ndarray], first: 
     return found.hexdigest()
 
 
+def row(path: str | Path, name: str, index: int) -> np.ndarray:
+    """One row of an array of an unfinished store, as it was written."""
+    return np.asarray(zarr.open_array(Path(path).parent / name, mode="r")[index])
+
+
 def finish(
     path: str | Path, digests: Mapping[str, str | None], rows: Mapping[str, int] | None = None, **attributes: Any
 ) -> None:

@@ -2,7 +2,7 @@
 rule correlation:
     input:
         script="workflow/convergent/correlation.py",
-        code=sources("merge", "store"),
+        code=sources("blocks", "merge", "store"),
         moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
         expand(
@@ -47,7 +47,9 @@ rule matching:
 rule convergence:
     input:
         script="workflow/convergent/convergence.py",
-        code=sources("correlation", "matching", "merge", "seeds", "store", "tables"),
+        code=sources(
+            "blocks", "correlation", "matching", "merge", "seeds", "store", "tables"
+        ),
         moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
         "results/{run}/convergence/{layer}.csv",

@@ -23,6 +23,7 @@ rule spectral:
     input:
         script="workflow/convergent/spectral.py",
         code=sources(
+            "blocks",
             "convergence",
             "correlation",
             "graphs",

@@ -51,6 +51,7 @@ rule agreement:
     input:
         script="workflow/convergent/agreement.py",
         code=sources(
+            "blocks",
             "convergence",
             "correlation",
             "matching",

@@ -22,6 +22,7 @@ for split, settings in PASSES.items():
             code=sources(
                 "activations",
                 "alexnet",
+                "blocks",
                 "device",
                 "geometry",
                 "nets",
@@ -59,13 +60,15 @@ for split, settings in PASSES.items():
             images=settings["images"],
             blocks=settings["blocks"],
             shards=settings["shards"],
+            wide=config["moments"]["wide"],
             batch=config["moments"]["batch"],
             seed=config["moments"]["seed"],
             passes=config["moments"]["threads"],
         shell:
             "python -m {params.module} {input.images} {output} --nets {input.digests} --layers {params.layers}"
             " --controls {input.controls} --control-layers {params.controlled} {params.layered} {params.images}"
-            " --blocks {params.blocks} --shard {wildcards.shard} --shards {params.shards}"
+            " --blocks {params.blocks} --wide-units {params.wide[units]} --wide-blocks {params.wide[blocks]}"
+            " --shard {wildcards.shard} --shards {params.shards}"
             " --batch {params.batch} --seed {params.seed} --threads {params.passes} > {log} 2>&1"
 
     rule:
@@ -73,7 +76,7 @@ for split, settings in PASSES.items():
             f"merge_{split}"
         input:
             script="workflow/convergent/merge.py",
-            code=sources("store"),
+            code=sources("blocks", "store"),
             shards=expand(
                 "results/{{run}}/moments/{split}/shards/{shard}/{{layer}}.zarr/zarr.json",
                 split=split,
@@ -83,9 +86,11 @@ for split, settings in PASSES.items():
             f"results/{{run}}/moments/{split}/{{layer}}.zarr/zarr.json",
         log:
             f"results/{{run}}/logs/merge/{split}/{{layer}}.log",
-        localrule: True
         conda:
             "../../environment.yml"
+        resources:
+            runtime="1h",
+            mem="4GB",
         params:
             module=as_py_module(),
         shell:

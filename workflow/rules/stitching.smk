@@ -9,7 +9,7 @@ FROM_UNTRAINED = (
 rule stitching:
     input:
         script="workflow/convergent/stitching.py",
-        code=sources("lasso", "mappings", "merge", "replay", "seeds", "store"),
+        code=sources("blocks", "lasso", "mappings", "merge", "replay", "seeds", "store"),
         train="results/{run}/moments/train/{layer}.zarr/zarr.json",
         val="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
@@ -47,6 +47,7 @@ rule functional:
         code=sources(
             "activations",
             "alexnet",
+            "blocks",
             "device",
             "geometry",
             "nets",
