@@ -43,8 +43,6 @@ for split, settings in PASSES.items():
         threads: config["moments"]["threads"]
         resources:
             gpu=1,
-            runtime="4h",
-            mem="16GB",
         params:
             module=as_py_module(),
             layers=settings["layers"],
@@ -75,7 +73,6 @@ for split, settings in PASSES.items():
             f"results/{{run}}/moments/{split}/{{layer}}.zarr/zarr.json",
         log:
             f"results/{{run}}/logs/merge/{split}/{{layer}}.log",
-        localrule: True
         conda:
             "../../environment.yml"
         params:

@@ -17,8 +17,6 @@ rule train:
     threads: config["training"]["threads"]
     resources:
         gpu=1,
-        runtime="12h",
-        mem="8GB",
     params:
         module=as_py_module(),
         seed=lambda wildcards: config["nets"][NETS.index(wildcards.net)]["seed"],
