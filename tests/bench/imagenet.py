@@ -1,4 +1,4 @@
-"""The ImageNet experiment on few images: every heavy stage as the workflow runs it, and what that means for all of them.
+"""The ImageNet experiment on few images: every heavy stage as the workflow runs it, and what that means for the whole.
 
 The paper's nets with random weights, all rules and commands as they are; only the images are few. What grows with the
 images is multiplied by their number, what does not is taken as it is.

@@ -59,9 +59,6 @@ rule convergence:
         "results/{run}/benchmarks/convergence/{layer}.tsv"
     conda:
         "../../environment.yml"
-    resources:
-        runtime="4h",
-        mem="16GB",
     params:
         module=as_py_module(),
         resamples=config["convergence"]["resamples"],

@@ -44,9 +44,6 @@ rule spectral:
     conda:
         "../../environment.yml"
     threads: config["clustering"]["threads"]
-    resources:
-        runtime="4h",
-        mem="16GB",
     params:
         module=as_py_module(),
         clusters=config["clustering"]["clusters"],

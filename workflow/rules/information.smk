@@ -29,8 +29,6 @@ rule information:
     threads: config["information"]["threads"]
     resources:
         gpu=1,
-        runtime="8h",
-        mem="16GB",
     params:
         module=as_py_module(),
         bins=config["information"]["bins"],

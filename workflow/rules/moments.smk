@@ -50,8 +50,6 @@ for split, settings in PASSES.items():
         threads: config["moments"]["threads"]
         resources:
             gpu=1,
-            runtime="4h",
-            mem="16GB",
         params:
             module=as_py_module(),
             layers=settings["layers"],

@@ -20,8 +20,6 @@ rule train:
     threads: config.get("training", {}).get("threads", 1)
     resources:
         gpu=1,
-        runtime="12h",
-        mem="8GB",
     params:
         module=as_py_module(),
         net=made_by,

@@ -25,8 +25,6 @@ rule patches:
     threads: config["patches"]["threads"]
     resources:
         gpu=1,
-        runtime="8h",
-        mem="16GB",
     params:
         module=as_py_module(),
         layers=LAYERS,

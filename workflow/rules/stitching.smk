@@ -24,9 +24,6 @@ rule stitching:
     conda:
         "../../environment.yml"
     threads: config["stitching"]["threads"]
-    resources:
-        runtime="4h",
-        mem="16GB",
     params:
         module=as_py_module(),
         pairs=[*MAPPED, ONTO_ITSELF, FROM_UNTRAINED],
@@ -77,8 +74,6 @@ rule functional:
     threads: config["stitching"]["threads"]
     resources:
         gpu=1,
-        runtime="4h",
-        mem="16GB",
     params:
         module=as_py_module(),
         batch=config["moments"]["batch"],
