@@ -12,7 +12,7 @@ SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 # Nets first: where training gives the same weights again, the second plan reruns nothing after it.
 figures: .venv/installed
 	@{ flock --nonblock 0 || { echo "another run is at work in this folder, waiting for it" >&2; flock 0; }; \
-	rm -rf .snakemake/locks; $(SNAKEMAKE) --until images train && $(SNAKEMAKE); } 0<>.running
+	rm -rf .snakemake/locks; $(SNAKEMAKE) --until train && $(SNAKEMAKE); } 0<>.running
 
 test: .venv/installed
 	$(BIN)/python -m pytest

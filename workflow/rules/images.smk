@@ -6,12 +6,11 @@ rule images:
         expand("results/{{run}}/images/{split}.zarr/zarr.json", split=SPLITS),
     log:
         "results/{run}/logs/images.log",
+    benchmark:
+        "results/{run}/benchmarks/images.tsv"
     conda:
         "../../environment.yml"
     threads: 16  # or as many as there are; nothing depends on it
-    resources:
-        runtime="4h",
-        mem="16GB",
     params:
         module=as_py_module(),
         source=config["data"]["source"],

@@ -84,11 +84,10 @@ for split, settings in PASSES.items():
             f"results/{{run}}/moments/{split}/{{layer}}.zarr/zarr.json",
         log:
             f"results/{{run}}/logs/merge/{split}/{{layer}}.log",
+        benchmark:
+            f"results/{{run}}/benchmarks/merge/{split}/{{layer}}.tsv"
         conda:
             "../../environment.yml"
-        resources:
-            runtime="1h",
-            mem="4GB",
         params:
             module=as_py_module(),
         shell:
