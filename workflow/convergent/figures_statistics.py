@@ -45,7 +45,7 @@ def fig3_assignment(args: argparse.Namespace) -> Figure:
     agreement = matching.overlap(table["greedy"], table["assigned"])
     plots.sorted_similarities(axes, table["greedy_similarity"], table["assigned_similarity"], agreement)
     axes.set_title(f"{args.layer}: units of {one} and their partners in {two}")
-    figure.legend(loc="outside lower center", ncols=3, columnspacing=1)
+    figure.legend(loc="outside lower center", ncols=3, columnspacing=1, handlelength=1.5)
     return figure
 
 

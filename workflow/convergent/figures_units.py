@@ -111,7 +111,7 @@ def figS11_active(args: argparse.Namespace) -> Figure:  # noqa: N802
         grid = part.subplots(len(plots.kinds(found)), 12, squeeze=False)
         part.supylabel(plots.title(net), fontsize=9)
         for k, unit in enumerate(shown):
-            grid[0, k].set_title(f"unit {unit}, {mean[unit]:.3g}", fontsize=7)
+            grid[0, k].set_title(f"{mean[unit]:.3g}", fontsize=8)
             plots.unit_pictures(list(grid[:, k]), found, unit)
         for ax in grid[:, len(shown) :].flat:
             ax.axis("off")

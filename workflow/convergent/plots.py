@@ -43,8 +43,8 @@ def sorted_similarities(axes: Axes, greedy: np.ndarray, assigned: np.ndarray, ov
     label = f"greedy, mean {matching.live_mean(greedy):.3f}"
     axes.plot(rank, greedy[order], ".-", color=GREEDY, linewidth=1, label=label)
     label = f"assigned, mean {matching.live_mean(assigned):.3f}"
-    if missing := int(np.isnan(assigned[order]).sum()):
-        label += f", {missing} units left over"
+    if (some := int(np.isfinite(assigned[order]).sum())) < len(order):
+        label += f" of {some} units"
     axes.plot(rank, assigned[order], "x", color=ASSIGNED, label=label)
     axes.plot([], [], " ", label=f"same partner: {overlap:.0%} of {len(order)} units")
     axes.set(xlabel="units, by greedy similarity", ylabel="correlation", xlim=(0, len(order) + 1))
@@ -116,7 +116,7 @@ def pair_dots(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colou
 
 def tiles(pictures: np.ndarray) -> np.ndarray:
     """A unit's top pictures as one sheet of three columns. (9, h, w, C) uint8 -> (H, W, 3) in [0, 1]"""
-    sheet = mosaic(pictures / 255, columns=3)
+    sheet = mosaic(pictures / 255, columns=3, gap=max(1, pictures.shape[1] // 24))  # wide enough to be seen
     return sheet if sheet.shape[2] == 3 else sheet.repeat(3, axis=2)
 
 
