@@ -114,6 +114,22 @@ def test_nets_of_other_classes_have_no_top1(mapping: str, accuracy: str, tmp_pat
     plt.close("all")
 
 
+def test_every_layer_fits_into_the_axis_that_they_share(mapping: str, accuracy: str, tmp_path: Path) -> None:
+    higher = tmp_path / "higher.zarr/zarr.json"
+    found = store.load(mapping)
+    store.save(
+        higher,
+        found | {"val_loss": 9 * found["val_loss"]},
+        **{name: store.attributes(mapping)[name] for name in ("layer", "source", "target", "units")},
+    )
+    inputs = [mapping, str(higher), accuracy, accuracy, PAPER]
+    figure = figures_mapping.table1_mapping(argparse.Namespace(inputs=inputs, table=str(tmp_path / "table1.csv")))
+    low, high = figure.axes[1].get_ylim()
+    assert low == 0
+    assert high >= 9 * 1.5
+    plt.close("all")
+
+
 def test_the_paper_is_not_named_where_it_has_no_such_layer() -> None:
     figure, axes = plt.subplots()
     loss = {"val_loss": 0.2, "train_loss": 0.1, "zero_loss": 0.5}

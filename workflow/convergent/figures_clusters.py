@@ -93,7 +93,7 @@ def fig6_clusters(args: argparse.Namespace) -> Figure:
     names = [plots.title(about[side]) for side in ("source", "target")]
     pictures = [figures_units.unit_layer(path, about["layer"]) for path in args.inputs[2:4]]
     columns = min(MEMBERS, max([5, *(subtree.size for subtree in best)]))
-    figure = plt.figure(figsize=(PICTURE * columns, height(pictures) * max(len(best), 1) + 0.4))
+    figure = plt.figure(figsize=(PICTURE * columns, height(pictures) * max(len(best), 1) + 0.6))
     parts = figure.subfigures(max(len(best), 1), 1, squeeze=False).flat
     for rank, (part, subtree) in enumerate(zip(parts, best, strict=False), 1):
         leaves = found["order"][subtree.first : subtree.first + subtree.size]
@@ -105,7 +105,7 @@ def fig6_clusters(args: argparse.Namespace) -> Figure:
         draw_members(part, taken_in_turn(units), columns, pictures, names, title)
     some = "best clusters of both nets' units" if best else f"no cluster of {SMALLEST} units or more is of both nets"
     whole = figures_units.whole_crops(pictures, names)
-    figure.suptitle(f"{about['layer']}: {some}, by the tree of the mapping{whole}")
+    figure.suptitle(f"{about['layer']}: {some},\nby the tree of the mapping{whole}")
     return figure
 
 

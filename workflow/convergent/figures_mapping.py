@@ -134,6 +134,8 @@ def table1_mapping(args: argparse.Namespace) -> Figure:
         plots.accuracy_path(axes[2, column], some)
         axes[0, column].set_title(f"{layer}, {some[0]['live']} of {some[0]['units']} units live")
         axes[2, column].set_xlabel("penalty, units x decay")
+    for row in (0, 2):  # once all columns that share it are drawn
+        axes[row, 0].set_ylim(0, None)
     labels = (
         "loss, half the mean squared error",
         "weights a target unit,\nshare of source units",

@@ -225,7 +225,6 @@ def loss_path(axes: Axes, rows: Rows, paper: Rows) -> None:
             continue
         at, loss = [row["units"] * row["decay"] for row in points], [row["loss"] for row in points]
         axes.plot(at, loss, marker, color="0.4", markersize=4, fillstyle="none", label=label)
-    axes.set_ylim(0, None)
 
 
 def weights_path(axes: Axes, rows: Rows, paper: Rows) -> None:
@@ -260,4 +259,3 @@ def accuracy_path(axes: Axes, rows: Rows) -> None:
     axes.axhline(path[0]["target"], color="k", linewidth=0.8, label="second net itself")
     axes.axhline(path[0]["self"], color=ASSIGNED, linewidth=1.6, linestyle=(0, (1, 3)), label="mapped onto itself")
     axes.axhline(path[0]["zero"], color="0.6", linewidth=0.8, zorder=0, label="zero map")
-    axes.set_ylim(0, None)
