@@ -10,6 +10,12 @@ def preset(architecture: dict, channels: int, classes: int, size: int, seed: int
     return nets.build(nets.PRESET, architecture, channels, classes, size, seed).eval()
 
 
+def one_layer(units: int, crop: int = 12, **conv: object) -> nets.Net:
+    """A net whose first layer is this convolution, on images of its crop, with pixels as they are."""
+    architecture = {"crop": crop, "conv": [{"units": units, **conv}], "fc": [], "dropout": 0}
+    return preset(architecture, 3, 2, crop, seed=0)
+
+
 def recorded(net: nets.Net, x: torch.Tensor, layers: list[str]) -> dict[str, torch.Tensor]:
     """Activations of layers for a batch of crops."""
     return activations.record(net, x, activations.probe(net, layers))

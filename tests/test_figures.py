@@ -46,6 +46,19 @@ def test_similarities_are_drawn_in_falling_order_without_dead_units(axes: plt.Ax
     assert "same partner: 33% of 3 units" in drawn
 
 
+def test_units_that_an_unequal_assignment_leaves_over_are_counted(axes: plt.Axes) -> None:
+    greedy, assigned = np.array([0.2, -0.4, 0.9]), np.array([np.nan, np.nan, 0.9])
+    plots.sorted_similarities(axes, greedy, assigned, 1 / 3)
+    assert "assigned, mean 0.900 of 1 units" in [line.get_label() for line in axes.get_lines()]
+    assert axes.get_ylim()[0] <= -0.4
+
+
+def test_negative_means_of_nets_of_unequal_widths_are_drawn(axes: plt.Axes) -> None:
+    plots.sorted_means(axes, {"net0": np.array([0.5, 1.0]), "net1": np.array([-2.0, 3.0, 0.0, 1.0])})
+    assert axes.get_ylim()[0] < -2
+    assert [len(line.get_xdata()) for line in axes.get_lines()] == [2, 4]
+
+
 def test_dead_units_are_grey_in_a_matrix(axes: plt.Axes) -> None:
     image = plots.similarity_matrix(axes, np.array([[np.nan, 0.5]]), "rows", "columns")
     assert image.get_array().mask.tolist() == [[True, False]]
@@ -99,6 +112,44 @@ def test_matches_show_each_unit_over_its_partner_and_say_what_is_dead(matched: l
     np.testing.assert_allclose(axes[2, 0].images[0].get_array(), plots.tiles(shown))
     assert axes[0, 1].texts[0].get_text() == "never\nactive"
     assert not axes[2, 1].axison
+    plt.close("all")
+
+
+def test_thumbnails_stand_alone_where_a_layer_has_no_positions(matched: list[str]) -> None:
+    thumbnail = np.random.default_rng(1).integers(0, 256, (3, 9, 5, 5, 3), dtype=np.uint8)
+    store.save(matched[1], {"conv1/image": np.zeros((3, 9), int), "conv1/thumbnail": thumbnail})
+    figure = figures_units.fig2_matches(argparse.Namespace(inputs=matched, layer="conv1", units=[0, 1]))
+    axes = np.array(figure.subfigs[0].axes).reshape(3, 2)
+    assert axes[2, 0].get_title() == "Net2 1"
+    np.testing.assert_allclose(axes[2, 0].images[0].get_array(), plots.tiles(thumbnail[1]))
+    assert "no positions in Net2: pictures are the whole crops" in figure._suptitle.get_text()
+    plt.close("all")
+
+
+def test_most_and_least_active_units_of_unequal_nets(matched: list[str], tmp_path: Path) -> None:
+    rng, units = np.random.default_rng(1), 20
+    thumbnail = rng.integers(0, 256, (units, 9, 5, 5, 3), dtype=np.uint8)
+    store.save(matched[1], {"conv1/image": np.zeros((units, 9), int), "conv1/thumbnail": thumbnail})
+    moments = str(tmp_path / "moments.zarr/zarr.json")
+    store.save(moments, {"total/mean/net0": np.array([0.5, 2.0, -1.0]), "total/mean/net1": np.arange(units) / 1.0})
+    figure = figures_units.figS11_active(argparse.Namespace(inputs=[moments, *matched[:2]], layer="conv1"))
+    one, two = ([ax.get_title() for ax in part.axes if ax.get_title()] for part in figure.subfigs)
+    assert one == ["2", "0.5", "-1"]
+    assert two == [f"{k}" for k in [19, 18, 17, 16, 15, 14, 5, 4, 3, 2, 1, 0]]
+    plt.close("all")
+
+
+def test_filters_of_any_size_and_of_no_net(tmp_path: Path) -> None:
+    path = str(tmp_path / "filters.zarr/zarr.json")
+    store.save(path, {"filters/net0": np.ones((6, 7, 7, 3)), "filters/net2": np.ones((64, 3, 5, 3))})
+    figure = figures_units.nets_filters(argparse.Namespace(inputs=[path]))
+    assert [ax.get_title() for ax in figure.axes] == [
+        "Net1, first convolution\n6 filters of 7 x 7",
+        "Net3, first convolution\n64 filters of 3 x 5",
+    ]
+    store.save(path, {})
+    figure = figures_units.nets_filters(argparse.Namespace(inputs=[path]))
+    assert figure._suptitle.get_text() == "no net has a convolution of pixels"
     plt.close("all")
 
 

@@ -69,6 +69,17 @@ def test_figure_6_shows_the_members_of_the_best_clusters(tree: list[str], tmp_pa
     plt.close("all")
 
 
+def test_figure_6_has_one_row_where_no_net_has_positions(tree: list[str], tmp_path: Path) -> None:
+    paths = pictures(tmp_path)
+    for path, units in zip(paths, NETS.values(), strict=True):
+        thumbnail = np.zeros((units, 9, 5, 5, 3), np.uint8)
+        store.save(path, {"conv1/image": np.zeros((units, 9), int), "conv1/thumbnail": thumbnail})
+    figure = figures_clusters.fig6_clusters(argparse.Namespace(inputs=[*tree[1:], *paths]))
+    assert [len(part.axes) for part in figure.subfigs] == [5, 5]
+    assert "no positions in Net1 and Net2" in figure._suptitle.get_text()
+    plt.close("all")
+
+
 def test_figure_6_says_so_where_no_cluster_is_mixed(tree: list[str], tmp_path: Path) -> None:
     (tmp_path / "none.csv").write_text(Path(tree[2]).read_text().splitlines()[0] + "\n")
     paths = [tree[1], str(tmp_path / "none.csv"), *pictures(tmp_path)]

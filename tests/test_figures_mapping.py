@@ -103,6 +103,54 @@ def test_table_1_has_means_of_live_units_beside_the_paper(mapping: str, accuracy
     plt.close("all")
 
 
+def test_nets_of_other_classes_have_no_top1(mapping: str, accuracy: str, tmp_path: Path) -> None:
+    empty = dict.fromkeys(("top1", "top1_relu", "untrained_relu", "target", "self", "zero"), "")
+    tables.write(accuracy, [row | empty for row in tables.read(accuracy)])
+    table = str(tmp_path / "table1.csv")
+    figure = figures_mapping.table1_mapping(argparse.Namespace(inputs=[mapping, accuracy, PAPER], table=table))
+    assert "the second net's\nclasses are not the images'" in figure.axes[2].texts[0].get_text()
+    assert not figure.axes[2].get_lines()
+    assert tables.read(table)[0]["top1"] == ""
+    plt.close("all")
+
+
+def test_every_layer_fits_into_the_axis_that_they_share(mapping: str, accuracy: str, tmp_path: Path) -> None:
+    higher = tmp_path / "higher.zarr/zarr.json"
+    found = store.load(mapping)
+    store.save(
+        higher,
+        found | {"val_loss": 9 * found["val_loss"]},
+        **{name: store.attributes(mapping)[name] for name in ("layer", "source", "target", "units")},
+    )
+    inputs = [mapping, str(higher), accuracy, accuracy, PAPER]
+    figure = figures_mapping.table1_mapping(argparse.Namespace(inputs=inputs, table=str(tmp_path / "table1.csv")))
+    low, high = figure.axes[1].get_ylim()
+    assert low == 0
+    assert high >= 9 * 1.5
+    plt.close("all")
+
+
+def test_the_paper_is_not_named_where_it_has_no_such_layer() -> None:
+    figure, axes = plt.subplots()
+    loss = {"val_loss": 0.2, "train_loss": 0.1, "zero_loss": 0.5}
+    plots.loss_path(axes, [{"alpha": 0.1, **loss}], [])
+    plots.weights_path(axes, [{"alpha": 0.1, "nonzero": 3, "above": 2, "sources": 4}], [])
+    labels = axes.get_legend_handles_labels()[1]
+    assert not any("paper" in label or "published" in label for label in labels)
+    plt.close(figure)
+
+
+def test_figure_4_shows_thumbnails_of_a_net_without_positions(mapping: str, pictures: list[str]) -> None:
+    thumbnail = np.zeros((3, 9, 5, 5, 3), np.uint8)
+    store.save(pictures[1], {"conv1/image": np.zeros((3, 9), int), "conv1/thumbnail": thumbnail})
+    args = argparse.Namespace(inputs=[mapping, *pictures], layer="conv1", alpha=3e-3, unit="median")
+    figure = figures_mapping.fig4_mapping(args)
+    axes = np.array(figure.subfigs[1].axes).reshape(2, 3)
+    assert [ax.axison for ax in axes[1]] == [False, True, True]
+    assert "no positions in Net2" in figure.subfigs[1]._suptitle.get_text()
+    plt.close("all")
+
+
 def test_a_table_of_another_path_is_refused(mapping: str, accuracy: str, tmp_path: Path) -> None:
     rows = tables.read(accuracy)
     tables.write(accuracy, rows[:2])

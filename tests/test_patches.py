@@ -1,5 +1,6 @@
-"""Top patches: the search against brute force and planted patterns, deconvolution against filters and autograd."""
+"""Top patches: the search against brute force and planted patterns, pictures against the stored pixels."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from tests.presets import preset, recorded
-from workflow.convergent import alexnet, patches, receptive, store
-from workflow.convergent.nets import Net, load, weights_digest
+from tests.presets import one_layer, preset, recorded
+from workflow.convergent import patches, receptive, store
+from workflow.convergent.nets import Net, build, load, save, weights_digest
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 SMALL = {
@@ -21,12 +22,6 @@ SMALL = {
 SMALL_LAYERS = ["conv1", "conv2", "fc3", "fc4"]
 
 
-def one_layer(units: int, crop: int = 12, **conv: object) -> Net:
-    """A net whose first layer is this convolution, on images of its crop, with pixels as they are."""
-    architecture = {"crop": crop, "conv": [{"units": units, **conv}], "fc": [], "dropout": 0}
-    return preset(architecture, 3, 2, crop, seed=0).eval()
-
-
 def whole_numbered(seed: int) -> Net:
     """A net whose sums are exact in any order and often equal, given images of small whole numbers."""
     net = preset(SMALL, 1, 4, 14, seed).eval()
@@ -34,6 +29,11 @@ def whole_numbered(seed: int) -> Net:
     for weights in net.parameters():
         weights.data = torch.randint(-1, 2, weights.shape, generator=generator).float()
     return net
+
+
+def fields(net: Net) -> receptive.Fields:
+    """Of the net's first layer."""
+    return receptive.fields(net, ["conv1"])["conv1"]
 
 
 def stored(path: Path, images: np.ndarray) -> store.Rows:
@@ -111,73 +111,12 @@ def test_detector_finds_the_planted_places(tmp_path: Path) -> None:
     found = patches.search(net, rows, 8, ["conv1"], top=4)["conv1"]
     assert found["image"][0].tolist() == list(planted)
     assert list(zip(found["row"][0], found["column"][0], strict=True)) == [(r, c) for r, c, _ in planted.values()]
-    pictures = patches.fields(net, rows, "conv1", found, batch=3)
+    pictures = patches.patches(net, rows, "conv1", fields(net), found, np.arange(2), batch=3)
     for slot, (*_, contrast) in enumerate(planted.values()):
         top, left, bottom, right = pictures["box"][0, slot]
         seen = pictures["patch"][0, slot, top:bottom, left:right]
         np.testing.assert_array_equal(seen, 128 + contrast * pattern[top:bottom, left:right])
     assert pictures["box"][0].tolist() == [[0, 0, 5, 5], [0, 1, 5, 5], [0, 0, 5, 5], [0, 0, 5, 5]]
-
-
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 0), (3, 1, 1), (5, 2, 2), (4, 3, 1), (1, 1, 0)])
-def test_deconvolution_of_one_layer_is_its_filter(kernel: int, stride: int, padding: int) -> None:
-    net = one_layer(4, 12, kernel=kernel, stride=stride, padding=padding)
-    last = (12 + 2 * padding - kernel) // stride
-    unit, row, column = torch.tensor([0, 3, 1, 2]), torch.tensor([0, last, 1, 0]), torch.tensor([0, last, 0, last])
-    found = patches.deconvolve(net, "conv1", torch.zeros(4, 3, 12, 12), unit, row, column)
-    weight = net.body.get_submodule("conv1").weight.detach()
-    expected = torch.zeros(4, 3, 12 + 2 * padding, 12 + 2 * padding)
-    for item in range(4):
-        top, left = int(row[item]) * stride, int(column[item]) * stride
-        expected[item, :, top : top + kernel, left : left + kernel] = weight[unit[item]]
-    torch.testing.assert_close(found, expected[:, :, padding : padding + 12, padding : padding + 12], rtol=0, atol=0)
-
-
-class RectifiedBack(torch.autograd.Function):
-    """A rectification whose gradient is rectified instead of gated."""
-
-    @staticmethod
-    def forward(ctx: object, x: torch.Tensor) -> torch.Tensor:
-        return x.clamp_min(0)
-
-    @staticmethod
-    def backward(ctx: object, signal: torch.Tensor) -> torch.Tensor:
-        return signal.clamp_min(0)
-
-
-def deconvolved_by_autograd(net: Net, layer: str, x: torch.Tensor, *at: torch.Tensor) -> torch.Tensor:
-    """The gradient of the net with other rectifications and constant denominators."""
-    x = x.clone().requires_grad_()
-    y = x
-    for name, module in net.body.named_children():
-        if isinstance(module, nn.ReLU):
-            y = RectifiedBack.apply(y)
-        elif isinstance(module, alexnet.LocalResponseNorm):
-            y = y / module.denominator(y).detach()
-        else:
-            y = module(y)
-        if name == layer:
-            break
-    return torch.autograd.grad(y[torch.arange(len(x)), *at].sum(), x)[0]
-
-
-@pytest.mark.parametrize("layer", LAYERS[:5])
-def test_deconvolution_is_autograd_with_fixed_denominators(architecture: dict, layer: str) -> None:
-    net = preset(architecture, 3, 4, 20, seed=0).eval()
-    norms = [module for module in net.body.children() if isinstance(module, alexnet.LocalResponseNorm)]
-    for norm in norms:
-        norm.alpha = 2.0  # of the size of the activations, so that the denominators matter
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn((20, 3, 16, 16), generator=generator)
-    width = outputs_of(net, np.zeros((1, 20, 20, 3), np.uint8), layer).shape[2]
-    at = [torch.randint(0, high, (20,), generator=generator) for high in (6, width, width)]
-    found = patches.deconvolve(net, layer, x, *at)
-    expected = deconvolved_by_autograd(net, layer, x, *at)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
-    for norm in norms:
-        norm.alpha = 0.0
-    same = torch.allclose(found, patches.deconvolve(net, layer, x, *at), rtol=1e-2)
-    assert same == (layer == "conv1")  # the only one without a norm before it
 
 
 def test_signals_are_shown_around_grey_by_their_own_size() -> None:
@@ -200,7 +139,7 @@ def test_dead_and_rarely_active_units_leave_empty_slots(tmp_path: Path) -> None:
     images[[3, 8]] = 200  # the only ones that excite the second unit
     rows = stored(tmp_path / "a.zarr", images)
     found = patches.search(net, rows, 5, ["conv1", "fc2"], top=9)
-    pictures = patches.fields(net, rows, "conv1", found["conv1"], batch=5)
+    pictures = patches.patches(net, rows, "conv1", fields(net), found["conv1"], np.arange(3), batch=5)
     assert found["conv1"]["image"].tolist() == [[-1] * 9, [3, 8] + [-1] * 7, [-1] * 9]
     empty = found["conv1"]["image"] == patches.EMPTY
     assert (found["conv1"]["activation"][empty] == 0).all()
@@ -262,3 +201,82 @@ def test_images_of_another_size_are_refused(tmp_path: Path, nets: dict[str, Path
     stored(tmp_path / "a.zarr", np.ones((3, 18, 18, 3), np.uint8))
     with pytest.raises(SystemExit, match="image shapes differ"):
         patches.main([str(tmp_path / "a.zarr/zarr.json"), str(nets["net0"]), "unused", "--layers", "conv1"])
+
+
+RESNET = {"first": "layer1.0.conv1", "whole": "layer2.0", "last": "fc"}
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
+    """The stage's store of a net of torchvision, whose crops are larger than thumbnails; images and the net."""
+    folder = tmp_path_factory.mktemp("other")
+    settings = {"crop": 80, "pixels": {"mean": [0.5] * 3, "deviation": [0.2] * 3}}
+    net = build("torchvision:resnet18", settings, 3, 5, 84, seed=0)
+    save(net, folder / "net0.pt", folder / "net0.json")
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 84, 84, 3), np.uint8)
+    stored(folder / "val.zarr", pixels)
+    images, path = folder / "val.zarr/zarr.json", folder / "net0.zarr/zarr.json"
+    named = ["--modules", json.dumps({"net0": RESNET}), "--layers", *RESNET, "--batch", "8", "--top", "3"]
+    patches.main([str(images), str(folder / "net0.json"), str(path), *named])
+    return path, images, folder / "net0.json"
+
+
+@pytest.mark.parametrize("layer", ["first", "whole"])
+def test_pictures_of_any_net_hold_what_the_unit_depends_on(other: tuple[Path, Path, Path], layer: str) -> None:
+    """Elsewhere other pixels change nothing; the field is all there is in the box."""
+    path, images, description = other
+    net, found = load(description, {"net0": RESNET}), store.load(path, f"{layer}/*")
+    pixels = store.load(images, "images")["images"]
+    rows, columns = receptive.fields(net, [layer])[layer]
+    for unit in range(0, 64, 16):
+        image, row, column = (found[f"{layer}/{name}"][unit, 0] for name in ("image", "row", "column"))
+        changed = pixels[[image]].copy()
+        changed[:, 2:82, 2:82] = 255 - changed[:, 2:82, 2:82]
+        inside = [slice(max(s.first[at], 0), s.last[at]) for s, at in ((rows, row), (columns, column))]
+        crop = pixels[image, 2:82, 2:82][*inside]
+        changed[0, 2:82, 2:82][*inside] = crop
+        output = outputs_of(net, changed, layer)[0, unit, row, column]
+        np.testing.assert_allclose(output, found[f"{layer}/activation"][unit, 0], rtol=1e-3)
+        top, left, bottom, right = found[f"{layer}/box"][unit, 0]
+        np.testing.assert_array_equal(found[f"{layer}/patch"][unit, 0][top:bottom, left:right], crop)
+        assert found[f"{layer}/deconv"][unit, 0][top:bottom, left:right].std() > 1
+
+
+def test_thumbnails_are_means_of_areas(other: tuple[Path, Path, Path]) -> None:
+    path, images, _ = other
+    found, pixels = store.load(path, "last/*"), store.load(images, "images")["images"][:, 2:82, 2:82]
+    assert "last/patch" not in found
+    assert found["last/thumbnail"].shape == (5, 3, 64, 64, 3)
+    shown = found["last/thumbnail"][3, 2]
+    whole = pixels[found["last/image"][3, 2]]
+    np.testing.assert_allclose(shown[0, 0], whole[:2, :2].mean((0, 1)), atol=0.5)
+    np.testing.assert_allclose(shown[4, 8], whole[5:7, 10:12].mean((0, 1)), atol=0.5)
+    small = pixels[:, :40, :40]
+    assert patches.reduced(small) is small
+
+
+def test_a_layer_that_is_written_in_parts_is_the_same(
+    other: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, images, description = other
+    whole = store.load(path, "first/*", "last/*")
+    monkeypatch.setattr(store, "CHUNK_BYTES", 2**16)
+    again = tmp_path / "net0.zarr/zarr.json"
+    named = ["--modules", json.dumps({"net0": RESNET}), "--layers", "first", "last", "--batch", "8", "--top", "3"]
+    patches.main([str(images), str(description), str(again), *named])
+    for name, part in store.load(again).items():
+        close = 1 if name.endswith("deconv") else 0  # last bits depend on the batch
+        np.testing.assert_allclose(part.astype(int), whole[name].astype(int), atol=close)
+
+
+def test_zeros_count_where_a_layer_has_negative_activations(tmp_path: Path) -> None:
+    net = one_layer(2, kernel=3, padding=1)
+    net.layers = {"before": "conv1", "pooled": "relu1"}
+    conv = net.body.get_submodule("conv1")
+    for unit, (weight, bias) in enumerate([(0.0, 0.0), (0.0, -1.0)]):
+        conv.weight.data[unit], conv.bias.data[unit] = weight, bias
+    rows = stored(tmp_path / "a.zarr", np.full((12, 12, 12, 3), 100, np.uint8))
+    linear = preset(net.settings, 3, 2, 12, seed=0)
+    linear.body, linear.layers = nn.Sequential(conv), {"before": "0"}
+    assert (patches.search(linear, rows, 5, ["before"], top=3)["before"]["image"] == [0, 1, 2]).all()
+    assert (patches.search(net, rows, 5, ["pooled"], top=3)["pooled"]["image"] == patches.EMPTY).all()

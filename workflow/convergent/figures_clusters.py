@@ -1,7 +1,8 @@
 """Figures of clusters of two nets' units: the tree of a mapping, and spectral clusters (paper, section 3.3)."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +14,7 @@ CLUSTERS, SMALLEST = 4, 3  # that are shown with pictures, at most; units of the
 MEMBERS = 10  # of a cluster that are shown
 PICTURE = 1.1  # width of a unit's pictures, inches
 Member = tuple[int, int]  # net, 0 or 1, and unit
-Pictures = Sequence[dict[str, np.ndarray]]  # of the units of either net
+Pictures = Sequence[Mapping[str, Any]]  # of the units of either net
 
 
 def in_pair(net: np.ndarray) -> np.ndarray:
@@ -62,7 +63,7 @@ def draw_members(
     part: SubFigure, units: Sequence[Member], columns: int, pictures: Pictures, names: Sequence[str], title: str
 ) -> None:
     """Pictures of the members of a cluster, their names in the colour of their net, in so many columns."""
-    grid = part.subplots(2, columns, squeeze=False)
+    grid = part.subplots(max(len(plots.kinds(found)) for found in pictures), columns, squeeze=False)
     for ax in grid.flat:
         ax.axis("off")
     for column, (net, unit) in enumerate(units[:columns]):
@@ -72,6 +73,11 @@ def draw_members(
         grid[0, column].set_title(f"{names[net]} {unit}", fontsize=8, color=plots.NET_COLOURS[net])
     more = f"; {columns} of {len(units)} units shown" if len(units) > columns else ""
     part.suptitle(title + more, fontsize=9)
+
+
+def height(pictures: Pictures) -> float:
+    """Of a row of members, in inches."""
+    return PICTURE * (0.25 + 1.05 * max(len(plots.kinds(found)) for found in pictures))
 
 
 def taken_in_turn(units: Sequence[Member]) -> list[Member]:
@@ -87,7 +93,7 @@ def fig6_clusters(args: argparse.Namespace) -> Figure:
     names = [plots.title(about[side]) for side in ("source", "target")]
     pictures = [figures_units.unit_layer(path, about["layer"]) for path in args.inputs[2:4]]
     columns = min(MEMBERS, max([5, *(subtree.size for subtree in best)]))
-    figure = plt.figure(figsize=(PICTURE * columns, 2.35 * PICTURE * max(len(best), 1) + 0.4))
+    figure = plt.figure(figsize=(PICTURE * columns, height(pictures) * max(len(best), 1) + 0.6))
     parts = figure.subfigures(max(len(best), 1), 1, squeeze=False).flat
     for rank, (part, subtree) in enumerate(zip(parts, best, strict=False), 1):
         leaves = found["order"][subtree.first : subtree.first + subtree.size]
@@ -98,7 +104,8 @@ def fig6_clusters(args: argparse.Namespace) -> Figure:
         )
         draw_members(part, taken_in_turn(units), columns, pictures, names, title)
     some = "best clusters of both nets' units" if best else f"no cluster of {SMALLEST} units or more is of both nets"
-    figure.suptitle(f"{about['layer']}: {some}, by the tree of the mapping")
+    whole = figures_units.whole_crops(pictures, names)
+    figure.suptitle(f"{about['layer']}: {some},\nby the tree of the mapping{whole}")
     return figure
 
 
@@ -135,7 +142,7 @@ def figS_spectral(args: argparse.Namespace) -> Figure:  # noqa: N802
     names = [plots.title(net) for net in about["pair"].split("-")]
     pictures = [figures_units.unit_layer(path, about["layer"]) for path in args.inputs[5:7]]
     mixed = [row for row in rows if row["units_a"] and row["units_b"] and row["size"] >= SMALLEST][:CLUSTERS]
-    heights = [5.4, *(2.35 * PICTURE for _ in mixed)]
+    heights = [5.4, *(height(pictures) for _ in mixed)]
     figure = plt.figure(figsize=(PICTURE * MEMBERS, sum(heights)))
     top, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
     left, right = top.subfigures(1, 2, width_ratios=[1.35, 1], squeeze=False).flat
@@ -158,6 +165,8 @@ def figS_spectral(args: argparse.Namespace) -> Figure:  # noqa: N802
             f"mean positive correlation inside {inside}, outside {outside}, span {span}"
         )
         draw_members(part, taken_in_turn(units), MEMBERS, pictures, names, title)
+    if mixed:
+        figure.supxlabel(figures_units.whole_crops(pictures, names).strip(), fontsize=8)
     return figure
 
 

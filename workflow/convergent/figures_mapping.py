@@ -34,10 +34,11 @@ def draw_sources(part: SubFigure, path: list[str], layer: str, weights: np.ndarr
     """A target unit and the sources of largest weight with their pictures. path: patches of source and target"""
     pictures = [figures_units.unit_layer(name, layer) for name in path]
     names = [plots.title(Path(name).parent.stem) for name in path]
+    kinds = max(len(plots.kinds(picture)) for picture in pictures)
     order = np.argsort(-np.abs(weights), kind="stable")
     sources = order[weights[order] != 0][:SOURCES]
-    grid = part.subplots(2, 1 + len(sources), squeeze=False)
-    part.suptitle(title, fontsize=9)
+    grid = part.subplots(kinds, 1 + len(sources), squeeze=False)
+    part.suptitle(title + figures_units.whole_crops(pictures, names), fontsize=9)
     for column, (k, picture, number, label) in enumerate(
         [(1, pictures[1], unit, "target"), *((0, pictures[0], int(s), f"{weights[s]:+.3f}") for s in sources)]
     ):
@@ -133,6 +134,8 @@ def table1_mapping(args: argparse.Namespace) -> Figure:
         plots.accuracy_path(axes[2, column], some)
         axes[0, column].set_title(f"{layer}, {some[0]['live']} of {some[0]['units']} units live")
         axes[2, column].set_xlabel("penalty, units x decay")
+    for row in (0, 2):  # once all columns that share it are drawn
+        axes[row, 0].set_ylim(0, None)
     labels = (
         "loss, half the mean squared error",
         "weights a target unit,\nshare of source units",
@@ -140,5 +143,7 @@ def table1_mapping(args: argparse.Namespace) -> Figure:
     )
     for row, label in zip(axes, labels, strict=True):
         row[0].set_ylabel(label)
-        row[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+        named = {name: line for ax in row for line, name in zip(*ax.get_legend_handles_labels(), strict=True)}
+        if named:
+            row[-1].legend(named.values(), named, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure

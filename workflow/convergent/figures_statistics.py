@@ -15,7 +15,7 @@ from . import matching, plots, store, tables
 
 def between_panels(between: np.ndarray, partner: np.ndarray) -> dict[str, np.ndarray]:
     """The between-net matrix in the orders of figure 1; loops need two nets of equal width."""
-    panels = {"between, native order": between}
+    panels = {"between,\nnative order": between}
     if between.shape[0] == between.shape[1]:
         loops = matching.loop_order(partner)
         panels["between, both in the\nassignment's loops"] = between[np.ix_(loops, loops)]
@@ -29,7 +29,8 @@ def fig1_correlation(args: argparse.Namespace) -> Figure:
     one, two = (plots.title(net) for net in Path(args.inputs[2]).parent.stem.split("-"))
     panels = [(f"within {one}", first, one, one), (f"within {two}", second, two, two)]
     panels += [(name, x, one, two) for name, x in between_panels(between, matching.assignment(between)).items()]
-    figure, axes = plt.subplots(1, len(panels), figsize=(2.3 * len(panels), 2.8))
+    widths = [float(np.clip(matrix.shape[1] / matrix.shape[0], 0.65, 1)) for _, matrix, _, _ in panels]
+    figure, axes = plt.subplots(1, len(panels), figsize=(2.3 * sum(widths), 2.8), width_ratios=widths)
     for ax, (name, matrix, rows, columns) in zip(axes, panels, strict=True):
         image = plots.similarity_matrix(ax, matrix, f"units of {rows}", f"units of {columns}")
         ax.set_title(name)
@@ -41,7 +42,7 @@ def fig3_assignment(args: argparse.Namespace) -> Figure:
     """inputs: a matching table"""
     table = matching.read(args.inputs[0])
     one, two = (plots.title(net) for net in Path(args.inputs[0]).stem.split("-"))
-    figure, axes = plt.subplots(figsize=(5.4, 3.2))
+    figure, axes = plt.subplots(figsize=(6.2, 3.2))
     agreement = matching.overlap(table["greedy"], table["assigned"])
     plots.sorted_similarities(axes, table["greedy_similarity"], table["assigned_similarity"], agreement)
     axes.set_title(f"{args.layer}: units of {one} and their partners in {two}")
@@ -104,7 +105,7 @@ def summary_convergence(args: argparse.Namespace) -> Figure:
     tables.write(args.table, rows, digits=4)
     panels = [panel for panel in SUMMARY_PANELS if any(row["similarity"] == panel[2] for row in rows)]
     every = {panel[2]: dict.fromkeys(row["layer"] for row in rows if row["similarity"] == panel[2]) for panel in panels}
-    widths = [max(5, 1 + len(every[similarity])) for _, _, similarity, _ in panels]
+    widths = [max(7, 1 + len(every[similarity])) for _, _, similarity, _ in panels]
     figure, axes = plt.subplots(1, len(panels), figsize=(0.45 * sum(widths), 3.8), width_ratios=widths)
     for ax, (name, label, similarity, measures) in zip(axes, panels, strict=True):
         layers = list(every[similarity])

@@ -1,6 +1,7 @@
 """Figures of pictures: what excites a unit most, and first-layer filters."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,20 @@ from matplotlib.figure import Figure
 from . import matching, plots, store, tables
 
 
-def unit_layer(path: str, layer: str) -> dict[str, np.ndarray]:
-    """Pictures of all units of a layer of one net: image (units, 9), patch, deconv (units, 9, h, w, C)."""
-    names = [f"{layer}/{name}" for name in ("image", "patch", "deconv")]
-    return {name.split("/")[1]: x for name, x in store.load(path, *names).items()}
+def unit_layer(path: str, layer: str) -> dict[str, Any]:
+    """Pictures of all units of a layer of one net: image (units, 9), patch and deconv (units, 9, h, w, C).
+
+    Of a layer without positions thumbnail instead of both. Pictures are rows of the store: a few of them are shown.
+    """
+    arrays = dict.fromkeys(name.removeprefix(f"{layer}/") for name in store.attributes(path)["arrays"])
+    pictures = {kind: store.Rows(path, f"{layer}/{kind}") for kind in plots.kinds(arrays)}
+    return {"image": store.load(path, f"{layer}/image")[f"{layer}/image"], **pictures}
+
+
+def whole_crops(pictures: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:
+    """A line that says of which nets pictures are whole crops."""
+    without = [name for found, name in zip(pictures, names, strict=True) if "thumbnail" in found]
+    return f"\nno positions in {' and '.join(without)}: pictures are the whole crops" if without else ""
 
 
 def best_and_worst(similarity: np.ndarray, count: int) -> np.ndarray:
@@ -26,19 +37,20 @@ def best_and_worst(similarity: np.ndarray, count: int) -> np.ndarray:
 
 
 def draw_match(
-    axes: list[Axes], nets: list[dict[str, np.ndarray]], names: list[str], row: dict[str, Any], unit: str = ""
+    axes: list[Axes], nets: list[dict[str, Any]], names: list[str], row: dict[str, Any], unit: str = ""
 ) -> None:
-    """A unit over its greedy partner, four axes downwards; a dead unit has none. row: of a matching table"""
+    """A unit over its greedy partner, up to four axes downwards; a dead unit has none. row: of a matching table"""
+    own = len(plots.kinds(nets[0]))
     dead = row["greedy"] == matching.UNMATCHED
     similarity = "dead" if dead else f"{row['greedy_similarity']:.2f}{unit}"
     axes[0].set_title(f"{similarity}\n{names[0]} {row['unit']}", fontsize=8)
-    plots.unit_pictures(axes[:2], nets[0], row["unit"])
+    plots.unit_pictures(axes[:own], nets[0], row["unit"])
     if dead:
-        for ax in axes[2:]:
+        for ax in axes[own:]:
             ax.axis("off")
         return
-    axes[2].set_title(f"{names[1]} {row['greedy']}", fontsize=8)
-    plots.unit_pictures(axes[2:], nets[1], row["greedy"])
+    axes[own].set_title(f"{names[1]} {row['greedy']}", fontsize=8)
+    plots.unit_pictures(axes[own:], nets[1], row["greedy"])
 
 
 def matches(args: argparse.Namespace, chosen: str, unit: str = "") -> Figure:
@@ -51,17 +63,18 @@ def matches(args: argparse.Namespace, chosen: str, unit: str = "") -> Figure:
     for number in units[(units < 0) | (units >= count)]:
         raise SystemExit(f"--units: {number} is not possible; {args.layer} has units 0 to {count - 1}")
     rows = [units[first : first + 8] for first in range(0, len(units), 8)]
-    width = max(map(len, rows), default=1)
-    figure = plt.figure(figsize=(1.25 * width + 0.4, 5.3 * max(len(rows), 1)))
+    width, kinds = max(map(len, rows), default=1), sum(len(plots.kinds(found)) for found in nets)
+    figure = plt.figure(figsize=(1.25 * width + 0.4, (1.15 * kinds + 0.7) * max(len(rows), 1)))
     for part, some in zip(figure.subfigures(max(len(rows), 1), 1, squeeze=False).flat, rows, strict=False):
-        grid = part.subplots(4, width, squeeze=False)
+        grid = part.subplots(kinds, width, squeeze=False)
         for k, number in enumerate(some):
             row = {name: column[number] for name, column in table.items()}
             draw_match(list(grid[:, k]), nets, names, row, unit)
         for ax in grid[:, len(some) :].flat:
             ax.axis("off")
     between = "\n" if width < 6 else " "
-    figure.suptitle(f"{args.layer}: units of {names[0]}{between}and most similar ones of {names[1]}{chosen}")
+    title = f"{args.layer}: units of {names[0]}{between}and most similar ones of {names[1]}{chosen}"
+    figure.suptitle(title + whole_crops(nets, names))
     return figure
 
 
@@ -86,27 +99,34 @@ def figS4_information(args: argparse.Namespace) -> Figure:  # noqa: N802
 def figS11_active(args: argparse.Namespace) -> Figure:  # noqa: N802
     """inputs: a layer's moments, patches of each net"""
     means = {name.rsplit("/", 1)[1]: x for name, x in store.load(args.inputs[0], plots.TRAINED_MEANS).items()}
-    figure = plt.figure(figsize=(12, 2.35 * len(means)))
-    figure.suptitle(
-        f"{args.layer}: most active units (left) and least active ones (right) of each net, with their means"
-    )
-    parts = figure.subfigures(len(means), 1, squeeze=False).flat
-    for part, path, (net, mean) in zip(parts, args.inputs[1:], means.items(), strict=True):
-        found, order = unit_layer(path, args.layer), np.argsort(-mean, kind="stable")
-        grid = part.subplots(2, 12)
+    nets = [unit_layer(path, args.layer) for path in args.inputs[1:]]
+    heights = [0.25 + 1.05 * len(plots.kinds(found)) for found in nets]
+    figure = plt.figure(figsize=(12, sum(heights) + 0.3))
+    title = f"{args.layer}: most active units (left) and least active ones (right) of each net, with their means"
+    figure.suptitle(title + whole_crops(nets, list(map(plots.title, means))))
+    parts = figure.subfigures(len(means), 1, squeeze=False, height_ratios=heights).flat
+    for part, found, (net, mean) in zip(parts, nets, means.items(), strict=True):
+        order = np.argsort(-mean, kind="stable")
+        shown = [*order[:6], *order[max(6, len(order) - 6) :]]
+        grid = part.subplots(len(plots.kinds(found)), 12, squeeze=False)
         part.supylabel(plots.title(net), fontsize=9)
-        for k, unit in enumerate([*order[:6], *order[-6:]]):
+        for k, unit in enumerate(shown):
             grid[0, k].set_title(f"{mean[unit]:.3g}", fontsize=8)
-            plots.unit_pictures(grid[:, k], found, unit)
+            plots.unit_pictures(list(grid[:, k]), found, unit)
+        for ax in grid[:, len(shown) :].flat:
+            ax.axis("off")
     return figure
 
 
 def nets_filters(args: argparse.Namespace) -> Figure:
     """inputs: the store of filters"""
     found = store.load(args.inputs[0], "filters/*")
-    columns = 8 if len(next(iter(found.values()))) <= 48 else 12
-    figure, axes = plt.subplots(1, len(found), figsize=(2.4 * len(found), 1.8))
-    for ax, (name, filters) in zip(axes, found.items(), strict=True):
-        plots.filter_sheet(ax, filters, columns)
-        ax.set_title(f"{plots.title(name.rsplit('/', 1)[1])}, conv1")
+    figure, axes = plt.subplots(1, max(len(found), 1), figsize=(2.4 * max(len(found), 1), 2), squeeze=False)
+    if not found:
+        axes[0, 0].axis("off")
+        figure.suptitle("no net has a convolution of pixels")
+    for ax, (name, filters) in zip(axes.flat, found.items(), strict=False):
+        count, rows, columns, _ = filters.shape
+        plots.filter_sheet(ax, filters, 8 if count <= 48 else 12)
+        ax.set_title(f"{plots.title(name.rsplit('/', 1)[1])}, first convolution\n{count} filters of {rows} x {columns}")
     return figure

@@ -2,25 +2,27 @@
 
 One pass over the images finds, for every unit of every layer, the images of highest activation and the position of the
 maximum in each. A second step cuts the unit's receptive field from these images and projects the activation back to the
-pixels through the deconvolutional net of Zeiler & Fergus 2014 ("Visualizing and understanding convolutional networks",
-section 2.1), many units and images at a time.
+pixels, many units and images at a time. Units of a layer without positions see the whole crop; of that a thumbnail is
+kept.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
-from torch.nn.grad import conv2d_input
 
-from . import activations, alexnet, device, nets, receptive, store
+from . import activations, deconvolution, device, nets, receptive, store
 
 EMPTY = -1  # image, row and column of a slot that no image takes
 GREY = 128  # of pixels that do not exist, and of a deconvolution's zero
+THUMBNAIL = 64  # pixels of width, at most: of 4096 units 0.45 GB, where whole crops of 227 pixels would take 5.7 GB
 LATEST = 2**31 - 1  # images are counted down from here in a rank, so that the earlier of two equals ranks higher
+
+
+Found = Mapping[str, np.ndarray]  # image, row, column and activation of each unit's top images, (units, top) each
 
 
 class Top(NamedTuple):
@@ -49,10 +51,10 @@ def ranked(rank: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return ordered((rank >> 32).int()).view(torch.float32), LATEST - (rank & 0xFFFFFFFF)
 
 
-def nothing_yet(top: int, units: int, floor: float, place: torch.device) -> Top:
-    """Empty slots, which only an activation above the floor takes."""
+def nothing_yet(top: int, units: int, place: torch.device) -> Top:
+    """Empty slots, which any activation takes."""
     empty = torch.full((top, units), EMPTY, device=place)
-    return Top(rank(torch.full((top, units), floor, device=place), empty), empty)
+    return Top(rank(torch.full((top, units), -torch.inf, device=place), empty), empty)
 
 
 def update(best: Top, activation: torch.Tensor, first: int) -> Top:
@@ -74,75 +76,31 @@ def search(
 ) -> dict[str, dict[str, np.ndarray]]:
     """layer -> image, row, column (int32) and activation (float32) of each unit's top images. (units, top)
 
-    Activations of rectified layers count where they are positive, logits always.
+    Where a layer has no negative activation it is rectified, and only positive ones count.
     """
-    modules = {layer: activations.recorded_module(net, layer) for layer in layers}
-    floor = {layer: 0.0 if isinstance(module, nn.ReLU) else -torch.inf for layer, module in modules.items()}
     best: dict[str, Top] = {}
+    lowest: dict[str, torch.Tensor] = {}
     recorder, index = activations.Recorder({"net": net}, layers), np.arange(len(images))
     for number, outputs in enumerate(recorder.stream(images, index, batch)):
         for layer in layers:
+            activation = outputs.pop(layer)["net"]  # memory is free for the next
             if layer not in best:
-                _, _, units = outputs[layer]["net"].shape
-                best[layer] = nothing_yet(top, units, floor[layer], outputs[layer]["net"].device)
-            best[layer] = update(best[layer], outputs.pop(layer)["net"], number * batch)  # memory is free for the next
-    return {layer: indices(best[layer], (recorder.grids[layer] or (1, 1))[1]) for layer in layers}
+                best[layer] = nothing_yet(top, activation.shape[2], activation.device)
+                lowest[layer] = activation.amin()
+            best[layer] = update(best[layer], activation, number * batch)
+            lowest[layer] = torch.minimum(lowest[layer], activation.amin())
+    widths = {layer: (recorder.grids[layer] or (1, 1))[1] for layer in layers}
+    return {layer: indices(best[layer], widths[layer], bool(lowest[layer] >= 0)) for layer in layers}
 
 
-def indices(best: Top, width: int) -> dict[str, np.ndarray]:
+def indices(best: Top, width: int, rectified: bool) -> dict[str, np.ndarray]:
     """Named arrays of what the search found in a layer with so many columns. (units, top)"""
     activation, image = (x.T.cpu().numpy() for x in ranked(best.rank))
     row, column = np.divmod(best.position.T.cpu().numpy(), width)
-    taken = image != EMPTY
+    taken = (image != EMPTY) & ((activation > 0) | (not rectified))
     named = {"image": image, "row": row, "column": column}
     found = {name: np.where(taken, index, EMPTY).astype(np.int32) for name, index in named.items()}
     return {**found, "activation": np.where(taken, activation, np.float32(0))}
-
-
-Back = Callable[[torch.Tensor], torch.Tensor]
-
-
-def forward_and_back(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, Back]:
-    """Output of a module, and the function that takes a signal at the output to the input.
-
-    Zeiler & Fergus 2014, section 2.1: pooling is undone at the places where its maxima were, rectification rectifies
-    the signal (whatever the activation was), a convolution is transposed and has no bias. Normalisation divides the
-    signal by the denominator that it divided the activation by.
-    """
-    if isinstance(module, nn.Conv2d):
-        stride, padding = module.stride, module.padding
-        return module(x), lambda signal: conv2d_input(x.shape, module.weight, signal, stride, padding)
-    if isinstance(module, nn.ReLU):
-        return module(x), lambda signal: signal.clamp_min(0)
-    if isinstance(module, nn.MaxPool2d):
-        y, switches = functional.max_pool2d(x, module.kernel_size, module.stride, return_indices=True)
-        zeros = torch.zeros(x.shape, device=x.device).flatten(2)
-        return y, lambda signal: zeros.scatter_add(2, switches.flatten(2), signal.flatten(2)).view(x.shape)
-    if isinstance(module, alexnet.LocalResponseNorm):
-        denominator = module.denominator(x)
-        return x / denominator, lambda signal: signal / denominator
-    raise TypeError(f"no way back through {module}")
-
-
-@torch.no_grad()
-def deconvolve(
-    net: nets.Net, layer: str, x: torch.Tensor, unit: torch.Tensor, row: torch.Tensor, column: torch.Tensor
-) -> torch.Tensor:
-    """A signal of 1 from one unit and position per crop, projected back to the pixels (Zeiler & Fergus 2014).
-
-    x: (N, C, crop, crop) as of ``centre_crop``; unit, row, column: (N,) -> (N, C, crop, crop)
-    """
-    backs: list[Back] = []
-    for name, module in net.body.named_children():
-        x, back = forward_and_back(module, x)
-        backs.append(back)
-        if name == layer:
-            break
-    signal = torch.zeros_like(x)
-    signal[torch.arange(len(x), device=x.device), unit, row, column] = 1
-    for back in reversed(backs):
-        signal = back(signal)
-    return signal
 
 
 def display(signal: torch.Tensor) -> np.ndarray:
@@ -152,17 +110,21 @@ def display(signal: torch.Tensor) -> np.ndarray:
     return (GREY + 127 * scaled).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def cut(pictures: np.ndarray, corner: np.ndarray, box: np.ndarray, side: int) -> np.ndarray:
-    """Squares with the given corners, grey outside their valid box.
+def cut(pictures: np.ndarray, corner: np.ndarray, box: np.ndarray, sides: Sequence[int]) -> np.ndarray:
+    """Rectangles with the given corners, grey outside their valid box.
 
-    pictures: (N, crop, crop, C) uint8; corner: (N, 2); box: (N, 4) -> (N, side, side, C) uint8
+    pictures: (N, crop, crop, C) uint8; corner: (N, 2); box: (N, 4); sides: (h, w) -> (N, h, w, C) uint8
     """
-    span, last = np.arange(side), pictures.shape[1] - 1
-    rows, columns = (np.clip(corner[:, [axis]] + span, 0, last) for axis in (0, 1))  # (N, side)
-    valid_rows, valid_columns = ((span >= box[:, [axis]]) & (span < box[:, [axis + 2]]) for axis in (0, 1))
-    squares = pictures[np.arange(len(pictures))[:, None, None], rows[:, :, None], columns[:, None, :]]
-    valid = valid_rows[:, :, None] & valid_columns[:, None, :]
-    return np.where(valid[..., None], squares, np.uint8(GREY))
+    last = pictures.shape[1] - 1
+    inside, valid = [], []
+    for axis, side in enumerate(sides):
+        span = np.arange(side)
+        inside.append(np.clip(corner[:, [axis]] + span, 0, last))  # (N, side)
+        valid.append((span >= box[:, [axis]]) & (span < box[:, [axis + 2]]))
+    rows, columns = inside
+    rectangles = pictures[np.arange(len(pictures))[:, None, None], rows[:, :, None], columns[:, None, :]]
+    seen = valid[0][:, :, None] & valid[1][:, None, :]
+    return np.where(seen[..., None], rectangles, np.uint8(GREY))
 
 
 def filled(image: np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -178,34 +140,81 @@ def central(net: nets.Net, stored: np.ndarray) -> np.ndarray:
     return stored[:, corner : corner + net.width, corner : corner + net.width]
 
 
-def thumbnails(net: nets.Net, images: store.Rows, image: np.ndarray, batch: int) -> np.ndarray:
-    """What the net sees of each unit's top images. (units, top) -> (units, top, crop, crop, C) uint8"""
-    found = np.full((*image.shape, net.width, net.width, net.channels), GREY, np.uint8)
+def reduced(pictures: np.ndarray) -> np.ndarray:
+    """Pictures of thumbnail size, each pixel the mean of an area; smaller ones as they are. (N, width, width, C)"""
+    if pictures.shape[1] <= THUMBNAIL:
+        return pictures
+    x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
+    return functional.adaptive_avg_pool2d(x, THUMBNAIL).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def thumbnails(net: nets.Net, images: store.Rows, image: np.ndarray, batch: int) -> dict[str, np.ndarray]:
+    """``thumbnail`` (n, top, h, w, C) uint8 of what the net sees of n units' top images. image: (n, top)"""
+    side = min(net.width, THUMBNAIL)
+    thumbnail = np.full((*image.shape, side, side, net.channels), GREY, np.uint8)
     for unit, slot in filled(image, batch):
-        found[unit, slot] = central(net, images[image[unit, slot]])
-    return found
+        thumbnail[unit, slot] = reduced(central(net, images[image[unit, slot]]))
+    return {"thumbnail": thumbnail}
 
 
-def fields(
-    net: nets.Net, images: store.Rows, layer: str, found: dict[str, np.ndarray], batch: int
+def patches(
+    net: nets.Net,
+    images: store.Rows,
+    layer: str,
+    seen: receptive.Fields,
+    found: Found,
+    units: np.ndarray,
+    batch: int,
 ) -> dict[str, np.ndarray]:
-    """``patch``, ``deconv`` (units, top, h, w, C) uint8 and valid ``box`` (units, top, 4) int32 of a search's finds."""
+    """``patch``, ``deconv`` (n, top, h, w, C) uint8 and valid ``box`` (n, top, 4) int32 of n units.
+
+    found: what the search found of all units of the layer; units: (n,) of them
+    """
     crop, place = net.width, net.mean.device
-    seen = receptive.field(net.settings, layer)
-    side = receptive.side(seen, crop)
-    shape = found["image"].shape
-    patch = np.full((*shape, side, side, net.channels), GREY, np.uint8)
+    sides = [axis.side(crop) for axis in seen]
+    some = {name: array[units] for name, array in found.items()}
+    shape = some["image"].shape
+    patch = np.full((*shape, *sides, net.channels), GREY, np.uint8)
     deconv, boxes = patch.copy(), np.zeros((*shape, 4), np.int32)
-    for unit, slot in filled(found["image"], batch):
-        image, row, column = (found[name][unit, slot] for name in ("image", "row", "column"))
+    for unit, slot in filled(some["image"], batch):
+        image, row, column = (some[name][unit, slot] for name in ("image", "row", "column"))
         corner, box = receptive.windows(seen, crop, row, column)
         stored = images[image]
-        at = (torch.from_numpy(index).long().to(place) for index in (unit, row, column))
-        signal = deconvolve(net, layer, net.centre_crop(torch.from_numpy(stored).to(place)), *at)
-        patch[unit, slot] = cut(central(net, stored), corner, box, side)
-        deconv[unit, slot] = cut(display(signal), corner, box, side)
+        at = (torch.from_numpy(index).long().to(place) for index in (units[unit], row, column))
+        signal = deconvolution.deconvolve(net, layer, net.centre_crop(torch.from_numpy(stored).to(place)), *at)
+        patch[unit, slot] = cut(central(net, stored), corner, box, sides)
+        deconv[unit, slot] = cut(display(signal), corner, box, sides)
         boxes[unit, slot] = box
     return {"patch": patch, "deconv": deconv, "box": boxes}
+
+
+def save_layer(
+    path: str, net: nets.Net, images: store.Rows, layer: str, seen: receptive.Fields | None, found: Found, batch: int
+) -> list[str]:
+    """Write what was found of a layer and its pictures, of as many units at a time as a chunk holds; their names.
+
+    Of the paper's net 2 GB are written, conv5's and fc6's 0.4 GB the most of a layer; 0.2 GB are held at a time.
+    """
+    names = [f"{layer}/{name}" for name in found]
+    store.create(path, {f"{layer}/{name}": (array.shape, array.dtype) for name, array in found.items()}, wipe=False)
+    for name, array in found.items():
+        store.write(path, f"{layer}/{name}", array)
+    count, top = found["image"].shape
+    sides = [axis.side(net.width) for axis in seen] if seen else [min(net.width, THUMBNAIL)] * 2
+    step = store.chunk_rows((count, top, *sides, net.channels), np.dtype(np.uint8))
+    for first in range(0, count, step):
+        units = np.arange(first, min(first + step, count))
+        if seen:
+            pictures = patches(net, images, layer, seen, found, units, batch)
+        else:
+            pictures = thumbnails(net, images, found["image"][units], batch)
+        if first == 0:
+            whole = {f"{layer}/{name}": ((count, *rows.shape[1:]), rows.dtype) for name, rows in pictures.items()}
+            store.create(path, whole, wipe=False)
+            names += whole
+        for name, rows in pictures.items():
+            store.write(path, f"{layer}/{name}", rows, first)
+    return names
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -224,21 +233,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     device.deterministic(args.threads)
-    net = nets.load(args.net, args.modules).to(device.pick())
+    net = nets.load(args.net, args.modules)
     about, images = store.attributes(args.images), store.Rows(args.images, "images")
     store.require_equal("image shapes", images=images.shape[1:], net=(net.size, net.size, net.channels))
-    arrays: dict[str, np.ndarray] = {}
+    seen = receptive.fields(net, args.layers)
+    net = net.to(device.pick())
+    store.create(args.output, {})
+    names: list[str] = []
     for layer, found in search(net, images, args.batch, args.layers, args.top).items():
-        if isinstance(net.body.get_submodule(layer), nn.Conv2d):
-            pictures = fields(net, images, layer, found, args.batch)
-        else:
-            pictures = {"thumbnail": thumbnails(net, images, found["image"], args.batch)}
-        arrays |= {f"{layer}/{name}": array for name, array in {**found, **pictures}.items()}
+        names += save_layer(args.output, net, images, layer, seen.get(layer), found, args.batch)
         taken = found["image"] != EMPTY
         print(f"{layer}: {len(taken)} units, {(~taken.any(1)).sum()} never active, {taken.sum()} pictures", flush=True)
-    store.save(
+    store.finish(
         args.output,
-        arrays,
+        dict.fromkeys(names),
         images=about["sha256"],
         net=nets.weights_digest(net),
         layers=args.layers,

@@ -42,18 +42,22 @@ def sorted_similarities(axes: Axes, greedy: np.ndarray, assigned: np.ndarray, ov
     axes.vlines(rank, assigned[order], greedy[order], color="0.85", linewidth=1, zorder=0)
     label = f"greedy, mean {matching.live_mean(greedy):.3f}"
     axes.plot(rank, greedy[order], ".-", color=GREEDY, linewidth=1, label=label)
-    axes.plot(rank, assigned[order], "x", color=ASSIGNED, label=f"assigned, mean {matching.live_mean(assigned):.3f}")
+    label = f"assigned, mean {matching.live_mean(assigned):.3f}"
+    if (some := int(np.isfinite(assigned[order]).sum())) < len(order):
+        label += f" of {some} units"
+    axes.plot(rank, assigned[order], "x", color=ASSIGNED, label=label)
     axes.plot([], [], " ", label=f"same partner: {overlap:.0%} of {len(order)} units")
     axes.set(xlabel="units, by greedy similarity", ylabel="correlation", xlim=(0, len(order) + 1))
     axes.axhline(0, color="0.7", linewidth=0.5, zorder=0)
-    axes.set_ylim(min([0.0, *(assigned[order] - 0.03)]), 1)
+    axes.set_ylim(np.nanmin([0.0, *(assigned[order] - 0.03), *(greedy[order] - 0.03)]), 1)
 
 
 def sorted_means(axes: Axes, means: Mapping[str, np.ndarray]) -> None:
     """Mean activation of each net's units in falling order. net -> (units,)"""
     for net, mean in means.items():
         axes.plot(np.arange(1, len(mean) + 1), np.sort(mean)[::-1], label=f"{title(net)}, highest {mean.max():.3g}")
-    axes.set(xlabel="units, by mean activation", ylabel="mean activation", ylim=(0, None))
+    axes.set(xlabel="units, by mean activation", ylabel="mean activation")
+    axes.set_ylim(min([0, *(1.05 * mean.min() for mean in means.values())]))
     axes.legend()
 
 
@@ -100,7 +104,8 @@ def by_layer(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colour
     if f"{measure}_low" in rows[0]:
         ends = np.array([[row[measure] - row[f"{measure}_low"], row[f"{measure}_high"] - row[measure]] for row in rows])
         axes.errorbar(place, value, ends.T, fmt="none", color=colour, capsize=3, zorder=3)
-    axes.set_xticks(range(len(layers)), layers)
+    long = max(map(len, layers)) > 6
+    axes.set_xticks(range(len(layers)), layers, rotation=30 if long else 0, ha="right" if long else "center")
 
 
 def pair_dots(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colour: str, shift: float) -> None:
@@ -111,18 +116,28 @@ def pair_dots(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colou
 
 def tiles(pictures: np.ndarray) -> np.ndarray:
     """A unit's top pictures as one sheet of three columns. (9, h, w, C) uint8 -> (H, W, 3) in [0, 1]"""
-    sheet = mosaic(pictures / 255, columns=3)
+    sheet = mosaic(pictures / 255, columns=3, gap=max(1, pictures.shape[1] // 24))  # wide enough to be seen
     return sheet if sheet.shape[2] == 3 else sheet.repeat(3, axis=2)
 
 
-def unit_pictures(axes: Sequence[Axes], found: Mapping[str, np.ndarray], unit: int) -> None:
-    """Top patches of a unit over their deconvolution, or an empty frame that says that it was never active."""
-    for ax, name in zip(axes, ("patch", "deconv"), strict=True):
+def kinds(found: Mapping[str, Any]) -> list[str]:
+    """Kinds of pictures that there are of a layer's units, one above the other: of one without positions thumbnails."""
+    return [name for name in ("patch", "deconv", "thumbnail") if name in found]
+
+
+def unit_pictures(axes: Sequence[Axes], found: Mapping[str, Any], unit: int) -> None:
+    """Top patches of a unit over their deconvolution, or an empty frame that says that it was never active.
+
+    Axes that there is no kind of picture for are left out.
+    """
+    for ax in axes[len(kinds(found)) :]:
+        ax.axis("off")
+    for ax, name in zip(axes, kinds(found), strict=False):
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(True)
         ax.spines[:].set_linewidth(0.5)
         if (found["image"][unit] >= 0).any():
-            ax.imshow(tiles(found[name][unit]))
+            ax.imshow(tiles(found[name][[unit]][0]))
         else:
             ax.set_aspect("equal")
             ax.text(0.5, 0.5, "never\nactive", ha="center", va="center", fontsize=7, transform=ax.transAxes)
@@ -206,10 +221,10 @@ def loss_path(axes: Axes, rows: Rows, paper: Rows) -> None:
     axes.axhline(path[0]["zero_loss"], color="0.6", linewidth=0.8, zorder=0, label="zero map, validation")
     kinds = {"yes": ("s", "paper (ImageNet)"), "no": ("D", "paper, from an uncertain source")}
     for certain, (marker, label) in kinds.items():
-        points = [row for row in paper if row["certain"] == certain]
+        if not (points := [row for row in paper if row["certain"] == certain]):
+            continue
         at, loss = [row["units"] * row["decay"] for row in points], [row["loss"] for row in points]
         axes.plot(at, loss, marker, color="0.4", markersize=4, fillstyle="none", label=label)
-    axes.set_ylim(0, None)
 
 
 def weights_path(axes: Axes, rows: Rows, paper: Rows) -> None:
@@ -218,18 +233,24 @@ def weights_path(axes: Axes, rows: Rows, paper: Rows) -> None:
     replayed = [row for row in path if "published_above" in row]
     lines = {"nonzero": (path, "-", GREEDY, "exact, not zero"), "above": (path, "o-", GREEDY, "exact, above 0.01")}
     lines["published_above"] = (replayed, "x--", ASSIGNED, "published optimiser, above 0.01")
-    for name, (some, style, colour, label) in lines.items():
+    for name, (some, style, colour, label) in ((name, line) for name, line in lines.items() if line[0]):
         share = [row[name] / row["sources"] for row in some]
         axes.plot([row["alpha"] for row in some], share, style, color=colour, markersize=3, linewidth=0.8, label=label)
-    known = [row for row in paper if row["weights"] != ""]
+    axes.set_ylim(0, 1.05)
+    if not (known := [row for row in paper if row["weights"] != ""]):
+        return
     at, share = [row["units"] * row["decay"] for row in known], [row["weights"] / row["units"] for row in known]
     axes.plot(at, share, "s", color="0.4", markersize=4, fillstyle="none", label="paper (ImageNet), above 0.01")
-    axes.set_ylim(0, 1.05)
 
 
 def accuracy_path(axes: Axes, rows: Rows) -> None:
-    """Top-1 of a layer's stitched nets against the penalty of the mapping, with its controls."""
+    """Top-1 of a layer's stitched nets against the penalty of the mapping, with its controls; or why there is none."""
     path = by_penalty(axes, rows)
+    if path[0]["target"] == "":
+        reason = "no top-1: the second net's\nclasses are not the images'"
+        axes.text(0.5, 0.5, reason, ha="center", va="center", fontsize=8, transform=axes.transAxes)
+        axes.set_yticks([])
+        return
     alpha = [row["alpha"] for row in path]
     lines = {"top1_relu": ("o-", GREEDY, "stitched, ReLU behind"), "top1": (".--", OVERLAP, "stitched as mapped")}
     lines["untrained_relu"] = ("o-", CHANCE, "from the untrained net")
@@ -238,4 +259,3 @@ def accuracy_path(axes: Axes, rows: Rows) -> None:
     axes.axhline(path[0]["target"], color="k", linewidth=0.8, label="second net itself")
     axes.axhline(path[0]["self"], color=ASSIGNED, linewidth=1.6, linestyle=(0, (1, 3)), label="mapped onto itself")
     axes.axhline(path[0]["zero"], color="0.6", linewidth=0.8, zorder=0, label="zero map")
-    axes.set_ylim(0, None)

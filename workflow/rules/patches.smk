@@ -4,6 +4,7 @@ rule patches:
         code=sources(
             "activations",
             "alexnet",
+            "deconvolution",
             "device",
             "geometry",
             "nets",
