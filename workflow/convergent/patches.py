@@ -232,8 +232,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    device.deterministic(args.threads)
     net = nets.load(args.net, args.modules)
+    device.deterministic(args.threads, strict=net.preset)  # of other nets the deconvolution is a gradient
     about, images = store.attributes(args.images), store.Rows(args.images, "images")
     store.require_equal("image shapes", images=images.shape[1:], net=(net.size, net.size, net.channels))
     seen = receptive.fields(net, args.layers)
