@@ -20,7 +20,7 @@ from typing import TypeVar
 import psutil
 import pytest
 
-from tests.test_workflow import copy_project, snakemake
+from tests.test_workflow import ROOT, copy_project, snakemake
 from workflow.convergent import store
 
 Found = TypeVar("Found")
@@ -49,21 +49,25 @@ TOO_LITTLE = {
 }
 # A killed job's state, and the reason that SLURM writes to its log.
 REASONS = {"TIMEOUT": "DUE TO TIME LIMIT", "FAILED": "memory limit", "CANCELLED": "CANCELLED AT"}
-KILLED = {("patches", "net0"): "TIMEOUT", ("moments_val", "0"): "FAILED", ("moments_val", "1"): "FAILED"}
+KILLED = {
+    ("patches", "net0"): "TIMEOUT",
+    ("moments_val", "0"): "FAILED",
+    ("moments_val", "1"): "FAILED",
+    ("train", "net1"): "CANCELLED",
+}
 
 
 @dataclass(frozen=True)
 class Site:
-    """A kind of cluster: what it runs, what its user edits in the profile, and which jobs are killed there."""
+    """A kind of cluster: what it runs, what its user edits in the profile, and puts first in PATH."""
 
     daemons: list[str]
     profile: dict[str, str]
-    killed: dict[tuple[str, str], str]
+    path: list[str]
 
 
 SITES = {
-    "squeue": Site(DAEMONS, {}, KILLED | {("train", "net1"): "CANCELLED"}),
-    # Nothing is cancelled: snakemake-executor-plugin-slurm 2.8.0 takes sacct's "CANCELLED by 0" for a running job.
+    "squeue": Site(DAEMONS, {}, []),
     "sacct": Site(
         [*DAEMONS, "slurmdbd", "mariadbd"],
         {
@@ -71,7 +75,7 @@ SITES = {
             "slurm_account: \"''\"": "slurm_account: \"'test'\"",
             "gpu: 1 ": "gpu: 0\n      gres: \"'gpu:1'\" ",
         },
-        KILLED,
+        [str(ROOT / "profiles/slurm/bin")],
     ),
 }
 
@@ -112,7 +116,6 @@ class Cluster:
 class Run:
     """The experiment, finished on a cluster: its folder and jobs, and the GPU that each net's training saw."""
 
-    site: Site
     folder: Path
     jobs: list[Job]
     gpus: list[str]
@@ -214,22 +217,21 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         give_up(f"SLURM is not installed, {', '.join(missing)} missing: .ci/run shows how")
     state = tmp_path_factory.mktemp("slurm")
     subprocess.run([SCRIPTS / "up.sh", state, *(["slurmdbd"] if "slurmdbd" in site.daemons else [])], check=True)
-    yield Cluster(site, os.environ | {"SLURM_CONF": f"{state}/slurm.conf", "PATH": f"{state}/bin:{path}"})
+    path = ":".join([f"{state}/bin", *site.path, path])
+    yield Cluster(site, os.environ | {"SLURM_CONF": f"{state}/slurm.conf", "PATH": path})
     subprocess.run([SCRIPTS / "down.sh", state], check=True)
 
 
 @pytest.fixture(scope="module")
 def run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The experiment while some jobs get too little memory, one hangs until its time is over, and one is cancelled."""
-    site = cluster.site
-    folder = project(tmp_path_factory.mktemp("submitted"), site.profile | TOO_LITTLE)
+    folder = project(tmp_path_factory.mktemp("submitted"), cluster.site.profile | TOO_LITTLE)
     with started(folder, cluster) as running:
         trainings = [at_work(folder, "train", net).environ() for net in ("net0", "net1")]
-        if "CANCELLED" in site.killed.values():
-            cluster("scancel", trainings[1]["SLURM_JOB_ID"])
+        cluster("scancel", trainings[1]["SLURM_JOB_ID"])
         at_work(folder, "patches", "net0").suspend()
         finish(folder, running)
-    return Run(site, folder, cluster.jobs(folder), [training["CUDA_VISIBLE_DEVICES"] for training in trainings])
+    return Run(folder, cluster.jobs(folder), [training["CUDA_VISIBLE_DEVICES"] for training in trainings])
 
 
 @pytest.fixture(scope="module")
@@ -254,8 +256,8 @@ def test_trainings_at_the_same_time_see_different_gpus(run: Run) -> None:
 
 
 def test_killed_jobs_are_submitted_again_and_ask_for_more(run: Run) -> None:
-    assert {(job.rule, job.wildcard): job.state for job in run.jobs if job.state != "COMPLETED"} == run.site.killed
-    for killed in run.site.killed:
+    assert {(job.rule, job.wildcard): job.state for job in run.jobs if job.state != "COMPLETED"} == KILLED
+    for killed in KILLED:
         first, second = (job for job in run.jobs if (job.rule, job.wildcard) == killed)
         assert REASONS[first.state] in first.log.read_text()
         assert second.memory > first.memory

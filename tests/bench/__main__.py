@@ -8,6 +8,7 @@ import argparse
 from workflow.convergent import device
 
 from .clustering import bench_clustering
+from .imagenet import bench_imagenet
 from .images import bench_images
 from .information import bench_information
 from .moments import bench_exactness, bench_memory, bench_moments
@@ -27,6 +28,7 @@ BENCHES = {
     "lrn": bench_lrn,
     "patches": bench_patches,
     "exactness": bench_exactness,
+    "imagenet": bench_imagenet,
 }
 
 

@@ -40,7 +40,8 @@ def experiment(folder: Path) -> dict:
     """A copy of the project with few images, three nets of given weights and one to be trained; its configuration."""
     for name in ("workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", folder)
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
     config = yaml.safe_load((ROOT / "workflow/experiments/imagenet.yaml").read_text())
     for split, count in (("train", TRAIN), ("val", VAL)):
         for kind in ("a", "b"):

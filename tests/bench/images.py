@@ -25,12 +25,12 @@ SIZE, CROP, BATCH = 256, 227, 256
 SAMPLE = 1024  # images that are encoded in another way than the store's
 
 
-def make_photographs(folder: Path) -> list[str]:
+def make_photographs(folder: Path, count: int = COUNT) -> list[str]:
     """Random parts of the embedded photographs with some grain, for the typical size of a file; their names."""
     rng = np.random.default_rng(0)
     scenes = [decode(file) for file in data.image_files(ROOT / "workflow/resources/scenes")]
     grain = Image.fromarray(rng.normal(128, 8, (1024, 1024, 3)).round().astype(np.uint8))
-    names = [f"{number}.jpg" for number in range(COUNT)]
+    names = [f"{number}.jpg" for number in range(count)]
     for number, name in enumerate(names):
         scene = scenes[number % len(scenes)]
         part = rng.uniform(0.75, 1) * np.array(scene.size)
