@@ -114,7 +114,7 @@ def summary_convergence(args: argparse.Namespace) -> Figure:
             plots.by_layer(ax, layers, chosen(rows, similarity, "mean"), measure, colour, shift)
             plots.pair_dots(ax, layers, chosen(rows, similarity, "net"), measure, colour, shift)
         ax.set(title=name, ylabel=label, xlim=(-0.6, len(layers) - 0.4))
-        ax.set_ylim(min(0, ax.get_ylim()[0]), 1.02 if similarity == "correlation" else None)
+        ax.set_ylim(min(0, ax.get_ylim()[0]), 1.02 if similarity == "correlation" else 1.05 * ax.get_ylim()[1])
     shown = {**PARTNERS, "overlap": plots.OVERLAP, "chance": plots.CHANCE}
     labels = ["greedy partner", "assigned partner", "overlap", "chance: random rotations of one net"]
     figure.legend([Patch(color=c) for c in shown.values()], labels, loc="outside lower center", ncols=4)

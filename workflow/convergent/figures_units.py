@@ -64,7 +64,7 @@ def matches(args: argparse.Namespace, chosen: str, unit: str = "") -> Figure:
         raise SystemExit(f"--units: {number} is not possible; {args.layer} has units 0 to {count - 1}")
     rows = [units[first : first + 8] for first in range(0, len(units), 8)]
     width, kinds = max(map(len, rows), default=1), sum(len(plots.kinds(found)) for found in nets)
-    figure = plt.figure(figsize=(1.25 * width + 0.4, (1.15 * kinds + 0.7) * max(len(rows), 1)))
+    figure = plt.figure(figsize=(1.25 * max(width, 4) + 0.4, (1.15 * kinds + 0.7) * max(len(rows), 1)))
     for part, some in zip(figure.subfigures(max(len(rows), 1), 1, squeeze=False).flat, rows, strict=False):
         grid = part.subplots(kinds, width, squeeze=False)
         for k, number in enumerate(some):

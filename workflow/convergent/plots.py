@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from . import matching
 
@@ -49,6 +50,7 @@ def sorted_similarities(axes: Axes, greedy: np.ndarray, assigned: np.ndarray, ov
     axes.plot([], [], " ", label=f"same partner: {overlap:.0%} of {len(order)} units")
     axes.set(xlabel="units, by greedy similarity", ylabel="correlation", xlim=(0, len(order) + 1))
     axes.axhline(0, color="0.7", linewidth=0.5, zorder=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(np.nanmin([0.0, *(assigned[order] - 0.03), *(greedy[order] - 0.03)]), 1)
 
 
@@ -57,6 +59,7 @@ def sorted_means(axes: Axes, means: Mapping[str, np.ndarray]) -> None:
     for net, mean in means.items():
         axes.plot(np.arange(1, len(mean) + 1), np.sort(mean)[::-1], label=f"{title(net)}, highest {mean.max():.3g}")
     axes.set(xlabel="units, by mean activation", ylabel="mean activation")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(min([0, *(1.05 * mean.min() for mean in means.values())]))
     axes.legend()
 
