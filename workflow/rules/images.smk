@@ -10,7 +10,8 @@ rule images:
         "results/{run}/benchmarks/images.tsv"
     conda:
         "../../environment.yml"
-    threads: 16  # or as many as there are; nothing depends on it
+    # or as many as there are; nothing depends on it
+    threads: 16 if config["data"]["source"] == "image_folder" else 1
     params:
         module=as_py_module(),
         source=config["data"]["source"],
