@@ -1,5 +1,6 @@
 """Configurations: each fault is one line that names key, value and what is allowed, before any work."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -154,3 +155,15 @@ def test_every_experiment_can_be_planned(experiment: Path, tmp_path: Path) -> No
     config["data"]["folder"] = str(tmp_path)
     done = plan(tmp_path, config)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_jobs_of_the_imagenet_experiment_are_those_that_its_page_states(tmp_path: Path) -> None:
+    page = (ROOT / "docs/scale.md").read_text()
+    stated = dict(re.findall(r"^\| (\w+) \| (\d+) \|", page[page.index("| submitted |") :], flags=re.M))
+    config = yaml.safe_load((ROOT / "workflow/experiments/imagenet.yaml").read_text())
+    config["data"]["folder"] = str(tmp_path)
+    done = plan(tmp_path, config)
+    planned = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, flags=re.M))
+    assert f"plans {planned['total']} jobs" in page
+    assert f"{sum(map(int, stated.values()))} are submitted" in page
+    assert {rule: planned[rule] for rule in stated} == stated
