@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import zarr
+import zarr.codecs
 from numcodecs import Blosc, blosc
 from PIL import Image, ImageChops
 

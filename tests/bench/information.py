@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.metrics import mutual_info_score
 
-from workflow.convergent import histograms, information
+from workflow.convergent import activations, histograms, information
 
 from .common import Photographs, paper_nets
 
@@ -31,7 +31,7 @@ def stage(images: int) -> tuple[information.Found, float]:
     rows = Some(images)
     nets = paper_nets(4, rows)
     begun = time.perf_counter()
-    sampler = information.Sampler(nets, rows, "conv1", 16, seed=0)  # type: ignore[arg-type]
+    sampler = information.Sampler(activations.Recorder(nets, ["conv1"]), rows, "conv1", 16, seed=0)  # type: ignore[arg-type]
     edges = sampler.edges(images, 10)
     chunks = histograms.Repeatable(lambda: sampler.chunks(edges, None))
     found = information.informations(chunks, edges, list(combinations(nets, 2)), histograms.BitPlanes)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tests.presets import preset
-from workflow.convergent import alexnet, patches, store, train
+from workflow.convergent import alexnet, patches, receptive, store, train
 
 from .common import LAYERS, Photographs, section
 
@@ -86,8 +86,10 @@ def bench_patches() -> None:
         found = patches.search(net, images, 120, LAYERS, 9)
         searched = time.perf_counter() - begun - forward
         ratios.append(searched / forward)
+        seen = receptive.fields(net, LAYERS[:5])
         for layer in LAYERS[:5]:
-            patches.fields(net, images, layer, found[layer], 120)
+            every = np.arange(len(found[layer]["image"]))
+            patches.patches(net, images, layer, seen[layer], found[layer], every, 120)
         deconvolution += time.perf_counter() - begun - forward - searched
     print(f"patches: search in {statistics.median(ratios):.2f} of the forward pass's time (goal 1.3), ", end="")
     print(f"deconvolution of all units of four nets in {deconvolution:.1f} s (goal 60)")

@@ -7,6 +7,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 from threadpoolctl import threadpool_limits
@@ -34,7 +35,8 @@ def trained_nets(split: data.Split) -> dict[str, Net]:
     for seed in range(2):
         net = nets[f"net{seed}"] = preset(architecture, 3, 52, 36, seed)
         net.standardise_with(split.images)
-        batches = train.batches(split.images, split.labels, BATCH, 4, seed)
+        drawn = train.draws(len(split.labels), BATCH, 4, seed)
+        batches = train.batches(split.images, split.labels, drawn, torch.device("cpu"))
         train.train_epoch(net, train.optimiser(net, settings), batches, settings, f"net{seed}", 0, range(STEPS))
         net.eval()
     return nets
