@@ -34,7 +34,7 @@ def forward_operations(nets: dict[str, Net]) -> float:
     handles = [
         module.register_forward_hook(lambda m, i, o: counted.append(2 * m.weight[0].numel() * o[0].numel()))
         for net in nets.values()
-        for module in net.children()
+        for module in net.modules()
         if hasattr(module, "weight")
     ]
     with torch.no_grad():
