@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from workflow.convergent import activations, blocks, merge, moments, store
+from workflow.convergent import activations, blocks, device, merge, moments, store
 from workflow.convergent.nets import load
 
 CPU = torch.device("cpu")
@@ -373,3 +373,17 @@ def test_images_of_another_size_than_the_nets_are_refused(
     sizes = f"{path}: {shape[1:]}, net0: (20, 20, 3), net1: (20, 20, 3)"
     with pytest.raises(SystemExit, match=re.escape(f"image sizes differ: {sizes}")):
         passed(tmp_path, path, nets, shards=1, blocks=2)
+
+
+@pytest.mark.gpu
+def test_moments_on_cuda_are_those_of_the_cpu(nets: dict[str, Path], images: dict[str, Path]) -> None:
+    rows = store.Rows(images["val"], "images")
+    found = []
+    for place in (torch.device("cpu"), device.pick()):
+        loaded = {net: load(path).to(place) for net, path in nets.items()}
+        (block,) = moments.block_moments(activations.Recorder(loaded, LAYERS), rows, [np.arange(30)], 7)
+        found.append({layer: {name: np.array(x) for name, x in arrays.items()} for layer, arrays in block.items()})
+    for layer, arrays in found[0].items():
+        for name, expected in arrays.items():
+            close = {"rtol": 1e-4, "atol": 1e-5 * float(np.abs(expected).max())}
+            np.testing.assert_allclose(found[1][layer][name], expected, **close)
