@@ -167,3 +167,27 @@ def test_the_jobs_of_the_imagenet_experiment_are_those_that_its_page_states(tmp_
     assert f"plans {planned['total']} jobs" in page
     assert f"{sum(map(int, stated.values()))} are submitted" in page
     assert {rule: planned[rule] for rule in stated} == stated
+
+
+OWN = {"mean": [0.5], "deviation": [0.2]}
+STANDARD = {"mean": "channel", "scale": "unit"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "pixels"),
+    [
+        ({"architecture": "alexnet"}, STANDARD),
+        ({"architecture": "alexnet", "pixels": OWN}, OWN),
+        ({"architecture": "torchvision:resnet18"}, STANDARD),
+        ({"architecture": "torchvision:resnet18", "pixels": OWN}, OWN),
+        ({"architecture": "torchvision:resnet18", "weights": "a.pth"}, configuration.IMAGENET),
+        ({"architecture": "torchvision:resnet18", "weights": "a.pth", "pixels": OWN}, OWN),
+    ],
+    ids=str,
+)
+def test_pixels_are_those_of_the_net_before_those_of_all(config: dict, entry: dict, pixels: dict) -> None:
+    config["nets"][1] = entry
+    found = configuration.net_settings(config, 1)
+    assert found["pixels"] == pixels
+    assert ("conv" in found) == (entry["architecture"] == "alexnet")
+    assert configuration.net_settings(config, 0) == config["architecture"]

@@ -35,7 +35,7 @@ def claimer(folder: Path, names: list[str]) -> tuple[subprocess.Popen, int]:
 
 
 def test_processes_claim_gpus_of_their_own_and_leave_them_when_they_end(tmp_path: Path) -> None:
-    names = ["0", "GPU-1234"]
+    names = ["0", "MIG-GPU-1234/1/0"]
     first, one = claimer(tmp_path, names)
     second, two = claimer(tmp_path, names)
     assert (one, two) == (0, 1)

@@ -82,7 +82,7 @@ def stages(config: Mapping) -> dict[str, Stage]:
     return {
         "images": Stage("images", (ALL_TRAIN + ALL_VAL) / (TRAIN + VAL), "images"),
         "train": Stage("train/net3", 4 * whole["training"]["steps"] / STEPS, "steps of four nets"),
-        "moments, validation": Stage("moments/val/0", val, "images"),
+        "moments, validation": Stage("moments/val/0", val, "images in blocks of 32; whole blocks take a sixth (scale)"),
         "moments, training": Stage("moments/train/0", mapped, "images"),
         "convergence, conv1 to conv5": Stage("convergence/*", 1, ""),
         "information, conv1": Stage("information/conv1", val, "images"),

@@ -29,10 +29,11 @@ def complete(config: dict[str, Any]) -> None:
 def net_settings(config: dict[str, Any], net: int) -> dict[str, Any]:
     """Section ``architecture`` as far as a net has to do with it: all of it for the preset, else crop and pixels."""
     entry, section = config["nets"][net], config["architecture"]
+    own = {"pixels": entry["pixels"]} if "pixels" in entry else {}
     if entry["architecture"] == "alexnet":
-        return section
+        return section | own
     standard = IMAGENET if "weights" in entry else section.get("pixels", {"mean": "channel", "scale": "unit"})
-    return {"crop": section["crop"], "pixels": entry.get("pixels", standard)}
+    return {"crop": section["crop"], "pixels": standard} | own
 
 
 def own_code(architecture: str) -> list[str]:
@@ -69,7 +70,7 @@ def check_nets(config: dict[str, Any]) -> None:
 
 def check_unit(config: dict[str, Any]) -> None:
     """Stop where figure 4's unit is beyond the units of its layer, as far as the configuration tells their number."""
-    unit, stitched = config["figures"]["unit"], config["stitching"]["layers"]
+    unit, stitched = config["figures"]["unit"], spatial(config["stitching"]["layers"])
     target = config["nets"][int(config["figures"]["pair"].split("-net")[1]) % len(config["nets"])]
     layer = target.get("layers", {}).get(stitched[0], stitched[0]) if stitched else ""
     if unit == "median" or target["architecture"] != "alexnet" or not layer.startswith("conv"):

@@ -27,7 +27,7 @@ def claim(names: Sequence[str], folder: Path) -> int:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
-        lock = (folder / name).open("w")
+        lock = (folder / name.replace("/", "-")).open("w")  # a part of a GPU has slashes in its name
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
