@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from tests.presets import preset
-from workflow.convergent import store
+from workflow.convergent import device, store
 from workflow.convergent.nets import save
 
-torch.set_num_threads(1)
+device.deterministic(1)  # as every stage begins
 
 SIZE, CLASSES = 20, 4
 TINY = {

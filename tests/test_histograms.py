@@ -6,7 +6,7 @@ import torch
 
 from workflow.convergent import device, histograms
 
-COUNTINGS = [histograms.BitPlanes, histograms.Products]
+COUNTINGS = [histograms.BitPlanes(), histograms.Products(torch.device("cpu"))]
 
 
 def some(samples: int = 150, seed: int = 0) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -31,10 +31,11 @@ def counted(
     values: dict[str, np.ndarray], edges: dict[str, np.ndarray], counting: histograms.Counting, rows: int
 ) -> np.ndarray:
     """Cells of all pairs of units, from chunks of so many rows. (units_a, units_b, bins, bins)"""
+    place = getattr(counting, "place", "cpu")
 
     def chunks():
         for first in range(0, len(values["net0"]), rows):
-            part = {net: torch.from_numpy(x[first : first + rows]) for net, x in values.items()}
+            part = {net: torch.from_numpy(x[first : first + rows]).to(place) for net, x in values.items()}
             yield len(part["net0"]), {net: counting.planes(x, edges[net]) for net, x in part.items()}
 
     parts = []
@@ -44,7 +45,7 @@ def counted(
     return np.concatenate(parts)
 
 
-@pytest.mark.parametrize("counting", COUNTINGS)
+@pytest.mark.parametrize("counting", COUNTINGS, ids=["bits", "products"])
 @pytest.mark.parametrize("rows", [1000, 64, 37])
 def test_counts_are_those_of_numpy(counting: histograms.Counting, rows: int) -> None:
     values, edges = some()
@@ -58,11 +59,11 @@ def test_counts_are_those_of_numpy(counting: histograms.Counting, rows: int) -> 
 def test_tiles_and_several_passes_give_the_same_counts(monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
     """Memory of two units of the first net at a time; planes are remembered, or made anew for each pass."""
     values, edges = some()
-    whole = counted(values, edges, histograms.BitPlanes, 64)
+    whole = counted(values, edges, histograms.BitPlanes(), 64)
     monkeypatch.setattr(histograms, "TILE_BYTES", 2 * 8 * 18 * 4**2)
     monkeypatch.setattr(histograms, "KEPT_BYTES", kept)
     assert len(histograms.passes({"net0": 5, "net1": 18}, [("net0", "net1")], 4)) == 3
-    np.testing.assert_array_equal(counted(values, edges, histograms.BitPlanes, 64), whole)
+    np.testing.assert_array_equal(counted(values, edges, histograms.BitPlanes(), 64), whole)
 
 
 def test_passes_cover_every_unit_once_within_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,11 +98,6 @@ def test_a_value_on_an_edge_does_not_exceed_it() -> None:
 def test_cuda_counts_as_the_cpu_does() -> None:
     values, edges = some(samples=40_000)
     place = device.pick()
-    assert histograms.counting(place) is histograms.Products
-    found = []
-    for counting, where in ((histograms.BitPlanes, "cpu"), (histograms.Products, place)):
-        planes = {net: counting.planes(torch.from_numpy(x).to(where), edges[net]) for net, x in values.items()}
-        joint = np.zeros((5, 18, 4, 4), np.int64)
-        counting.add_joint(planes["net0"], planes["net1"], joint)
-        found.append(joint)
-    np.testing.assert_array_equal(*found)
+    assert isinstance(histograms.counting(place), histograms.Products)
+    cpu, cuda = (counted(values, edges, histograms.counting(where), 16_384) for where in (torch.device("cpu"), place))
+    np.testing.assert_array_equal(cpu, cuda)

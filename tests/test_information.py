@@ -22,7 +22,7 @@ def measured(
     edges = {net: information.bin_edges(x[:sample], bins) for net, x in values.items()}
     planes = {net: histograms.BitPlanes.planes(torch.from_numpy(x), edges[net]) for net, x in values.items()}
     chunks = [(len(a), planes)]
-    found = information.informations(chunks, edges, [("net0", "net1")], histograms.BitPlanes)
+    found = information.informations(chunks, edges, [("net0", "net1")], histograms.BitPlanes())
     return found.corrected["net0", "net1"], found.plug_in["net0", "net1"], found
 
 
@@ -153,7 +153,7 @@ def test_the_stage_agrees_with_all_activations_at_once(
     edges = {net: found[f"edges/{net}"] for net in nets}
     planes = {net: histograms.BitPlanes.planes(x, edges[net]) for net, x in values.items()}
     samples = len(values["net0"])
-    again = information.informations([(samples, planes)], edges, [("net0", "net1")], histograms.BitPlanes)
+    again = information.informations([(samples, planes)], edges, [("net0", "net1")], histograms.BitPlanes())
     assert about["samples"] == samples
     assert about["dead"] == {net: units.tolist() for net, units in again.dead.items()}
     np.testing.assert_allclose(found["plug_in"], again.plug_in["net0", "net1"], atol=2 / samples * BINS)

@@ -11,7 +11,8 @@ import torch
 from workflow.convergent import activations, blocks, device, merge, moments, store
 from workflow.convergent.nets import load
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+PLACES = pytest.mark.parametrize("place", [CPU, pytest.param(CUDA, marks=pytest.mark.gpu)], ids=str)
 WIDTHS = {"net0": 5, "net1": 3}
 Arrays = dict[str, np.ndarray]
 
@@ -30,15 +31,16 @@ def live(rows: np.ndarray) -> np.ndarray:
     return np.ptp(rows, axis=0) > 0
 
 
-def accumulated(x: Arrays, batch: int, positions: int = 1) -> Arrays:
+def accumulated(x: Arrays, batch: int, positions: int = 1, place: torch.device = CPU) -> Arrays:
     """One block of activations (n, units) through the accumulator, n / positions images in batches."""
-    accumulator = moments.CoMoments({net: rows.shape[1] for net, rows in x.items()}, CPU)
+    accumulator = moments.CoMoments({net: rows.shape[1] for net, rows in x.items()}, place)
     feed(accumulator, x, batch, positions)
     return {name: np.array(array) for name, array in accumulator.finish().items()}
 
 
 def feed(accumulator: moments.CoMoments, x: Arrays, batch: int, positions: int = 1) -> None:
-    images = {net: torch.from_numpy(rows.reshape(-1, positions, rows.shape[1])) for net, rows in x.items()}
+    place = accumulator.buffer.device
+    images = {net: torch.from_numpy(rows.reshape(-1, positions, rows.shape[1])).to(place) for net, rows in x.items()}
     for first in range(0, len(next(iter(images.values()))), batch):
         accumulator.update({net: rows[first : first + batch] for net, rows in images.items()})
 
@@ -80,25 +82,27 @@ def assert_moments(found: Arrays, expected: Arrays, tolerance: float) -> None:
             assert (np.abs(found[name] - expected[name]) <= tolerance * np.outer(sums[a], sums[b])).all()
 
 
+@PLACES
 @pytest.mark.parametrize("buffer", [16, 100, 16384])
 @pytest.mark.parametrize("batch", [1, 13, 600])
 @pytest.mark.parametrize("offset", [0, 1, 1e4])
 @pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
 def test_one_pass_equals_two(
-    monkeypatch: pytest.MonkeyPatch, buffer: int, batch: int, offset: float, scale: float
+    monkeypatch: pytest.MonkeyPatch, buffer: int, batch: int, offset: float, scale: float, place: torch.device
 ) -> None:
     monkeypatch.setattr(moments, "BUFFER_ROWS", buffer)
     x = activity(600, offset, scale)
-    found = accumulated(x, batch)
+    found = accumulated(x, batch, place=place)
     assert_moments(found, two_passes(x), 1e-5)
     assert worst_correlation_error(found, x) < 1e-5
 
 
+@PLACES
 @pytest.mark.parametrize("offset", [0, 1, 1e4])
-def test_many_samples(offset: float) -> None:
+def test_many_samples(offset: float, place: torch.device) -> None:
     """Buffers of full size, several of them, of images with many positions."""
     x = activity(60_000, offset)
-    found = accumulated(x, batch=7, positions=250)
+    found = accumulated(x, batch=7, positions=250, place=place)
     assert_moments(found, two_passes(x), 1e-5)
     assert worst_correlation_error(found, x) < 1e-5
 
@@ -123,12 +127,15 @@ def odd_start(far: float) -> Arrays:
     return x
 
 
+@PLACES
 @pytest.mark.parametrize("buffer", [64, 1000, 16384])
 @pytest.mark.parametrize("far", [10, 30, 100, 1e3, 1e4])
-def test_an_odd_first_batch_moves_the_shift(monkeypatch: pytest.MonkeyPatch, far: float, buffer: int) -> None:
+def test_an_odd_first_batch_moves_the_shift(
+    monkeypatch: pytest.MonkeyPatch, far: float, buffer: int, place: torch.device
+) -> None:
     monkeypatch.setattr(moments, "BUFFER_ROWS", buffer)
     x = odd_start(far)
-    found = accumulated(x, batch=8)
+    found = accumulated(x, batch=8, place=place)
     assert worst_correlation_error(found, x) < 1e-5
     assert (found["comoment/net0-net0"][4] == 0).all()
 
@@ -184,7 +191,7 @@ def test_the_product_for_wide_layers_gives_the_same(monkeypatch: pytest.MonkeyPa
     x = odd_start(far)
     narrow = accumulated(x, batch=100)
     monkeypatch.setattr(moments, "TOGETHER", 0)
-    assert_moments(accumulated(x, batch=100), narrow, 1e-6)
+    assert_moments(accumulated(x, batch=100), narrow, 1e-5)
 
 
 @pytest.mark.parametrize(("a", "b"), [(1, 1), (5, 3), (3, 5), (70, 70)])
@@ -321,16 +328,17 @@ def test_nodes_tell_what_a_shard_holds(tmp_path: Path, images: dict[str, Path], 
 def test_the_stage_gives_the_moments_of_all_images(
     tmp_path: Path, images: dict[str, Path], nets: dict[str, Path], shards: int
 ) -> None:
-    """Total and blocks against two passes over activations of the same batches, which round alike."""
+    """Total and blocks against two passes over activations of the same batches and device, which round alike."""
     merged = passed(tmp_path, images["val"], nets, shards, batch=3)
-    loaded, found = {net: load(path) for net, path in nets.items()}, store.load(images["val"])
+    loaded, found = {net: load(path).to(device.pick()) for net, path in nets.items()}, store.load(images["val"])
     parts = moments.assign_blocks(found["group"], 7, moments.derive(0, "blocks"))
-    rows = store.Rows(images["val"], "images")
+    stored = store.Rows(images["val"], "images")
     x: dict[str, list[Arrays]] = {layer: [] for layer in LAYERS}  # of each fine block, net -> (n, units)
     for part in parts:
-        batches = list(activations.Recorder(loaded, LAYERS).stream(rows, part, 3))
+        batches = list(activations.Recorder(loaded, LAYERS).stream(stored, part, 3))
         for layer, kept in x.items():
-            kept.append({net: torch.cat([b[layer][net].flatten(0, 1) for b in batches]).numpy() for net in loaded})
+            outputs = {net: torch.cat([b[layer][net].flatten(0, 1) for b in batches]) for net in loaded}
+            kept.append({net: rows.cpu().numpy() for net, rows in outputs.items()})
     for layer, path in merged.items():
         arrays = store.load(path)
         for block, run in enumerate(blocks.runs(7, 2 if layer == "fc6" else 7)):

@@ -416,6 +416,7 @@ def test_on_cuda_training_goes_on_from_a_checkpoint_with_the_same_weights(
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_on_cuda_steps_compute_in_bfloat16_and_never_wait(architecture: dict) -> None:
     place, made = device.pick(), random_images(80, seed=0)
     net = preset(architecture, 3, 4, 20, seed=0).to(place)

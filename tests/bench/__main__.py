@@ -8,6 +8,7 @@ import argparse
 from workflow.convergent import device
 
 from .clustering import bench_clustering
+from .cuda import bench_cuda
 from .imagenet import bench_imagenet
 from .images import bench_images
 from .information import bench_information
@@ -28,6 +29,7 @@ BENCHES = {
     "lrn": bench_lrn,
     "patches": bench_patches,
     "exactness": bench_exactness,
+    "cuda": bench_cuda,
     "imagenet": bench_imagenet,
 }
 

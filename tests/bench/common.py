@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 from PIL import Image
+from snakemake.utils import validate
 
 from tests.presets import preset
 from workflow.convergent import data
@@ -18,8 +19,10 @@ LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 
 
 def section(experiment: str, name: str) -> dict:
-    """A section of a configuration of the repository."""
-    return yaml.safe_load((ROOT / experiment).read_text())[name]
+    """A section of a configuration of the repository, with the schema's defaults."""
+    config = yaml.safe_load((ROOT / experiment).read_text())
+    validate(config, str(ROOT / "workflow/schemas/config.schema.yaml"))
+    return config[name]
 
 
 class Photographs:

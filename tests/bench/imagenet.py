@@ -22,7 +22,7 @@ from .common import ROOT
 from .images import make_photographs
 
 RUN = "few_of_imagenet"
-TRAIN, VAL = 512, 128  # images here
+TRAIN, VAL = (4096, 1024) if torch.cuda.is_available() else (512, 128)  # images here
 STEPS = 2  # of training here, batches of 256
 ALL_TRAIN, ALL_VAL = 1_281_167, 50_000
 CONVS = ["conv1", "conv2", "conv3", "conv4", "conv5"]
@@ -104,7 +104,7 @@ def bench_imagenet() -> None:
             "-m",
             "snakemake",
             "--cores",
-            "2",
+            "all",
             "--configfile",
             "few.yaml",
             "--quiet",

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from sklearn.metrics import mutual_info_score
 
-from workflow.convergent import activations, histograms, information
+from workflow.convergent import activations, device, histograms, information
 
 from .common import Photographs, paper_nets
 
@@ -28,13 +28,13 @@ class Some(Photographs):
 
 def stage(images: int) -> tuple[information.Found, float]:
     """Information of conv1 of four nets of the paper's size with random weights, and its seconds."""
-    rows = Some(images)
-    nets = paper_nets(4, rows)
+    rows, place = Some(images), device.pick()
+    nets = {name: net.to(place) for name, net in paper_nets(4, rows).items()}
     begun = time.perf_counter()
     sampler = information.Sampler(activations.Recorder(nets, ["conv1"]), rows, "conv1", 16, seed=0)  # type: ignore[arg-type]
     edges = sampler.edges(images, 10)
     chunks = histograms.Repeatable(lambda: sampler.chunks(edges, None))
-    found = information.informations(chunks, edges, list(combinations(nets, 2)), histograms.BitPlanes)
+    found = information.informations(chunks, edges, list(combinations(nets, 2)), histograms.counting(place))
     return found, time.perf_counter() - begun
 
 
@@ -55,7 +55,7 @@ def against_scikit_learn(samples: int = 100_000, units: int = 96) -> float:
         for part in parts
     ]
     counted = [(len(values["net0"][part]), planes) for part, planes in zip(parts, chunks, strict=True)]
-    found = information.informations(counted, edges, [("net0", "net1")], histograms.BitPlanes)
+    found = information.informations(counted, edges, [("net0", "net1")], histograms.BitPlanes())
     ours = (time.perf_counter() - begun) / units**2
     codes = {net: (x[:, :SCORED, None] > edges[net][:SCORED]).sum(axis=2) for net, x in values.items()}
     begun = time.perf_counter()

@@ -29,7 +29,7 @@ class OneBatch:
 def bench_training(steps: int = 100, repeats: int = 5) -> None:
     """Training from the store against a loop over one preloaded batch, on one core."""
     torch.set_num_threads(1)
-    settings = section("config.yaml", "training") | {"bias_rate": 1, "bias_decay": 1}
+    settings = section("config.yaml", "training")
     pixels = Photographs(36)[np.arange(steps * settings["batch"])]
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/train.zarr/zarr.json"

@@ -30,7 +30,7 @@ def trained_nets(split: data.Split) -> dict[str, Net]:
     architecture = copy.deepcopy(section("config.yaml", "architecture"))
     for conv, units in zip(architecture["conv"], WIDTHS, strict=True):
         conv["units"] = units
-    settings = section("config.yaml", "training") | {"bias_rate": 1, "bias_decay": 1, "steps": STEPS, "batch": BATCH}
+    settings = section("config.yaml", "training") | {"steps": STEPS, "batch": BATCH}
     nets = {}
     for seed in range(2):
         net = nets[f"net{seed}"] = preset(architecture, 3, 52, 36, seed)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from . import store
+from . import device, store
 from .nets import Net
 
 Grid = tuple[int, ...]  # rows and columns of a layer's positions; () of a fully connected layer
@@ -157,6 +157,17 @@ def common_grid(layer: str, grids: Mapping[str, Grid], resample: str) -> Grid:
     return min(rows for rows, _ in sizes), min(columns for _, columns in sizes)
 
 
+def batches(images: store.Rows, index: np.ndarray, batch: int, place: torch.device) -> Iterator[torch.Tensor]:
+    """Pixels of the images of an index on a device, a batch at a time; loaded while it computes. (n, H, W, C) uint8"""
+
+    def load(part: np.ndarray) -> torch.Tensor:
+        return device.page_locked(torch.from_numpy(images[part]))
+
+    parts = (index[first : first + batch] for first in range(0, len(index), batch))
+    for pixels in device.ahead(load, parts, place):
+        yield pixels.to(place, non_blocking=True)
+
+
 class Recorder:
     """Some layers of several nets side by side, the nets seeing the same crops, the layers on the same grid.
 
@@ -190,8 +201,7 @@ class Recorder:
     def stream(self, images: store.Rows, index: np.ndarray, batch: int) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
         """Batches of the images of an index: layer -> net -> (n, positions, units)."""
         place = next(iter(self.nets.values())).mean.device
-        for first in range(0, len(index), batch):
-            pixels = torch.from_numpy(images[index[first : first + batch]]).to(place)
+        for pixels in batches(images, index, batch, place):
             found: dict[str, dict[str, torch.Tensor]] = {layer: {} for layer in self.layers}
             for name, net in self.nets.items():
                 for layer, output in record(net, net.centre_crop(pixels), self.found[name]).items():

@@ -9,12 +9,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import torch
 
 LOADERS = 4  # threads that prepare batches for a GPU
-HELD: list[IO[str]] = []  # locks of this process, until it ends
 
 Job = TypeVar("Job")
 Prepared = TypeVar("Prepared")
@@ -27,13 +26,13 @@ def claim(names: Sequence[str], folder: Path) -> int:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
-        lock = (folder / name.replace("/", "-")).open("w")  # a part of a GPU has slashes in its name
+        # open until the process ends; a part of a GPU has slashes in its name
+        lock = os.open(folder / name.replace("/", "-"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.close()
+            os.close(lock)
             continue
-        HELD.append(lock)
         return number
     return os.getpid() % len(names)
 

@@ -66,10 +66,8 @@ def top1(
     heads = {variant.head for variant in variants.values()}
     between = {name: variant.between.to(place) for name, variant in variants.items()}
     right = {name: torch.zeros((), dtype=torch.int64, device=place) for name in variants}
-    for first in range(0, len(labels), batch):
-        index = np.arange(first, min(first + batch, len(labels)))
-        pixels = torch.from_numpy(images[index]).to(place)
-        wanted = torch.from_numpy(labels[index].astype(np.int64)).to(place)
+    wanted = torch.from_numpy(labels.astype(np.int64)).to(place).split(batch)
+    for pixels, here in zip(activations.batches(images, np.arange(len(labels)), batch, place), wanted, strict=True):
         crops = {name: recorder.nets[name].centre_crop(pixels) for name in heads | set(tails)}
         found = {
             name: activations.record(recorder.nets[name], crops[name], recorder.found[name])[layer] for name in heads
@@ -79,7 +77,7 @@ def top1(
             if not isinstance(variant.between, nn.Identity):
                 x = between[name](activations.regrid(x, recorder.grids[layer]))
             logits = tails[variant.tail](crops[variant.tail], activations.regrid(x, own[variant.tail]))
-            right[name] += (logits.argmax(1) == wanted).sum()
+            right[name] += (logits.argmax(1) == here).sum()
     return {name: int(count) / len(labels) for name, count in right.items()}
 
 

@@ -77,7 +77,16 @@ def count_ones(planes: np.ndarray, exceedances: np.ndarray) -> None:
 
 
 class BitPlanes:
-    """Counting on the CPU. ``planes`` are (units, E, words) uint64."""
+    """Counting on the CPU. ``planes`` are (units, E, words) uint64, ``exceedances`` arrays."""
+
+    @staticmethod
+    def zeros(shape: tuple[int, ...]) -> np.ndarray:
+        """Exceedances of no samples."""
+        return np.zeros(shape, np.int64)
+
+    @staticmethod
+    def fetched(exceedances: np.ndarray) -> np.ndarray:
+        return exceedances
 
     @staticmethod
     def planes(values: torch.Tensor, edges: np.ndarray) -> np.ndarray:
@@ -97,7 +106,21 @@ class BitPlanes:
 
 
 class Products:
-    """Counting by integer matrix products, on CUDA (and anywhere, slowly). ``planes`` are (units, E, samples) int8."""
+    """Counting by integer matrix products, on CUDA (and anywhere, slowly).
+
+    ``planes`` are (units, E, samples) int8, ``exceedances`` stay on the device until they are fetched.
+    """
+
+    def __init__(self, place: torch.device) -> None:
+        self.place = place
+
+    def zeros(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """Exceedances of no samples."""
+        return torch.zeros(shape, dtype=torch.int64, device=self.place)
+
+    @staticmethod
+    def fetched(exceedances: torch.Tensor) -> np.ndarray:
+        return exceedances.cpu().numpy()
 
     @staticmethod
     def planes(values: torch.Tensor, edges: np.ndarray) -> torch.Tensor:
@@ -107,15 +130,14 @@ class Products:
         return torch.nn.functional.pad(above, (0, -len(values) % ALIGNED))
 
     @staticmethod
-    def add_single(planes: torch.Tensor, exceedances: np.ndarray) -> None:
-        exceedances += planes.sum(2, dtype=torch.int64).cpu().numpy()
+    def add_single(planes: torch.Tensor, exceedances: torch.Tensor) -> None:
+        exceedances += planes.sum(2, dtype=torch.int64)
 
     @staticmethod
-    def add_joint(planes_a: torch.Tensor, planes_b: torch.Tensor, exceedances: np.ndarray) -> None:
+    def add_joint(planes_a: torch.Tensor, planes_b: torch.Tensor, exceedances: torch.Tensor) -> None:
         rows, columns = planes_a.flatten(0, 1), planes_b.flatten(0, 1)
         product = torch._int_mm(fill_rows(rows), fill_rows(columns).T)[: len(rows), : len(columns)]  # int32
-        split = product.view(*planes_a.shape[:2], *planes_b.shape[:2]).permute(0, 2, 1, 3)
-        exceedances += split.cpu().numpy()
+        exceedances += product.view(*planes_a.shape[:2], *planes_b.shape[:2]).permute(0, 2, 1, 3)
 
 
 def fill_rows(matrix: torch.Tensor) -> torch.Tensor:
@@ -123,9 +145,12 @@ def fill_rows(matrix: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.pad(matrix, (0, 0, 0, max(-len(matrix) % ALIGNED, 3 * ALIGNED - len(matrix))))
 
 
-def counting(place: torch.device) -> type[BitPlanes] | type[Products]:
+Counting = BitPlanes | Products
+
+
+def counting(place: torch.device) -> Counting:
     """The way of counting that a device is fastest at."""
-    return Products if place.type == "cuda" else BitPlanes
+    return Products(place) if place.type == "cuda" else BitPlanes()
 
 
 def cells(joint: np.ndarray, above_a: np.ndarray, above_b: np.ndarray, samples: int) -> np.ndarray:
@@ -142,7 +167,6 @@ def cells(joint: np.ndarray, above_a: np.ndarray, above_b: np.ndarray, samples: 
     return np.diff(np.diff(exceed, axis=2), axis=3)
 
 
-Counting = type[BitPlanes] | type[Products]
 Chunk = tuple[int, dict[str, Any]]  # number of samples, and their planes by net
 
 
@@ -211,9 +235,11 @@ def count(
     """
     widths = {net: len(x) for net, x in edges.items()}
     inner = next(iter(edges.values())).shape[1]
-    above = {net: np.zeros(x.shape, np.int64) for net, x in edges.items()}
+    above: dict[str, Any] = {net: counting.zeros(x.shape) for net, x in edges.items()}
     for number, tiles in enumerate(passes(widths, pairs, inner)):
-        joint = {tile: np.zeros((tile.last - tile.first, widths[tile.b], inner, inner), np.int64) for tile in tiles}
+        joint: dict[Tile, Any] = {
+            tile: counting.zeros((tile.last - tile.first, widths[tile.b], inner, inner)) for tile in tiles
+        }
         samples = 0
         for rows, planes in chunks:
             samples += rows
@@ -221,5 +247,6 @@ def count(
                 counting.add_single(planes[net], above[net])
             for tile, counts in joint.items():
                 counting.add_joint(planes[tile.a][tile.first : tile.last], planes[tile.b], counts)
+        singles = {net: counting.fetched(counts) for net, counts in above.items()}
         for tile in tiles:
-            yield tile, joint.pop(tile), Counted(samples, above)
+            yield tile, counting.fetched(joint.pop(tile)), Counted(samples, singles)

@@ -21,7 +21,7 @@ from .seeds import derive
 BUFFER_BYTES = 64 * 2**20  # of activations in one layer's buffer, about; the products of larger ones are no faster
 BUFFER_ROWS = 16384  # at most: float32 sums over more rows lose accuracy
 TOGETHER = 8192  # columns up to which one product is of all nets together; of more it would need 1 GB at 4 x 4096
-DRIFT = 10.0  # deviations between a flush's mean and the shift beyond which float32 products lose accuracy
+DRIFT = 2.0  # deviations between a flush's mean and the shift beyond which float32 products lose accuracy
 
 
 class Accumulator(Protocol):

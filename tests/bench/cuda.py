@@ -1,0 +1,136 @@
+"""What a GPU reaches at the paper's sizes: training, the moments pass and counting, against the card's own products."""
+
+import functools
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from tests.presets import preset
+from workflow.convergent import activations, device, functional, moments, stitching, store, train
+
+from .common import LAYERS, Photographs, paper_nets, section
+from .information import pairs_of_samples, stage
+from .moments import forward_operations
+from .nets import OneBatch
+
+EXPERIMENT = "workflow/experiments/imagenet.yaml"
+STORED = 8192  # images of the training store, 1.6 GB: the page cache holds them
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Until the device has done it."""
+    torch.cuda.synchronize()
+    begun = time.perf_counter()
+    work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - begun
+
+
+def product_rate(kind: torch.dtype, repeats: int = 20) -> float:
+    """Operations a second of a large square matrix product."""
+    x = torch.randn(8192, 8192, device="cuda").to(kind)
+    x @ x
+    return 2 * 8192**3 * repeats / seconds(lambda: [x @ x for _ in range(repeats)])
+
+
+def bench_training(images: Photographs, place: torch.device, steps: int = 60, repeats: int = 3) -> None:
+    """Training from the store against a loop over one batch on the device, and against the card's bfloat16 products."""
+    settings = section(EXPERIMENT, "training")
+    batch, peak = settings["batch"], product_rate(torch.bfloat16)
+    net = preset(section(EXPERIMENT, "architecture"), 3, 1000, images.pool.shape[1], seed=0)
+    operations = 3 * forward_operations({"net": net})
+    net.standardise_with(images.pool)
+    net.to(place)
+    sgd = train.optimiser(net, settings)
+    labels = np.arange(STORED) % 1000
+
+    def rate(loader: Iterator[tuple[torch.Tensor, ...]]) -> float:
+        return steps * batch / seconds(lambda: train.train_epoch(net, sgd, loader, settings, "net", 0, range(steps)))
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/train.zarr/zarr.json"
+        store.save(path, {"images": images[np.arange(STORED)]})
+        rows = store.Rows(path, "images")
+
+        def stored() -> Iterator[tuple[torch.Tensor, ...]]:
+            drawn = (draw for epoch in range(steps) for draw in train.draws(STORED, batch, 29, seed=epoch))
+            return train.batches(rows, labels, drawn, place)
+
+        preloaded = OneBatch(next(stored()))
+        rate(stored())
+        from_store, alone = (max(rate(loader()) for _ in range(repeats)) for loader in (stored, lambda: preloaded))
+        begun = time.process_time()
+        loading = STORED / seconds(lambda: [rows[part] for part in np.arange(STORED).reshape(-1, batch)])
+        print(
+            f"cuda: training {from_store:.0f} images/s, {from_store / alone:.0%} of the rate with one batch; ", end=""
+        )
+        print(f"{alone * operations / 1e12:.0f} of {peak / 1e12:.0f} TFLOP/s of bfloat16 products; ", end="")
+        print(f"a thread reads {loading:.0f} images/s ({time.process_time() - begun:.2f} s of CPU)")
+
+
+def bench_moments(images: Photographs, place: torch.device, count: int = 4096, batch: int = 32) -> None:
+    """The moments pass of four nets against their forward passes alone, in float32."""
+    nets = {name: net.to(place) for name, net in paper_nets(4, images).items()}
+    index, peak = np.arange(count), product_rate(torch.float32)
+    operations = forward_operations_on(nets, place) * count
+
+    @torch.no_grad()
+    def forward() -> None:
+        for pixels in activations.batches(images, index, batch, place):  # type: ignore[arg-type]
+            for net in nets.values():
+                net(net.centre_crop(pixels))
+
+    passes = moments.block_moments(activations.Recorder(nets, LAYERS), images, [index[:64], index, index], batch)  # type: ignore[arg-type]
+    next(passes)
+    seconds(forward)
+    alone, together = seconds(forward), seconds(lambda: next(passes))
+    memory = torch.cuda.max_memory_allocated() / 1e9
+    print(f"cuda: forward {count / alone:.0f} images/s of four nets, ", end="")
+    print(f"{operations / alone / 1e12:.1f} of {peak / 1e12:.0f} TFLOP/s of float32 products; ", end="")
+    print(f"with moments {count / together:.0f} ({together / alone:.2f} times as long), {memory:.1f} GB of the GPU")
+
+
+def bench_functional(
+    images: Photographs, place: torch.device, points: int = 58, count: int = 512, batch: int = 32
+) -> None:
+    """As many stitched nets as the paper's decays and the elastic net's give at most."""
+    nets = {name: net.to(place) for name, net in paper_nets(2, images).items()}
+    rng, labels, rates = np.random.default_rng(0), np.zeros(count, np.int32), {}
+    for layer in LAYERS[:5]:
+        recorder = activations.Recorder(nets, [layer])
+        units = recorder.found["net0"][layer].units
+        scale = stitching.Scale(np.zeros(units), np.ones(units))
+        mapping = functional.Affine(rng.normal(size=(units, units)) / units**0.5, scale, scale)
+        stitched = {f"{point}": functional.Stitched("net0", mapping, "net1") for point in range(points)}
+        work = functools.partial(functional.top1, stitched, recorder, images, labels, batch)
+        work()
+        rates[layer] = count / seconds(work)
+    print(f"cuda: {points} stitched nets, images/s: ", end="")
+    print(", ".join(f"{layer} {rate:.0f}" for layer, rate in rates.items()))
+
+
+def forward_operations_on(nets: dict, place: torch.device) -> float:
+    """``forward_operations``, which counts on the CPU."""
+    operations = forward_operations({name: net.cpu() for name, net in nets.items()})
+    for net in nets.values():
+        net.to(place)
+    return operations
+
+
+def bench_cuda() -> None:
+    """Left out where there is no GPU."""
+    if not torch.cuda.is_available():
+        print("cuda: there is none here")
+        return
+    place, images = device.pick(), Photographs(256)
+    print(f"cuda: {torch.cuda.get_device_name()}")
+    bench_training(images, place)
+    bench_moments(images, place)
+    bench_functional(images, place)
+    stage(20)
+    found, spent = stage(4096)
+    work = pairs_of_samples(found)
+    print(f"cuda: information {work:.2e} pairs of samples in {spent:.1f} s, {work / spent / 1e12:.2f}e12 a second")
