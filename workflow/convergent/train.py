@@ -184,6 +184,32 @@ def resume(checkpoint: Path, key: str, net: nets.Net, sgd: torch.optim.SGD, name
     return state["history"]
 
 
+def train_and_evaluate(
+    net: nets.Net,
+    sgd: torch.optim.SGD,
+    splits: dict[str, tuple[store.Rows, np.ndarray]],
+    settings: dict[str, Any],
+    name: str,
+    seed: int,
+    epoch: int,
+) -> tuple[dict[str, float], float]:
+    """One epoch, or what the steps leave of it: its row of the history, and images trained on in a second."""
+    images, labels = splits["train"]
+    per_epoch = len(labels) // settings["batch"]
+    steps = range(epoch * per_epoch, min((epoch + 1) * per_epoch, settings["steps"]))
+    torch.manual_seed(derive(seed, "dropout", epoch))
+    drawn = draws(len(labels), settings["batch"], net.size - net.width, derive(seed, "batches", epoch))
+    loader = batches(images, labels, drawn, net.mean.device)
+    begun = time.monotonic()
+    loss, top1 = train_epoch(net, sgd, loader, settings, name, epoch, steps)
+    rate = len(steps) * settings["batch"] / (time.monotonic() - begun)
+    val_loss, val_top1 = evaluate(net, *splits["val"], settings["batch"])
+    # no training loss has seen what the last step made of the weights
+    require_finite(torch.tensor([val_loss]), name, epoch, steps.stop - 1, "validation loss")
+    row = {"epoch": epoch + 1, "step": steps.stop, "loss": loss, "top1": top1}
+    return {**row, "val_loss": val_loss, "val_top1": val_top1}, rate
+
+
 def train(
     net: nets.Net,
     splits: dict[str, tuple[store.Rows, np.ndarray]],
@@ -194,40 +220,19 @@ def train(
     key: str,
 ) -> list[dict[str, float]]:
     """Train in place, or go on from the checkpoint; the history, one row an epoch."""
-    images, labels = splits["train"]
-    per_epoch = len(labels) // settings["batch"]
-    epochs = -(-settings["steps"] // per_epoch)
+    epochs = -(-settings["steps"] // (len(splits["train"][1]) // settings["batch"]))
     sgd = optimiser(net, settings)
     history = resume(checkpoint, key, net, sgd, name)
-    span = net.size - net.width
     started, first = time.monotonic(), len(history)
     for epoch in range(first, epochs):
-        steps = range(epoch * per_epoch, min((epoch + 1) * per_epoch, settings["steps"]))
-        torch.manual_seed(derive(seed, "dropout", epoch))
-        drawn = draws(len(labels), settings["batch"], span, derive(seed, "batches", epoch))
-        loader = batches(images, labels, drawn, net.mean.device)
-        begun = time.monotonic()
-        loss, top1 = train_epoch(net, sgd, loader, settings, name, epoch, steps)
-        rate = len(steps) * settings["batch"] / (time.monotonic() - begun)
-        val_loss, val_top1 = evaluate(net, *splits["val"], settings["batch"])
-        # no training loss has seen what the last step made of the weights
-        require_finite(torch.tensor([val_loss]), name, epoch, steps.stop - 1, "validation loss")
-        history.append(
-            {
-                "epoch": epoch + 1,
-                "step": steps.stop,
-                "loss": loss,
-                "top1": top1,
-                "val_loss": val_loss,
-                "val_top1": val_top1,
-            }
-        )
+        row, rate = train_and_evaluate(net, sgd, splits, settings, name, seed, epoch)
+        history.append(row)
         state = {"key": key, "net": net.state_dict(), "optimiser": sgd.state_dict(), "history": history}
         save_atomically(checkpoint, state)
         left = (time.monotonic() - started) / (epoch + 1 - first) * (epochs - epoch - 1)
         print(
-            f"{name}: epoch {epoch + 1}/{epochs}, loss {loss:.3f}, top-1 {top1:.1%}, validation top-1 {val_top1:.1%}, "
-            f"{rate:.0f} images/s, {left:.0f} s left",
+            f"{name}: epoch {epoch + 1}/{epochs}, loss {row['loss']:.3f}, top-1 {row['top1']:.1%}, "
+            f"validation top-1 {row['val_top1']:.1%}, {rate:.0f} images/s, {left:.0f} s left",
             flush=True,
         )
     return history
