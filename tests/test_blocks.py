@@ -76,7 +76,7 @@ def data(count: int, seed: int) -> Arrays:
 
 
 def moments(x: Arrays) -> Arrays:
-    found: Arrays = {"count": np.int64(len(x["net0"]))}  # type: ignore[dict-item]
+    found: Arrays = {"count": np.int64(len(x["net0"]))}
     mean = {net: rows[0] + (rows - rows[0]).mean(0) for net, rows in x.items()}  # exact for a dead unit
     found |= {f"mean/{net}": mean[net] for net in x}
     pairs = [("net0", "net0"), ("net0", "net1"), ("net1", "net1")]

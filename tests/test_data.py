@@ -68,7 +68,7 @@ def build(
 def refusal(*arguments: object, **changed: object) -> str:
     """The one line that the stage stops with."""
     with pytest.raises(SystemExit) as stopped:
-        build(*arguments, **changed)  # type: ignore[arg-type]
+        build(*arguments, **changed)
     message = str(stopped.value)
     assert "\n" not in message
     return message

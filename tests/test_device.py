@@ -69,7 +69,7 @@ def test_no_more_is_prepared_than_there_are_threads_and_one(place: torch.device,
         next(results)
         time.sleep(0.005)
         assert len(prepared) <= taken + most
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert len(prepared) <= 9 + most
     assert threading.active_count() <= before
 

@@ -189,7 +189,7 @@ def test_activations_that_are_not_finite_are_refused(
 ) -> None:
     broken = load(nets["net1"])
     with torch.no_grad():
-        broken.get_submodule("body.conv1").bias[2] = torch.nan  # type: ignore[index, operator, union-attr]
+        broken.get_submodule("body.conv1").bias[2] = torch.nan
     path = tmp_path / "net1.json"
     save(broken, path.with_suffix(".pt"), path)
     with pytest.raises(SystemExit, match="net1: activations of conv1 are not all finite"):

@@ -26,7 +26,7 @@ def data(count: int, seed: int) -> Arrays:
 
 def moments(x: Arrays) -> Arrays:
     """Of one block, by the definition."""
-    found: Arrays = {"count": np.int64(len(x["net0"]))}  # type: ignore[dict-item]
+    found: Arrays = {"count": np.int64(len(x["net0"]))}
     centred = {}
     for net, rows in x.items():
         mean = rows[0] + (rows - rows[0]).mean(0)  # exact for a dead unit

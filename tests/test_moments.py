@@ -48,7 +48,7 @@ def feed(accumulator: moments.CoMoments, x: Arrays, batch: int, positions: int =
 def two_passes(x: Arrays) -> Arrays:
     """The definition, in float64."""
     wide = {net: rows.astype(float) for net, rows in x.items()}
-    found: Arrays = {"count": np.int64(len(wide["net0"]))}  # type: ignore[dict-item]
+    found: Arrays = {"count": np.int64(len(wide["net0"]))}
     found |= {f"mean/{net}": rows.mean(0) for net, rows in wide.items()}
     centred = {net: rows - rows.mean(0) for net, rows in wide.items()}
     pairs = [(a, b) for a in wide for b in wide if a <= b]

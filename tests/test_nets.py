@@ -180,7 +180,7 @@ def test_any_architecture_survives_the_disk(tmp_path: Path, architecture: str, c
     assert not found.training
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), np.uint8))
     x = found.centre_crop(pixels)
-    mean, deviation = (torch.tensor(SETTINGS["pixels"][name]) for name in ("mean", "deviation"))  # type: ignore[index]
+    mean, deviation = (torch.tensor(SETTINGS["pixels"][name]) for name in ("mean", "deviation"))
     torch.testing.assert_close(x, ((pixels / 255 - mean) / deviation)[:, 4:36, 4:36].permute(0, 3, 1, 2))
     assert torch.equal(found(x), net.eval()(x))
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.conftest import CLASSES, random_images
 from tests.presets import preset
-from workflow.convergent import device, store, train
+from workflow.convergent import checkpoints, device, store, train
 from workflow.convergent.nets import load
 
 CPU = torch.device("cpu")
@@ -61,8 +60,8 @@ def digest(folder: Path) -> str:
 
 
 def trained(*args: object, **changed: object) -> str:
-    train.main(arguments(*args, **changed))  # type: ignore[arg-type]
-    return digest(args[0])  # type: ignore[arg-type]
+    train.main(arguments(*args, **changed))
+    return digest(args[0])
 
 
 LINEAR = {"learning_rate": 0.8, "warmup": 4, "decay": "linear", "steps": 100}
@@ -94,7 +93,7 @@ def test_learning_rate(settings: dict, step: int, rate: float) -> None:
 def test_an_epoch_shows_every_image_once() -> None:
     labels = np.arange(50)
     rows = labels.astype(np.uint8)[:, None, None, None]
-    epoch = list(train.batches(rows, labels, train.draws(50, 10, 4, seed=0), CPU))  # type: ignore[arg-type]
+    epoch = list(train.batches(rows, labels, train.draws(50, 10, 4, seed=0), CPU))
     images, targets, tops, lefts, flip = (torch.cat(parts) for parts in zip(*epoch, strict=True))
     assert [len(batch[0]) for batch in epoch] == [10] * 5
     assert sorted(targets.tolist()) == labels.tolist() != targets.tolist()
@@ -124,10 +123,10 @@ def test_one_step_is_that_of_gradient_descent(
     net = preset(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)
     made = random_images(8, seed=0)
     net.standardise_with(made["images"])
-    batch = next(train.batches(made["images"], made["labels"], train.draws(8, 8, 4, seed=0), CPU))  # type: ignore[arg-type]
+    batch = next(train.batches(made["images"], made["labels"], train.draws(8, 8, 4, seed=0), CPU))
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
     torch.nn.functional.cross_entropy(net(net.crop(batch[0], *batch[2:])), batch[1]).backward()
-    slopes = {name: p.grad.clone() for name, p in net.named_parameters()}  # type: ignore[union-attr]
+    slopes = {name: p.grad.clone() for name, p in net.named_parameters()}
     norm = torch.cat([slope.flatten() for slope in slopes.values()]).norm()
     factor = min(1.0, clip / norm.item()) if clip else 1.0
     assert (factor < 1) == bool(clip)
@@ -216,14 +215,6 @@ def test_a_killed_training_ends_with_the_same_weights(
     whole = trained(tmp_path / "whole", images, architecture, steps=240)
     assert digest(tmp_path / "killed") == whole
     assert (tmp_path / "killed/net0.csv").read_bytes() == (tmp_path / "whole/net0.csv").read_bytes()
-
-
-def test_death_while_saving_keeps_the_checkpoint_before(tmp_path: Path) -> None:
-    """Torch cannot pickle a generator object: the second save dies half way."""
-    train.save_atomically(tmp_path / "state.pt", {"step": 1})
-    with pytest.raises(TypeError, match="pickle"):
-        train.save_atomically(tmp_path / "state.pt", {"weights": torch.ones(3), "step": (i for i in range(3))})
-    assert torch.load(tmp_path / "state.pt", weights_only=True) == {"step": 1}
 
 
 def test_a_finished_training_ends_at_once_with_the_same_files(
@@ -322,20 +313,6 @@ def test_a_crop_larger_than_the_images_is_refused(tmp_path: Path, images: dict[s
         trained(tmp_path, images, architecture | {"crop": 21})
 
 
-def test_one_training_at_a_time_in_a_folder(tmp_path: Path) -> None:
-    def enter() -> None:
-        with train.lock(tmp_path, "net0"):
-            pass
-
-    second = threading.Thread(target=enter, daemon=True)
-    with train.lock(tmp_path, "net0"):
-        second.start()
-        second.join(0.2)
-        assert second.is_alive()
-    second.join(10)
-    assert not second.is_alive()
-
-
 class Synchronisations(TorchDispatchMode):
     """Counts what makes a program wait for its device: values that become Python's, and sizes that depend on them."""
 
@@ -353,7 +330,7 @@ def synchronisations(architecture: dict, steps: int) -> int:
     made = random_images(steps * 4, seed=0)
     net = preset(architecture, 3, 4, 20, seed=0)
     drawn = train.draws(steps * 4, 4, 4, seed=0)
-    loader = train.batches(made["images"], made["labels"], drawn, CPU)  # type: ignore[arg-type]
+    loader = train.batches(made["images"], made["labels"], drawn, CPU)
     sgd = train.optimiser(net, SETTINGS)
     with Synchronisations() as counted:
         train.train_epoch(net, sgd, loader, SETTINGS | {"batch": 4}, "net0", 0, range(steps))
@@ -408,8 +385,8 @@ def test_on_cuda_training_goes_on_from_a_checkpoint_with_the_same_weights(
 ) -> None:
     whole = trained(tmp_path / "whole", images, architecture, steps=20)
     with pytest.MonkeyPatch.context() as patch:  # dies after the second checkpoint
-        saves = iter([train.save_atomically] * 2)
-        patch.setattr(train, "save_atomically", lambda *args: next(saves)(*args))
+        saves = iter([checkpoints.save_atomically] * 2)
+        patch.setattr(checkpoints, "save_atomically", lambda *args: next(saves)(*args))
         with pytest.raises(StopIteration):
             trained(tmp_path / "parts", images, architecture, steps=20)
     assert trained(tmp_path / "parts", images, architecture, steps=20) == whole
@@ -423,7 +400,7 @@ def test_on_cuda_steps_compute_in_bfloat16_and_never_wait(architecture: dict) ->
     net.standardise_with(made["images"])
     kinds = set()
     net.body.get_submodule("conv2").register_forward_hook(lambda m, i, output: kinds.add(output.dtype))
-    loader = list(train.batches(made["images"], made["labels"], train.draws(80, 8, 4, seed=0), place))  # type: ignore[arg-type]
+    loader = list(train.batches(made["images"], made["labels"], train.draws(80, 8, 4, seed=0), place))
     sgd = train.optimiser(net, SETTINGS)
     train.train_epoch(net, sgd, iter(loader[:2]), SETTINGS | {"batch": 8}, "net0", 0, range(2))
     with pytest.MonkeyPatch.context() as patch:

@@ -3,7 +3,7 @@
 import functools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ def bench_training(images: Photographs, place: torch.device, steps: int = 60, re
     sgd = train.optimiser(net, settings)
     labels = np.arange(STORED) % 1000
 
-    def rate(loader: Iterator[tuple[torch.Tensor, ...]]) -> float:
+    def rate(loader: Iterator[Sequence[torch.Tensor]]) -> float:
         return steps * batch / seconds(lambda: train.train_epoch(net, sgd, loader, settings, "net", 0, range(steps)))
 
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +55,7 @@ def bench_training(images: Photographs, place: torch.device, steps: int = 60, re
         store.save(path, {"images": images[np.arange(STORED)]})
         rows = store.Rows(path, "images")
 
-        def stored() -> Iterator[tuple[torch.Tensor, ...]]:
+        def stored() -> Iterator[Sequence[torch.Tensor]]:
             drawn = (draw for epoch in range(steps) for draw in train.draws(STORED, batch, 29, seed=epoch))
             return train.batches(rows, labels, drawn, place)
 
@@ -75,15 +75,15 @@ def bench_moments(images: Photographs, place: torch.device, count: int = 4096, b
     """The moments pass of four nets against their forward passes alone, in float32."""
     nets = {name: net.to(place) for name, net in paper_nets(4, images).items()}
     index, peak = np.arange(count), product_rate(torch.float32)
-    operations = forward_operations_on(nets, place) * count
+    operations = forward_operations(nets) * count
 
     @torch.no_grad()
     def forward() -> None:
-        for pixels in activations.batches(images, index, batch, place):  # type: ignore[arg-type]
+        for pixels in activations.batches(images, index, batch, place):
             for net in nets.values():
                 net(net.centre_crop(pixels))
 
-    passes = moments.block_moments(activations.Recorder(nets, LAYERS), images, [index[:64], index, index], batch)  # type: ignore[arg-type]
+    passes = moments.block_moments(activations.Recorder(nets, LAYERS), images, [index[:64], index, index], batch)
     next(passes)
     seconds(forward)
     alone, together = seconds(forward), seconds(lambda: next(passes))
@@ -110,14 +110,6 @@ def bench_functional(
         rates[layer] = count / seconds(work)
     print(f"cuda: {points} stitched nets, images/s: ", end="")
     print(", ".join(f"{layer} {rate:.0f}" for layer, rate in rates.items()))
-
-
-def forward_operations_on(nets: dict, place: torch.device) -> float:
-    """``forward_operations``, which counts on the CPU."""
-    operations = forward_operations({name: net.cpu() for name, net in nets.items()})
-    for net in nets.values():
-        net.to(place)
-    return operations
 
 
 def bench_cuda() -> None:

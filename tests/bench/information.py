@@ -31,7 +31,7 @@ def stage(images: int) -> tuple[information.Found, float]:
     rows, place = Some(images), device.pick()
     nets = {name: net.to(place) for name, net in paper_nets(4, rows).items()}
     begun = time.perf_counter()
-    sampler = information.Sampler(activations.Recorder(nets, ["conv1"]), rows, "conv1", 16, seed=0)  # type: ignore[arg-type]
+    sampler = information.Sampler(activations.Recorder(nets, ["conv1"]), rows, "conv1", 16, seed=0)
     edges = sampler.edges(images, 10)
     chunks = histograms.Repeatable(lambda: sampler.chunks(edges, None))
     found = information.informations(chunks, edges, list(combinations(nets, 2)), histograms.counting(place))

@@ -159,13 +159,9 @@ def common_grid(layer: str, grids: Mapping[str, Grid], resample: str) -> Grid:
 
 def batches(images: store.Rows, index: np.ndarray, batch: int, place: torch.device) -> Iterator[torch.Tensor]:
     """Pixels of the images of an index on a device, a batch at a time; loaded while it computes. (n, H, W, C) uint8"""
-
-    def load(part: np.ndarray) -> torch.Tensor:
-        return device.page_locked(torch.from_numpy(images[part]))
-
     parts = (index[first : first + batch] for first in range(0, len(index), batch))
-    for pixels in device.ahead(load, parts, place):
-        yield pixels.to(place, non_blocking=True)
+    for (pixels,) in device.loaded(lambda part: [images[part]], parts, place):
+        yield pixels
 
 
 class Recorder:

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 LOADERS = 4  # threads that prepare batches for a GPU
@@ -70,6 +71,18 @@ def ahead(prepare: Callable[[Job], Prepared], jobs: Iterable[Job], place: torch.
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def loaded(
+    load: Callable[[Job], Sequence[np.ndarray]], jobs: Iterable[Job], place: torch.device
+) -> Iterator[list[torch.Tensor]]:
+    """The arrays that ``load`` makes of each job, on their way to a device; loaded while it computes."""
+
+    def prepare(job: Job) -> list[torch.Tensor]:
+        return [page_locked(torch.from_numpy(array)) for array in load(job)]
+
+    for parts in ahead(prepare, jobs, place):
+        yield [part.to(place, non_blocking=True) for part in parts]
 
 
 def keep_freed_memory() -> None:

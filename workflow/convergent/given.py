@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from . import nets, store, train
+from . import nets, store, untrained
 
 INSIDE = ("state_dict", "model_state_dict", "model")  # where checkpoints keep the weights among other things
 WRAPPED = "module."  # what parallel training puts before every name
@@ -48,7 +48,7 @@ def fill(module: torch.nn.Module, weights: dict[str, torch.Tensor], file: str | 
 def given_net(file: str | Path, architecture: str, settings: dict[str, Any], images: store.Rows, seed: int) -> nets.Net:
     """A net of an architecture with a file's weights, which may be those of a net trained here."""
     weights = read(file)
-    net = train.initial_net(architecture, settings, images, classes(weights), seed)
+    net = untrained.initial_net(architecture, settings, images, classes(weights), seed)
     if "deviation" in weights:
         net.deviation = torch.zeros_like(weights["deviation"])
         fill(net, weights, file, architecture)
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("file", help="weights: a state dictionary, saved by torch")
     parser.add_argument("description", type=Path, help="digest and architecture to write (.json)")
     parser.add_argument("weights", type=Path, help="weights to write (.pt)")
-    train.add_options(parser)
+    untrained.add_options(parser)
     args = parser.parse_args(argv)
     about, images = store.attributes(args.images), store.Rows(args.images, "images")
     net = given_net(args.file, args.architecture, args.settings, images, args.seed)

@@ -6,13 +6,10 @@ each epoch are drawn from seeds derived by name, so that a run that was killed e
 
 import argparse
 import csv
-import fcntl
 import hashlib
 import json
-import os
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +17,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from . import alexnet, device, nets, store
+from . import alexnet, checkpoints, device, nets, store, untrained
 from .seeds import derive
 
 CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
-MEAN_SAMPLE = 4096  # training images that mean and deviation are taken from, at most
 
 
 def learning_rate(step: int, settings: dict[str, Any]) -> float:
@@ -68,16 +64,14 @@ def draws(count: int, batch: int, span: int, seed: int) -> Iterator[tuple[np.nda
 
 def batches(
     images: store.Rows, labels: np.ndarray, draw: Iterable[tuple[np.ndarray, ...]], place: torch.device
-) -> Iterator[tuple[torch.Tensor, ...]]:
+) -> Iterator[list[torch.Tensor]]:
     """Images, labels and the rest of each draw on their way to a device; loaded while it computes."""
 
-    def load(drawn: tuple[np.ndarray, ...]) -> list[torch.Tensor]:
+    def load(drawn: tuple[np.ndarray, ...]) -> list[np.ndarray]:
         index, *rest = drawn
-        parts = (images[index], labels[index].astype(np.int64), *rest)
-        return [device.page_locked(torch.from_numpy(part)) for part in parts]
+        return [images[index], labels[index].astype(np.int64), *rest]
 
-    for parts in device.ahead(load, draw, place):
-        yield tuple(part.to(place, non_blocking=True) for part in parts)
+    return device.loaded(load, draw, place)
 
 
 def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind: str = "loss") -> None:
@@ -94,7 +88,7 @@ def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind
 def train_epoch(
     net: nets.Net,
     sgd: torch.optim.SGD,
-    loader: Iterator[tuple[torch.Tensor, ...]],
+    loader: Iterator[Sequence[torch.Tensor]],
     settings: dict[str, Any],
     name: str,
     epoch: int,
@@ -142,46 +136,12 @@ def evaluate(net: nets.Net, images: store.Rows, labels: np.ndarray, batch: int) 
     return float(loss) / len(labels), float(right) / len(labels)
 
 
-def save_atomically(path: Path, state: dict[str, Any]) -> None:
-    """A checkpoint that is either the old or the new one, whenever the process dies."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
-
-
-@contextmanager
-def lock(folder: Path, name: str) -> Iterator[None]:
-    """Hold the checkpoint folder; waits for a training that an interrupted run left behind."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{name}: a training left by an interrupted run is still going, waiting for it", flush=True)
-            fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-
-
 def training_key(net: nets.Net, training: dict, seed: int, images: list[str], kind: str) -> str:
     """sha256 of all that weights and history depend on: a checkpoint of another key is not gone on from."""
-    modules = [__file__, alexnet.__file__, nets.__file__, nets.source_file(net.architecture)]
+    modules = [__file__, untrained.__file__, alexnet.__file__, nets.__file__, nets.source_file(net.architecture)]
     sources = [Path(module).read_text() for module in modules if module]
     what = [net.architecture, net.settings, training, seed, images, kind, sources]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
-
-
-def resume(checkpoint: Path, key: str, net: nets.Net, sgd: torch.optim.SGD, name: str) -> list[dict[str, float]]:
-    """Put net and optimiser back to where a checkpoint of the same key left them; the history until there."""
-    if not checkpoint.exists():
-        return []
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    if state["key"] != key:
-        print(f"{name}: the checkpoint is of other settings, starting anew", flush=True)
-        return []
-    net.load_state_dict(state["net"])
-    sgd.load_state_dict(state["optimiser"])
-    print(f"{name}: resumed after epoch {len(state['history'])}", flush=True)
-    return state["history"]
 
 
 def train_and_evaluate(
@@ -222,13 +182,13 @@ def train(
     """Train in place, or go on from the checkpoint; the history, one row an epoch."""
     epochs = -(-settings["steps"] // (len(splits["train"][1]) // settings["batch"]))
     sgd = optimiser(net, settings)
-    history = resume(checkpoint, key, net, sgd, name)
+    history = checkpoints.resume(checkpoint, key, net, sgd, name)
     started, first = time.monotonic(), len(history)
     for epoch in range(first, epochs):
         row, rate = train_and_evaluate(net, sgd, splits, settings, name, seed, epoch)
         history.append(row)
         state = {"key": key, "net": net.state_dict(), "optimiser": sgd.state_dict(), "history": history}
-        save_atomically(checkpoint, state)
+        checkpoints.save_atomically(checkpoint, state)
         left = (time.monotonic() - started) / (epoch + 1 - first) * (epochs - epoch - 1)
         print(
             f"{name}: epoch {epoch + 1}/{epochs}, loss {row['loss']:.3f}, top-1 {row['top1']:.1%}, "
@@ -236,23 +196,6 @@ def train(
             flush=True,
         )
     return history
-
-
-def initial_net(architecture: str, settings: dict[str, Any], images: store.Rows, classes: int, seed: int) -> nets.Net:
-    """The net before its first step, with mean and deviation of some training images."""
-    if (size := images.shape[1]) < settings["crop"]:
-        raise SystemExit(f"architecture.crop: {settings['crop']}, but stored images are {size} pixels wide")
-    net = nets.build(architecture, settings, images.shape[3], classes, size, seed)
-    sample = np.random.default_rng(derive(seed, "mean")).permutation(len(images))[:MEAN_SAMPLE]
-    net.standardise_with(images[np.sort(sample)])
-    return net
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What every stage that makes a net has to be told of it."""
-    parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--architecture", default=nets.PRESET, help="torchvision:<name> or <package.module>:<function>")
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON, section architecture as for this net")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -263,7 +206,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("weights", type=Path, help="weights to write (.pt)")
     parser.add_argument("history", type=Path, help="history to write, one row an epoch (.csv)")
     parser.add_argument("--name", required=True, help="of the net, for messages")
-    add_options(parser)
+    untrained.add_options(parser)
     parser.add_argument("--training", required=True, type=json.loads, help="JSON, the configuration's section")
     parser.add_argument("--checkpoints", required=True, type=Path, help="folder of the resumable state")
     return parser.parse_args(argv)
@@ -283,11 +226,11 @@ def main(argv: list[str] | None = None) -> None:
     images, labels = splits["train"]
     if len(labels) < settings["batch"]:
         raise SystemExit(f"training.batch: {settings['batch']} images, but there are only {len(labels)} to train on")
-    net = initial_net(args.architecture, args.settings, images, len(about["train"]["classes"]), args.seed)
+    net = untrained.initial_net(args.architecture, args.settings, images, len(about["train"]["classes"]), args.seed)
     net.to(device.pick())
     digests = [found["sha256"] for found in about.values()]
     key = training_key(net, settings, args.seed, digests, device.pick().type)
-    with lock(args.checkpoints, args.name):
+    with checkpoints.lock(args.checkpoints, args.name):
         history = train(net, splits, settings, args.name, args.seed, args.checkpoints / "state.pt", key)
     with args.history.open("w", newline="") as file:
         writer = csv.DictWriter(file, history[0].keys(), lineterminator="\n")

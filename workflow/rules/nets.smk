@@ -2,7 +2,15 @@
 rule train:
     input:
         script="workflow/convergent/train.py",
-        code=sources("alexnet", "device", "geometry", "nets", "seeds"),
+        code=sources(
+            "alexnet",
+            "checkpoints",
+            "device",
+            "geometry",
+            "nets",
+            "seeds",
+            "untrained",
+        ),
         own_code=lambda wildcards: own_code(entry_of(wildcards)["architecture"]),
         images=expand("results/{{run}}/images/{split}.zarr/zarr.json", split=SPLITS),
     output:
@@ -33,7 +41,7 @@ rule train:
 rule given:
     input:
         script="workflow/convergent/given.py",
-        code=sources("alexnet", "device", "geometry", "nets", "seeds", "store", "train"),
+        code=sources("alexnet", "geometry", "nets", "seeds", "store", "untrained"),
         own_code=lambda wildcards: own_code(entry_of(wildcards)["architecture"]),
         images="results/{run}/images/train.zarr/zarr.json",
         weights=lambda wildcards: entry_of(wildcards)["weights"],
@@ -57,7 +65,7 @@ rule given:
 rule untrained:
     input:
         script="workflow/convergent/untrained.py",
-        code=sources("alexnet", "device", "geometry", "nets", "seeds", "store", "train"),
+        code=sources("alexnet", "geometry", "nets", "seeds", "store"),
         own_code=lambda wildcards: own_code(entry_of(wildcards)["architecture"]),
         images="results/{run}/images/train.zarr/zarr.json",
     output:
