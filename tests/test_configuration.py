@@ -63,6 +63,9 @@ def test_the_embedded_configuration_passes(config: dict, monkeypatch: pytest.Mon
         ("figures.pair", "net1-net1", "two different"),
         ("figures.pair", "net1-net0", "in this order"),
         ("nets.1.seed", 0, "each net that is trained needs a seed of its own"),
+        ("nets.1.weights", "no.pth", "nets.1.weights: 'no.pth' is not possible; it must be an existing file"),
+        ("nets.1.architecture", "torchvision:alexnett", "torchvision has no model 'alexnett', it has alexnet, "),
+        ("nets.1.architecture", "no_such.nets:small", "there is no module no_such.nets where snakemake runs"),
     ],
 )
 def test_what_does_not_fit_together(

@@ -1,5 +1,6 @@
 """What a configuration must fulfil beyond its schema; a fault is one line with key, value and what is allowed."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ def own_code(architecture: str) -> list[str]:
     return [str(file) for file in files if file.is_file()][:1] if ":" in architecture else []
 
 
+def check_architecture(key: str, architecture: str) -> None:
+    """Stop with one line where torchvision has no model of that name, or there is no such module."""
+    place = architecture.split(":")[0]
+    if place == "torchvision":
+        from .nets import builder  # takes seconds to load: only where it is asked for
+
+        builder(architecture)
+    elif not own_code(architecture) and find_spec(place.split(".")[0]) is None:
+        refuse(key, architecture, f"there is no module {place} where snakemake runs")
+
+
 def check_nets(config: dict[str, Any]) -> None:
     """Stop with one line at the first net that cannot be made or has not the layers."""
     entries, layers = config["nets"], config["layers"]
@@ -58,6 +70,7 @@ def check_nets(config: dict[str, Any]) -> None:
             if layer not in layers:
                 refuse(f"nets.{i}.layers", layer, f"it must be among layers, {', '.join(layers)}")
         if entry["architecture"] != "alexnet":
+            check_architecture(f"nets.{i}.architecture", entry["architecture"])
             continue
         for key, meaning in PRESET.items():
             if key not in config["architecture"]:
