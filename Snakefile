@@ -38,3 +38,8 @@ include: "workflow/rules/stitching.smk"
 include: "workflow/rules/clustering.smk"
 include: "workflow/rules/patches.smk"
 include: "workflow/rules/figures.smk"
+
+
+# One environment serves every rule. Its path is relative to the rules.
+for each in workflow.rules:
+    each.conda_env = "../../environment.yml"

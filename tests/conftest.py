@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.presets import preset
-from workflow.convergent import device, store
-from workflow.convergent.nets import save
+from workflow.convergent import store
+from workflow.convergent.nets import device
+from workflow.convergent.nets.model import save
 
 device.deterministic(1)  # as every stage begins
 

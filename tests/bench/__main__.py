@@ -5,7 +5,7 @@ Times are compared as ratios within one run, interleaved, because machines are n
 
 import argparse
 
-from workflow.convergent import device
+from workflow.convergent.nets import device
 
 from .clustering import bench_clustering
 from .cuda import bench_cuda

@@ -45,7 +45,8 @@ def save_moments(path: Path, units: int, blocks: int) -> None:
 
 def measure(stage: str, *argv: str | Path) -> tuple[float, float]:
     """Seconds and peak memory in GiB of a stage in a fresh process, reading and writing included."""
-    return in_fresh_process(f"from workflow.convergent import {stage}\n{stage}.main({[str(arg) for arg in argv]})")
+    code = f"from workflow.convergent.clustering import {stage}"
+    return in_fresh_process(f"{code}\n{stage}.main({[str(arg) for arg in argv]})")
 
 
 def bench_clustering() -> None:

@@ -11,8 +11,8 @@ from PIL import Image
 from snakemake.utils import validate
 
 from tests.presets import preset
-from workflow.convergent import data
-from workflow.convergent.nets import Net
+from workflow.convergent.images import build
+from workflow.convergent.nets.model import Net
 
 ROOT = Path(__file__).parents[2]
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
@@ -29,7 +29,7 @@ class Photographs:
     """As many images as wanted, the embedded photographs over and over, in the shape of ``store.Rows``."""
 
     def __init__(self, size: int) -> None:
-        files = data.image_files(ROOT / "workflow/resources/scenes")
+        files = build.image_files(ROOT / "workflow/resources/scenes")
         self.pool = np.stack([np.asarray(Image.open(file).convert("RGB").resize((size, size))) for file in files])
 
     def __len__(self) -> int:

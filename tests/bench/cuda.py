@@ -9,7 +9,10 @@ import numpy as np
 import torch
 
 from tests.presets import preset
-from workflow.convergent import activations, device, functional, moments, stitching, store, train
+from workflow.convergent import store
+from workflow.convergent.moments import accumulate
+from workflow.convergent.nets import activations, device, train
+from workflow.convergent.stitching import fit, stitched
 
 from .common import LAYERS, Photographs, paper_nets, section
 from .information import pairs_of_samples, stage
@@ -83,7 +86,7 @@ def bench_moments(images: Photographs, place: torch.device, count: int = 4096, b
             for net in nets.values():
                 net(net.centre_crop(pixels))
 
-    passes = moments.block_moments(activations.Recorder(nets, LAYERS), images, [index[:64], index, index], batch)
+    passes = accumulate.block_moments(activations.Recorder(nets, LAYERS), images, [index[:64], index, index], batch)
     next(passes)
     seconds(forward)
     alone, together = seconds(forward), seconds(lambda: next(passes))
@@ -102,10 +105,10 @@ def bench_functional(
     for layer in LAYERS[:5]:
         recorder = activations.Recorder(nets, [layer])
         units = recorder.found["net0"][layer].units
-        scale = stitching.Scale(np.zeros(units), np.ones(units))
-        mapping = functional.Affine(rng.normal(size=(units, units)) / units**0.5, scale, scale)
-        stitched = {f"{point}": functional.Stitched("net0", mapping, "net1") for point in range(points)}
-        work = functools.partial(functional.top1, stitched, recorder, images, labels, batch)
+        scale = fit.Scale(np.zeros(units), np.ones(units))
+        mapping = stitched.Affine(rng.normal(size=(units, units)) / units**0.5, scale, scale)
+        variants = {f"{point}": stitched.Stitched("net0", mapping, "net1") for point in range(points)}
+        work = functools.partial(stitched.top1, variants, recorder, images, labels, batch)
         work()
         rates[layer] = count / seconds(work)
     print(f"cuda: {points} stitched nets, images/s: ", end="")

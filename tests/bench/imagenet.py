@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 import yaml
 
-from workflow.convergent import nets
+from workflow.convergent.nets import model
 
 from .common import ROOT
 from .images import make_photographs
@@ -48,7 +48,7 @@ def experiment(folder: Path) -> dict:
             (folder / "photographs" / split / kind).mkdir(parents=True)
             make_photographs(folder / "photographs" / split / kind, count // 2)
     for net in range(3):
-        made = nets.build(nets.PRESET, config["architecture"], 3, 2, 256, net)
+        made = model.build(model.PRESET, config["architecture"], 3, 2, 256, net)
         torch.save(made.body.state_dict(), folder / f"{net}.pth")
     config |= {"run": RUN, "nets": [*({"weights": f"{net}.pth"} for net in range(3)), {"seed": 3}]}
     config["data"]["folder"] = "photographs"

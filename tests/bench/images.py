@@ -15,8 +15,9 @@ import zarr.codecs
 from numcodecs import Blosc, blosc
 from PIL import Image, ImageChops
 
-from workflow.convergent import data, parts, store
-from workflow.convergent.decoding import decode
+from workflow.convergent import store
+from workflow.convergent.images import build, parts
+from workflow.convergent.images.decoding import decode
 
 from .common import ROOT
 
@@ -29,7 +30,7 @@ SAMPLE = 1024  # images that are encoded in another way than the store's
 def make_photographs(folder: Path, count: int = COUNT) -> list[str]:
     """Random parts of the embedded photographs with some grain, for the typical size of a file; their names."""
     rng = np.random.default_rng(0)
-    scenes = [decode(file) for file in data.image_files(ROOT / "workflow/resources/scenes")]
+    scenes = [decode(file) for file in build.image_files(ROOT / "workflow/resources/scenes")]
     grain = Image.fromarray(rng.normal(128, 8, (1024, 1024, 3)).round().astype(np.uint8))
     names = [f"{number}.jpg" for number in range(count)]
     for number, name in enumerate(names):
@@ -63,7 +64,7 @@ def both(part: parts.Part) -> tuple[tuple[float, float], tuple[float, float]]:
     return seconds(lambda: only_decode(part)), seconds(lambda: parts.make(part))
 
 
-def build(plan: parts.Plan, each: parts.Each) -> None:
+def built(plan: parts.Plan, each: parts.Each) -> None:
     """The whole store."""
     labels = np.zeros(COUNT, np.int32)
     with contextlib.redirect_stdout(None):
@@ -78,7 +79,7 @@ def bench_building(plan: parts.Plan, workers: int = 2, repeats: int = 3) -> None
         list(each(both, plan.parts[:workers]))  # start them
         pairs = np.array([pair for _ in range(repeats) for pair in each(both, plan.parts)])
         shutil.rmtree(plan.path.parent)
-        whole = COUNT / seconds(lambda: build(plan, each))[0]
+        whole = COUNT / seconds(lambda: built(plan, each))[0]
     bare, made = COUNT * repeats / pairs[:, :, 1].sum(0)
     by_clock, by_core = np.median(pairs[:, 0] / pairs[:, 1], 0)
     print(f"building: {bare:.0f} JPEGs/s and core decoded and resized, {made:.0f} stored: {by_core:.0%} ", end="")

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from sklearn.metrics import mutual_info_score
 
-from workflow.convergent import activations, device, histograms, information
+from workflow.convergent.alignment import histograms, information
+from workflow.convergent.nets import activations, device
 
 from .common import Photographs, paper_nets
 

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 
 from tests.presets import preset
-from workflow.convergent import activations, correlation, moments
-from workflow.convergent.nets import Net
+from workflow.convergent.alignment import correlation
+from workflow.convergent.moments import accumulate
+from workflow.convergent.nets import activations
+from workflow.convergent.nets.model import Net
 
 from .common import LAYERS, Photographs, in_fresh_process, paper_nets, section
 
@@ -61,7 +63,7 @@ def bench_moments(images: int = 1024, repeats: int = 5) -> None:
     """Forward with moments against forward alone, at the paper's preset."""
     rows, index = Photographs(256), np.arange(images)
     nets = paper_nets(4, rows)
-    gatherer = moments.product = Gatherer(moments.product)
+    gatherer = accumulate.product = Gatherer(accumulate.product)
     alone, together, peaks = [], [], []
 
     def forward() -> float:
@@ -73,7 +75,7 @@ def bench_moments(images: int = 1024, repeats: int = 5) -> None:
                     net(net.centre_crop(pixels))
         return time.perf_counter() - begun
 
-    passes = moments.block_moments(activations.Recorder(nets, LAYERS), rows, [np.arange(64), *[index] * repeats], 32)
+    passes = accumulate.block_moments(activations.Recorder(nets, LAYERS), rows, [np.arange(64), *[index] * repeats], 32)
 
     def with_moments() -> float:
         begun = time.perf_counter()
@@ -101,7 +103,7 @@ def stream_moments(images: int) -> None:
     """Moments of the small nets over so many images in one block."""
     architecture = section("config.yaml", "architecture")
     nets = {f"net{i}": preset(architecture, 3, 52, 36, seed=i).eval() for i in range(4)}
-    for _ in moments.block_moments(activations.Recorder(nets, LAYERS), Photographs(36), [np.arange(images)], 60):
+    for _ in accumulate.block_moments(activations.Recorder(nets, LAYERS), Photographs(36), [np.arange(images)], 60):
         pass
 
 
@@ -119,7 +121,7 @@ def bench_exactness(count: int = 600) -> None:
     nets = {f"net{seed}": preset(architecture, 3, 52, 36, seed).eval() for seed in range(2)}
     for net in nets.values():
         net.standardise_with(images.pool)
-    (found,) = moments.block_moments(activations.Recorder(nets, LAYERS), images, [index], 60)
+    (found,) = accumulate.block_moments(activations.Recorder(nets, LAYERS), images, [index], 60)
     kept = list(activations.Recorder(nets, LAYERS).stream(images, index, 60))
     errors = []
     for layer in LAYERS:

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from tests.presets import preset
-from workflow.convergent import alexnet, patches, receptive, store, train
+from workflow.convergent import store
+from workflow.convergent.nets import alexnet, train
+from workflow.convergent.patches import pictures, receptive
 
 from .common import LAYERS, Photographs, section
 
@@ -83,13 +85,13 @@ def bench_patches() -> None:
             for first in range(0, len(images), 120):
                 net(net.centre_crop(torch.from_numpy(images[np.arange(first, min(first + 120, len(images)))])))
         forward = time.perf_counter() - begun
-        found = patches.search(net, images, 120, LAYERS, 9)
+        found = pictures.search(net, images, 120, LAYERS, 9)
         searched = time.perf_counter() - begun - forward
         ratios.append(searched / forward)
         seen = receptive.fields(net, LAYERS[:5])
         for layer in LAYERS[:5]:
             every = np.arange(len(found[layer]["image"]))
-            patches.patches(net, images, layer, seen[layer], found[layer], every, 120)
+            pictures.patches(net, images, layer, seen[layer], found[layer], every, 120)
         deconvolution += time.perf_counter() - begun - forward - searched
     print(f"patches: search in {statistics.median(ratios):.2f} of the forward pass's time (goal 1.3), ", end="")
     print(f"deconvolution of all units of four nets in {deconvolution:.1f} s (goal 60)")

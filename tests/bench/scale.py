@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workflow.convergent import nets, store
+from workflow.convergent import store
+from workflow.convergent.nets import model
 
 from .common import LAYERS, Photographs, in_fresh_process, paper_nets
 
@@ -15,7 +16,7 @@ IMAGES = 64  # of a fine block
 
 def stage(module: str, *arguments: object) -> tuple[float, float]:
     """Seconds and peak memory in GiB of a stage."""
-    return in_fresh_process(f"from workflow.convergent import {module}; {module}.main({list(map(str, arguments))})")
+    return in_fresh_process(f"from workflow.convergent.{module} import main; main({list(map(str, arguments))})")
 
 
 def gigabytes(path: Path) -> float:
@@ -29,7 +30,7 @@ def prepare(folder: Path) -> None:
     images = photographs[np.arange(FINE * IMAGES)]
     store.save(folder / "images.zarr" / "zarr.json", {"images": images, "group": np.arange(len(images))})
     for name, net in paper_nets(4, photographs).items():
-        nets.save(net, folder / f"{name}.pt", folder / f"{name}.json")
+        model.save(net, folder / f"{name}.pt", folder / f"{name}.json")
 
 
 def shard_outputs(folder: Path, shard: int) -> list[Path]:
@@ -53,7 +54,7 @@ def bench_scale() -> None:
         for layer in ("fc6", "fc8"):
             shards = [folder / f"shards/{shard}/{layer}.zarr/zarr.json" for shard in range(SHARDS)]
             merged = folder / f"{layer}.zarr/zarr.json"
-            seconds, peak = stage("merge", *shards, merged)
+            seconds, peak = stage("moments.merge", *shards, merged)
             print(f"  merge of {layer}: {seconds:.0f} s, peak {peak:.2f} GiB, {gigabytes(merged.parent):.2f} GB")
-        seconds, peak = stage("correlation", folder / "fc6.zarr/zarr.json", folder / "correlation")
+        seconds, peak = stage("alignment.correlation", folder / "fc6.zarr/zarr.json", folder / "correlation")
         print(f"  correlation of fc6: {seconds:.0f} s, peak {peak:.2f} GiB")

@@ -13,8 +13,12 @@ from sklearn.linear_model import lasso_path
 from threadpoolctl import threadpool_limits
 
 from tests.presets import preset
-from workflow.convergent import activations, data, lasso, moments, stitching, store, train
-from workflow.convergent.nets import Net
+from workflow.convergent import store
+from workflow.convergent.images import build
+from workflow.convergent.moments import accumulate
+from workflow.convergent.nets import activations, train
+from workflow.convergent.nets.model import Net
+from workflow.convergent.stitching import fit, lasso
 
 from .common import ROOT, in_fresh_process, section
 
@@ -25,7 +29,7 @@ STEPS, BATCH = 100, 32  # of the training
 SAMPLES, TARGETS = 100_000, 2  # of raw activations for scikit-learn
 
 
-def trained_nets(split: data.Split) -> dict[str, Net]:
+def trained_nets(split: build.Split) -> dict[str, Net]:
     """Two nets of the embedded experiment with the paper's widths, after a few steps."""
     architecture = copy.deepcopy(section("config.yaml", "architecture"))
     for conv, units in zip(architecture["conv"], WIDTHS, strict=True):
@@ -42,20 +46,20 @@ def trained_nets(split: data.Split) -> dict[str, Net]:
     return nets
 
 
-def photographs() -> data.Split:
+def photographs() -> build.Split:
     """Random crops of the embedded photographs in random order, enough for the training."""
     crops = {"train": STEPS * BATCH // 52 + 1, "val": 1, "smallest": 48, "largest": 128, "left": 0.7}
-    made = data.scenes(ROOT / "workflow/resources/scenes", 36, 0, "stop", crops).splits["train"]
+    made = build.scenes(ROOT / "workflow/resources/scenes", 36, 0, "stop", crops).splits["train"]
     order = np.random.default_rng(0).permutation(len(made.labels))
-    return data.Split(made.images[order], made.labels[order], made.group[order])
+    return build.Split(made.images[order], made.labels[order], made.group[order])
 
 
-def standardised(found: dict[str, np.ndarray]) -> stitching.Standardised:
-    scale = {net: stitching.scale_of(found, net) for net in ("net0", "net1")}
-    return stitching.standardised(found, "net0", "net1", scale)
+def standardised(found: dict[str, np.ndarray]) -> fit.Standardised:
+    scale = {net: fit.scale_of(found, net) for net in ("net0", "net1")}
+    return fit.standardised(found, "net0", "net1", scale)
 
 
-def seconds_of_path(pair: stitching.Standardised) -> tuple[float, np.ndarray, np.ndarray]:
+def seconds_of_path(pair: fit.Standardised) -> tuple[float, np.ndarray, np.ndarray]:
     """Time of the paper's decays on two cores, weights (P, T, S) and largest gap."""
     with threadpool_limits(1):
         begun = time.perf_counter()
@@ -63,7 +67,7 @@ def seconds_of_path(pair: stitching.Standardised) -> tuple[float, np.ndarray, np
         return time.perf_counter() - begun, weights, gap[1:]
 
 
-def samples_with(pair: stitching.Standardised) -> tuple[np.ndarray, np.ndarray]:
+def samples_with(pair: fit.Standardised) -> tuple[np.ndarray, np.ndarray]:
     """Few samples of sources and targets with the moments of the pair: scikit-learn takes no moments alone."""
     count = len(pair.gram) + 1
     factor = np.linalg.cholesky(pair.gram)
@@ -102,10 +106,10 @@ def raw(nets: dict[str, Net], images: np.ndarray, layer: str) -> dict[str, np.nd
     return {net: np.asfortranarray((x - x.mean(0)) / x.std(0)) for net, x in rows.items()}
 
 
-def bench_layer(name: str, pair: stitching.Standardised, goal: float) -> tuple[float, np.ndarray]:
+def bench_layer(name: str, pair: fit.Standardised, goal: float) -> tuple[float, np.ndarray]:
     """Seconds of the seven decays, and the objective of each target at the smallest penalty (T,)."""
     seconds, weights, gap = seconds_of_path(pair)
-    least = stitching.evaluate(weights[1], pair)[0] + DECAYS[1] * len(pair.cross.T) * np.abs(weights[1]).sum(axis=1)
+    least = fit.evaluate(weights[1], pair)[0] + DECAYS[1] * len(pair.cross.T) * np.abs(weights[1]).sum(axis=1)
     x, y = samples_with(pair)
     theirs = seconds_of_scikit_learn(x, y, least, pair.gram * len(x), threads=2)
     print(f"  {name}, {len(pair.gram)} units: {seconds:.2f} s (goal {goal}), largest gap {gap.max():.1e}, ", end="")
@@ -124,7 +128,7 @@ def bench_stitching() -> None:
     """The paper's decays from moments, against scikit-learn, and the memory of 4096 units."""
     split = photographs()
     nets = trained_nets(split)
-    (found,) = moments.block_moments(
+    (found,) = accumulate.block_moments(
         activations.Recorder(nets, list(GOALS)), split.images, [np.arange(len(split.images))], 60
     )
     lasso.lasso_path(np.eye(2), np.eye(2) / 2, np.array([0.1]))  # compiles
@@ -153,4 +157,4 @@ def wide_peak(units: int) -> float:
         path = f"{folder}/fc6.zarr/zarr.json"
         store.save(path, wide_moments(units), layer="fc6", images="", nets={"net0": "", "net1": ""})
         arguments = [path, path, folder, "--pairs", "net0-net1", "--alphas", "0.3", "0.1"]
-        return in_fresh_process(f"from workflow.convergent import stitching\nstitching.main({arguments})")[1]
+        return in_fresh_process(f"from workflow.convergent.stitching import fit\nfit.main({arguments})")[1]

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .geometry import conv_sizes, module_names
+from .nets.architecture import conv_sizes, conv_units, fully_connected, module_names
 
 PRESET = {"pixels": "how pixels are standardised", "conv": "conv1 to conv5", "fc": "fc6 and fc7", "dropout": "a share"}
 # Of pixels from 0 to 1: what most published weights were trained with.
@@ -15,14 +15,31 @@ def refuse(key: str, value: object, allowed: str) -> None:
     raise SystemExit(f"Configuration, {key}: {value!r} is not possible; {allowed}")
 
 
-def spatial(layers: list[str]) -> list[str]:
-    """Layers that have pictures of patches, and figures of their own: all but the preset's fully connected ones."""
-    return [layer for layer in layers if not layer.startswith("fc")]
+def preset_modules(config: dict[str, Any], layer: str) -> list[str]:
+    """What a layer is called in the nets that are the preset."""
+    entries = [entry for entry in config["nets"] if entry["architecture"] == "alexnet"]
+    return [entry.get("layers", {}).get(layer, layer) for entry in entries]
+
+
+def spatial(config: dict[str, Any], layers: list[str]) -> list[str]:
+    """Layers that have positions, as far as the configuration tells: all but those that the preset connects fully."""
+    if "fc" not in config["architecture"]:
+        return list(layers)
+    flat = fully_connected(config["architecture"])
+    return [layer for layer in layers if not set(flat).intersection(preset_modules(config, layer))]
+
+
+def logits(config: dict[str, Any]) -> list[str]:
+    """Layers that are the preset's last."""
+    if "fc" not in config["architecture"]:
+        return []
+    last = fully_connected(config["architecture"])[-1]
+    return [layer for layer in config["layers"] if last in preset_modules(config, layer)]
 
 
 def complete(config: dict[str, Any]) -> None:
     """Fill in what has no fixed default: the layers of the stages that take some of them."""
-    layers = spatial(config["layers"])
+    layers = spatial(config, config["layers"])
     for section, some in (("information", layers[:2]), ("stitching", layers), ("clustering", layers)):
         config[section].setdefault("layers", some)
 
@@ -48,7 +65,7 @@ def check_architecture(key: str, architecture: str) -> None:
     """Stop with one line where torchvision has no model of that name, or there is no such module."""
     place = architecture.split(":")[0]
     if place == "torchvision":
-        from .nets import builder  # takes seconds to load: only where it is asked for
+        from .nets.model import builder  # takes seconds to load: only where it is asked for
 
         builder(architecture)
     elif not own_code(architecture) and find_spec(place.split(".")[0]) is None:
@@ -83,12 +100,12 @@ def check_nets(config: dict[str, Any]) -> None:
 
 def check_unit(config: dict[str, Any]) -> None:
     """Stop where figure 4's unit is beyond the units of its layer, as far as the configuration tells their number."""
-    unit, stitched = config["figures"]["unit"], spatial(config["stitching"]["layers"])
+    unit, stitched = config["figures"]["unit"], spatial(config, config["stitching"]["layers"])
     target = config["nets"][int(config["figures"]["pair"].split("-net")[1]) % len(config["nets"])]
     layer = target.get("layers", {}).get(stitched[0], stitched[0]) if stitched else ""
-    if unit == "median" or target["architecture"] != "alexnet" or not layer.startswith("conv"):
+    units = conv_units(config["architecture"]).get(layer)
+    if unit == "median" or target["architecture"] != "alexnet" or units is None:
         return
-    units = config["architecture"]["conv"][int(layer.removeprefix("conv")) - 1]["units"]
     if unit >= units:
         refuse("figures.unit", unit, f"median, or a unit of {layer}, 0 to {units - 1}")
 

@@ -1,8 +1,7 @@
 # Correlation, matching and convergence of all pairs, a layer a job: the work is milliseconds, the start-up is not.
 rule correlation:
     input:
-        script="workflow/convergent/correlation.py",
-        code=sources("blocks", "merge", "store"),
+        **stage("alignment.correlation"),
         moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
         expand(
@@ -11,18 +10,14 @@ rule correlation:
     log:
         "results/{run}/logs/correlation/{layer}.log",
     localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        module=as_py_module(),
     shell:
-        "python -m {params.module} {input.moments} results/{wildcards.run}/correlation/{wildcards.layer} > {log} 2>&1"
+        "python -m workflow.convergent.alignment.correlation {input.moments}"
+        " results/{wildcards.run}/correlation/{wildcards.layer} > {log} 2>&1"
 
 
 rule matching:
     input:
-        script="workflow/convergent/matching.py",
-        code=sources("store"),
+        **stage("alignment.matching"),
         similarities=expand(
             "results/{{run}}/{{similarity}}/{{layer}}/{pair}.zarr/zarr.json",
             pair=BETWEEN,
@@ -35,21 +30,15 @@ rule matching:
     log:
         "results/{run}/logs/matching/{similarity}/{layer}.log",
     localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        module=as_py_module(),
     shell:
-        "python -m {params.module} results/{wildcards.run}/matching/{wildcards.similarity}/{wildcards.layer}"
+        "python -m workflow.convergent.alignment.matching"
+        " results/{wildcards.run}/matching/{wildcards.similarity}/{wildcards.layer}"
         " {input.similarities} --array {wildcards.similarity} > {log} 2>&1"
 
 
 rule convergence:
     input:
-        script="workflow/convergent/convergence.py",
-        code=sources(
-            "blocks", "correlation", "matching", "merge", "seeds", "store", "tables"
-        ),
+        **stage("alignment.convergence"),
         moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
         "results/{run}/convergence/{layer}.csv",
@@ -57,14 +46,7 @@ rule convergence:
         "results/{run}/logs/convergence/{layer}.log",
     benchmark:
         "results/{run}/benchmarks/convergence/{layer}.tsv"
-    conda:
-        "../../environment.yml"
     params:
-        module=as_py_module(),
-        resamples=config["convergence"]["resamples"],
-        rotations=config["convergence"]["rotations"],
-        halves=config["convergence"]["halves"],
-        seed=config["convergence"]["seed"],
+        options=options("convergence", "resamples", "rotations", "halves", "seed"),
     shell:
-        "python -m {params.module} {input.moments} {output} --resamples {params.resamples}"
-        " --rotations {params.rotations} --halves {params.halves} --seed {params.seed} > {log} 2>&1"
+        "python -m workflow.convergent.alignment.convergence {input.moments} {output} {params.options} > {log} 2>&1"

@@ -5,7 +5,8 @@ import re
 import sys
 from itertools import combinations, combinations_with_replacement
 
-from workflow.convergent.configuration import net_settings, own_code, spatial
+from workflow.convergent.configuration import logits, net_settings, own_code, spatial
+from workflow.convergent.sources import sources
 
 # Jobs run under the Python that runs Snakemake, its environment activated or not. A prefix replaces Snakemake's
 # own, which makes a failure inside a pipe fail the job, so that is said again.
@@ -17,21 +18,20 @@ PAIRS = [f"{a}-{b}" for a, b in combinations_with_replacement(NETS, 2)]
 BETWEEN = [f"{a}-{b}" for a, b in combinations(NETS, 2)]
 LAYERS = config["layers"]
 INFORMED = config["information"]["layers"]
-SPATIAL = spatial(LAYERS)
+SPATIAL = spatial(config, LAYERS)
 SPLITS = ["train", "val"]
 STITCHED = config["stitching"]["layers"]
 CLUSTERED = config["clustering"]["layers"]
 GIVEN = [net for net, entry in zip(NETS, config["nets"]) if "weights" in entry]
 TRAINED = [net for net in NETS if net not in GIVEN]
-# What stages that run nets are told of their layers, the same text for all: module names, and other grids.
-MODULES = {
-    net: entry["layers"]
-    for net, entry in zip(NETS, config["nets"])
-    if entry.get("layers")
+# What stages that run nets are told of their layers: names of modules, and what happens where grids differ.
+LAYERED = {
+    "modules": json.dumps(
+        {n: e["layers"] for n, e in zip(NETS, config["nets"]) if e.get("layers")},
+        sort_keys=True,
+    ),
+    "resample": config["resample"],
 }
-LAYERED = (
-    f"--modules '{json.dumps(MODULES, sort_keys=True)}' --resample {config['resample']}"
-)
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
 CONTROLS = ["net0_untrained"] if STITCHED else []
@@ -40,10 +40,14 @@ FIGURES = [
     *(f"fig2_matches_{layer}" for layer in SPATIAL),
     *(f"fig3_assignment_{layer}" for layer in SPATIAL),
     *(f"figS4_information_{layer}" for layer in INFORMED if layer in SPATIAL),
-    *(f"figS10_means_{layer}" for layer in LAYERS if layer != "fc8"),
+    *(f"figS10_means_{layer}" for layer in LAYERS if layer not in logits(config)),
     *(f"figS11_active_{layer}" for layer in SPATIAL[:2]),
     *(["table1_mapping"] if STITCHED else []),
-    *(["fig4_mapping", "fig5_hierarchy", "fig6_clusters"] if spatial(STITCHED) else []),
+    *(
+        ["fig4_mapping", "fig5_hierarchy", "fig6_clusters"]
+        if spatial(config, STITCHED)
+        else []
+    ),
     *(f"figS_spectral_{layer}" for layer in CLUSTERED if layer in SPATIAL),
     *(["nets_training"] if TRAINED else []),
     "nets_filters",
@@ -61,9 +65,24 @@ wildcard_constraints:
     similarity="correlation|mutual_information",
 
 
-def sources(*names):
-    """Source files of the package, as plain paths: compared by checksum, so that only an edit reruns."""
-    return [f"workflow/convergent/{name}.py" for name in names]
+def stage(module, without=()):
+    """Inputs that say which code a stage's result depends on, as plain paths: an edit reruns it, a touch does not."""
+    return {"code": sources(module, without)}
+
+
+def as_json(what):
+    """A part of the configuration as one argument of a command, to be quoted there by ``:q``."""
+    return json.dumps(what, sort_keys=True)
+
+
+def options(section, *keys):
+    """Entries of a section of the configuration as options of a command: ``--edge-images 2000``."""
+    values = {key: config[section][key] for key in keys}
+    listed = {k: v if isinstance(v, list) else [v] for k, v in values.items()}
+    return " ".join(
+        f"--{key.replace('_', '-')} {' '.join(map(str, entries))}"
+        for key, entries in listed.items()
+    )
 
 
 def replayed(layer):
@@ -81,14 +100,23 @@ def entry_of(wildcards):
     return config["nets"][NETS.index(wildcards.net)]
 
 
-def made_by(wildcards):
-    """The arguments that say which net is made; its seed is its number where it has none."""
-    number, net = NETS.index(wildcards.net), entry_of(wildcards)
-    section = json.dumps(net_settings(config, number), sort_keys=True)
-    return (
-        f"--seed {net.get('seed', number)} --architecture {net['architecture']}"
-        f" --settings '{section}'"
-    )
+def own_code_of(wildcards):
+    """The user's own module that makes a net, where there is one."""
+    return own_code(entry_of(wildcards)["architecture"])
+
+
+def net_options(wildcards):
+    """Which net is made; its seed is its number where it has none."""
+    seed = entry_of(wildcards).get("seed", NETS.index(wildcards.net))
+    return f"--seed {seed} --architecture {entry_of(wildcards)['architecture']}"
+
+
+def settings_of(wildcards):
+    """The section ``architecture`` as it is for a net."""
+    return as_json(net_settings(config, NETS.index(wildcards.net)))
+
+
+MADE = {"net": net_options, "settings": settings_of}
 
 
 def every_figure():

@@ -1,6 +1,6 @@
 # Every figure is one rule of the same form. A name with {layer} is drawn for each layer that FIGURES lists.
 FIRST = (SPATIAL or LAYERS)[0]  # what figures of one layer show
-FIRST_MAPPED = (spatial(STITCHED) or [FIRST])[0]
+FIRST_MAPPED = (spatial(config, STITCHED) or [FIRST])[0]
 VALIDATED = "results/{run}/moments/val/{layer}.zarr/zarr.json"
 MAPPING = f"results/{{{{run}}}}/stitching/{{layer}}/{PAIR}.zarr/zarr.json"
 STITCHED_NETS = f"results/{{{{run}}}}/functional/{{layer}}/{PAIR}.csv"
@@ -106,20 +106,8 @@ for name, ((category, label), drawn, *rest) in DRAWN.items():
         name:
             f"draw_{figure}"
         input:
-            script="workflow/convergent/figures.py",
-            code=sources(
-                "figures_clusters",
-                "figures_mapping",
-                "figures_statistics",
-                "figures_units",
-                "hierarchy",
-                "mappings",
-                "matching",
-                "plots",
-                "store",
-                "tables",
-            ),
-            style="workflow/convergent/figures.mplstyle",
+            **stage("figures.draw"),
+            style="workflow/convergent/figures/figures.mplstyle",
             drawn=drawn,
         output:
             pdf=report(
@@ -133,15 +121,12 @@ for name, ((category, label), drawn, *rest) in DRAWN.items():
         log:
             f"results/{{run}}/logs/figures/{name}.log",
         localrule: True
-        conda:
-            "../../environment.yml"
         params:
-            module=as_py_module(),
             figure=figure,
             more=more or ("--layer {layer}" if layer else ""),
             table=f"--table {table}" if table else "",
         shell:
-            "python -m {params.module} {params.figure} {input.drawn} --outputs {output.pdf} {output.png}"
+            "python -m workflow.convergent.figures.draw {params.figure} {input.drawn} --outputs {output.pdf} {output.png}"
             " {params.more} {params.table} > {log} 2>&1"
 
 

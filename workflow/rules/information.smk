@@ -1,17 +1,7 @@
 # Mutual information of all pairs of nets, a layer a job, and how far it agrees with correlation.
 rule information:
     input:
-        script="workflow/convergent/information.py",
-        code=sources(
-            "activations",
-            "alexnet",
-            "device",
-            "geometry",
-            "nets",
-            "histograms",
-            "seeds",
-            "store",
-        ),
+        **stage("alignment.information"),
         images="results/{run}/images/val.zarr/zarr.json",
         weights=ancient(expand("results/{{run}}/nets/{net}.pt", net=NETS)),
         digests=expand("results/{{run}}/nets/{net}.json", net=NETS),
@@ -24,40 +14,24 @@ rule information:
         "results/{run}/logs/information/{layer}.log",
     benchmark:
         "results/{run}/benchmarks/information/{layer}.tsv"
-    conda:
-        "../../environment.yml"
     threads: config["information"]["threads"]
     resources:
         gpu=1,
     params:
-        module=as_py_module(),
-        bins=config["information"]["bins"],
-        positions=config["information"]["positions"],
-        edge_images=config["information"]["edge_images"],
-        batch=config["information"]["batch"],
-        seed=config["information"]["seed"],
-        passes=config["information"]["threads"],
-        layered=LAYERED,
+        **LAYERED,
+        options=options(
+            "information",
+            *("bins", "positions", "edge_images", "batch", "seed", "threads"),
+        ),
     shell:
-        "python -m {params.module} {input.images} results/{wildcards.run}/mutual_information/{wildcards.layer}"
-        " --nets {input.digests} --layer {wildcards.layer} --bins {params.bins} --positions {params.positions}"
-        " --edge-images {params.edge_images} --batch {params.batch} --seed {params.seed} --threads {params.passes}"
-        " {params.layered} > {log} 2>&1"
+        "python -m workflow.convergent.alignment.information {input.images}"
+        " results/{wildcards.run}/mutual_information/{wildcards.layer} --nets {input.digests} --layer {wildcards.layer}"
+        " {params.options} --modules {params.modules:q} --resample {params.resample} > {log} 2>&1"
 
 
 rule agreement:
     input:
-        script="workflow/convergent/agreement.py",
-        code=sources(
-            "blocks",
-            "convergence",
-            "correlation",
-            "matching",
-            "merge",
-            "seeds",
-            "store",
-            "tables",
-        ),
+        **stage("alignment.agreement"),
         information=expand(
             "results/{{run}}/mutual_information/{layer}/{pair}.zarr/zarr.json",
             layer=INFORMED,
@@ -73,10 +47,6 @@ rule agreement:
     log:
         "results/{run}/logs/agreement.log",
     localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        module=as_py_module(),
     shell:
-        "python -m {params.module} {output} --information {input.information} --correlation {input.correlation}"
-        " > {log} 2>&1"
+        "python -m workflow.convergent.alignment.agreement {output} --information {input.information}"
+        " --correlation {input.correlation} > {log} 2>&1"

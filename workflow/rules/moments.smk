@@ -1,34 +1,20 @@
 # One pass over the validation images for all statistics, one over training images for the mappings to be fitted on.
 PASSES = {
-    "val": {
-        "layers": LAYERS,
-        "images": "",
-        **{key: config["moments"][key] for key in ("blocks", "shards")},
-    },
+    "val": {"layers": LAYERS, "images": "", "section": "moments"},
     "train": {
         "layers": STITCHED,
-        "images": f"--images {config['stitching']['images']}",
-        **{key: config["stitching"][key] for key in ("blocks", "shards")},
+        "images": options("stitching", "images"),
+        "section": "stitching",
     },
 }
 
-for split, settings in PASSES.items():
+for split, its in PASSES.items():
 
     rule:
         name:
             f"moments_{split}"
         input:
-            script="workflow/convergent/moments.py",
-            code=sources(
-                "activations",
-                "alexnet",
-                "blocks",
-                "device",
-                "geometry",
-                "nets",
-                "seeds",
-                "store",
-            ),
+            **stage("moments.accumulate"),
             images=f"results/{{run}}/images/{split}.zarr/zarr.json",
             weights=ancient(
                 expand("results/{{run}}/nets/{net}.pt", net=[*NETS, *CONTROLS])
@@ -39,46 +25,39 @@ for split, settings in PASSES.items():
             expand(
                 "results/{{run}}/moments/{split}/shards/{{shard}}/{layer}.zarr/zarr.json",
                 split=split,
-                layer=settings["layers"],
+                layer=its["layers"],
             ),
         log:
             f"results/{{run}}/logs/moments/{split}/{{shard}}.log",
         benchmark:
             f"results/{{run}}/benchmarks/moments/{split}/{{shard}}.tsv"
-        conda:
-            "../../environment.yml"
         threads: config["moments"]["threads"]
         resources:
             gpu=1,
         params:
-            module=as_py_module(),
-            layers=settings["layers"],
-            controlled=STITCHED,
-            layered=LAYERED,
-            images=settings["images"],
-            blocks=settings["blocks"],
-            shards=settings["shards"],
+            **LAYERED,
+            layers=its["layers"],
+            control_layers=STITCHED,
+            images=its["images"],
+            blocks=options(its["section"], "blocks", "shards"),
             wide=config["moments"]["wide"],
-            batch=config["moments"]["batch"],
-            seed=config["moments"]["seed"],
-            passes=config["moments"]["threads"],
+            options=options("moments", "batch", "seed", "threads"),
         shell:
-            "python -m {params.module} {input.images} {output} --nets {input.digests} --layers {params.layers}"
-            " --controls {input.controls} --control-layers {params.controlled} {params.layered} {params.images}"
-            " --blocks {params.blocks} --wide-units {params.wide[units]} --wide-blocks {params.wide[blocks]}"
-            " --shard {wildcards.shard} --shards {params.shards}"
-            " --batch {params.batch} --seed {params.seed} --threads {params.passes} > {log} 2>&1"
+            "python -m workflow.convergent.moments.accumulate {input.images} {output} --nets {input.digests}"
+            " --layers {params.layers} --controls {input.controls} --control-layers {params.control_layers}"
+            " {params.images} {params.blocks} --shard {wildcards.shard} --wide-units {params.wide[units]}"
+            " --wide-blocks {params.wide[blocks]} {params.options} --modules {params.modules:q}"
+            " --resample {params.resample} > {log} 2>&1"
 
     rule:
         name:
             f"merge_{split}"
         input:
-            script="workflow/convergent/merge.py",
-            code=sources("blocks", "store"),
+            **stage("moments.merge"),
             shards=expand(
                 "results/{{run}}/moments/{split}/shards/{shard}/{{layer}}.zarr/zarr.json",
                 split=split,
-                shard=range(settings["shards"]),
+                shard=range(config[its["section"]]["shards"]),
             ),
         output:
             f"results/{{run}}/moments/{split}/{{layer}}.zarr/zarr.json",
@@ -86,9 +65,5 @@ for split, settings in PASSES.items():
             f"results/{{run}}/logs/merge/{split}/{{layer}}.log",
         benchmark:
             f"results/{{run}}/benchmarks/merge/{split}/{{layer}}.tsv"
-        conda:
-            "../../environment.yml"
-        params:
-            module=as_py_module(),
         shell:
-            "python -m {params.module} {input.shards} {output} > {log} 2>&1"
+            "python -m workflow.convergent.moments.merge {input.shards} {output} > {log} 2>&1"

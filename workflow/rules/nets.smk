@@ -1,17 +1,9 @@
-# The weights are a function of the code listed here; store.py only reads the images, and an edit of it trains nothing.
+# Weights are a function of seed, settings, images and the code that is given to training as input; its checkpoint
+# keeps the digest of these very files. The store only reads the images: an edit of it trains nothing.
 rule train:
     input:
-        script="workflow/convergent/train.py",
-        code=sources(
-            "alexnet",
-            "checkpoints",
-            "device",
-            "geometry",
-            "nets",
-            "seeds",
-            "untrained",
-        ),
-        own_code=lambda wildcards: own_code(entry_of(wildcards)["architecture"]),
+        **stage("nets.train", without=["store"]),
+        own_code=own_code_of,
         images=expand("results/{{run}}/images/{split}.zarr/zarr.json", split=SPLITS),
     output:
         description="results/{run}/nets/{net}.json",
@@ -23,26 +15,22 @@ rule train:
         "results/{run}/benchmarks/train/{net}.tsv"
     wildcard_constraints:
         net=one_of(TRAINED),
-    conda:
-        "../../environment.yml"
     threads: config.get("training", {}).get("threads", 1)
     resources:
         gpu=1,
     params:
-        module=as_py_module(),
-        net=made_by,
-        training=json.dumps(config.get("training"), sort_keys=True),
+        **MADE,
+        training=as_json(config.get("training")),
     shell:
-        "python -m {params.module} {input.images} {output} --name {wildcards.net} {params.net}"
-        " --training {params.training:q}"
+        "python -m workflow.convergent.nets.train {input.images} {output} --name {wildcards.net} {params.net}"
+        " --settings {params.settings:q} --training {params.training:q} --code {input.code} {input.own_code}"
         " --checkpoints results/{wildcards.run}/checkpoints/{wildcards.net} 2>&1 | tee {log}"
 
 
 rule given:
     input:
-        script="workflow/convergent/given.py",
-        code=sources("alexnet", "geometry", "nets", "seeds", "store", "untrained"),
-        own_code=lambda wildcards: own_code(entry_of(wildcards)["architecture"]),
+        **stage("nets.given"),
+        own_code=own_code_of,
         images="results/{run}/images/train.zarr/zarr.json",
         weights=lambda wildcards: entry_of(wildcards)["weights"],
     output:
@@ -53,20 +41,17 @@ rule given:
     wildcard_constraints:
         net=one_of(GIVEN),
     localrule: True
-    conda:
-        "../../environment.yml"
     params:
-        module=as_py_module(),
-        net=made_by,
+        **MADE,
     shell:
-        "python -m {params.module} {input.images} {input.weights:q} {output} {params.net} > {log} 2>&1"
+        "python -m workflow.convergent.nets.given {input.images} {input.weights:q} {output} {params.net}"
+        " --settings {params.settings:q} > {log} 2>&1"
 
 
 rule untrained:
     input:
-        script="workflow/convergent/untrained.py",
-        code=sources("alexnet", "geometry", "nets", "seeds", "store"),
-        own_code=lambda wildcards: own_code(entry_of(wildcards)["architecture"]),
+        **stage("nets.untrained"),
+        own_code=own_code_of,
         images="results/{run}/images/train.zarr/zarr.json",
     output:
         description="results/{run}/nets/{net}_untrained.json",
@@ -74,19 +59,16 @@ rule untrained:
     log:
         "results/{run}/logs/untrained/{net}.log",
     localrule: True
-    conda:
-        "../../environment.yml"
     params:
-        module=as_py_module(),
-        net=made_by,
+        **MADE,
     shell:
-        "python -m {params.module} {input.images} {output} {params.net} > {log} 2>&1"
+        "python -m workflow.convergent.nets.untrained {input.images} {output} --control-of {wildcards.net} {params.net}"
+        " --settings {params.settings:q} > {log} 2>&1"
 
 
 rule filters:
     input:
-        script="workflow/convergent/filters.py",
-        code=sources("alexnet", "geometry", "nets", "seeds", "store"),
+        **stage("nets.filters"),
         weights=ancient(expand("results/{{run}}/nets/{net}.pt", net=NETS)),
         digests=expand("results/{{run}}/nets/{net}.json", net=NETS),
     output:
@@ -94,9 +76,5 @@ rule filters:
     log:
         "results/{run}/logs/filters.log",
     localrule: True
-    conda:
-        "../../environment.yml"
-    params:
-        module=as_py_module(),
     shell:
-        "python -m {params.module} {output} {input.digests} > {log} 2>&1"
+        "python -m workflow.convergent.nets.filters {output} {input.digests} > {log} 2>&1"

@@ -1,17 +1,6 @@
 rule patches:
     input:
-        script="workflow/convergent/patches.py",
-        code=sources(
-            "activations",
-            "alexnet",
-            "deconvolution",
-            "device",
-            "geometry",
-            "nets",
-            "receptive",
-            "seeds",
-            "store",
-        ),
+        **stage("patches.pictures"),
         images="results/{run}/images/val.zarr/zarr.json",
         weights=ancient("results/{run}/nets/{net}.pt"),
         description="results/{run}/nets/{net}.json",
@@ -21,17 +10,14 @@ rule patches:
         "results/{run}/logs/patches/{net}.log",
     benchmark:
         "results/{run}/benchmarks/patches/{net}.tsv"
-    conda:
-        "../../environment.yml"
     threads: config["patches"]["threads"]
     resources:
         gpu=1,
     params:
-        module=as_py_module(),
+        **LAYERED,
         layers=LAYERS,
-        layered=LAYERED,
-        batch=config["patches"]["batch"],
-        passes=config["patches"]["threads"],
+        options=options("patches", "batch", "threads"),
     shell:
-        "python -m {params.module} {input.images} {input.description} {output} --layers {params.layers}"
-        " --batch {params.batch} --threads {params.passes} {params.layered} > {log} 2>&1"
+        "python -m workflow.convergent.patches.pictures {input.images} {input.description} {output}"
+        " --layers {params.layers} {params.options} --modules {params.modules:q} --resample {params.resample}"
+        " > {log} 2>&1"

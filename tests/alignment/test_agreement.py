@@ -1,0 +1,74 @@
+"""Agreement of the two similarities: planted matches, known ranks, and the table of a real pair of stores."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workflow.convergent import store
+from workflow.convergent.alignment import agreement
+
+
+def test_best_pairs_are_the_highest_rows_without_the_dead() -> None:
+    similarity = np.random.default_rng(0).random((12, 9)) * 0.1
+    similarity[np.arange(1, 11), np.arange(1, 11) % 9] = np.linspace(0.2, 0.9, 10)
+    similarity[11] = np.nan
+    assert agreement.best_pairs(similarity) == {(unit, unit % 9) for unit in range(3, 11)}
+    assert agreement.best_pairs(np.full((3, 3), np.nan)) == set()
+
+
+@pytest.mark.parametrize(("change", "expected"), [(np.exp, 1), (np.negative, -1)])
+def test_rank_agreement_sees_ranks_only_and_no_dead_unit(change: np.ufunc, expected: int) -> None:
+    x = np.random.default_rng(0).normal(size=(6, 7))
+    y = change(x)
+    x[2], y[:, 3] = np.nan, np.nan
+    assert agreement.rank_agreement(x, y) == pytest.approx(expected)
+
+
+def test_information_does_not_see_the_sign() -> None:
+    correlation = np.random.default_rng(0).uniform(-1, 1, (20, 20))
+    found = agreement.agreement(-0.5 * np.log(1 - correlation**2), correlation)  # of Gaussian pairs
+    assert found["rank_agreement_absolute"] == pytest.approx(1)
+    assert abs(found["rank_agreement"]) < 0.2
+
+
+def test_equal_similarities_agree_in_everything() -> None:
+    similarity = np.random.default_rng(0).random((10, 10))
+    found = agreement.agreement(similarity, similarity)
+    names = ("same_greedy", "same_assigned", "rank_agreement")
+    assert [found[name] for name in names] == pytest.approx([1, 1, 1])
+    assert found["best_shared"] == found["best"] == 8
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> dict[str, list[str]]:
+    """Both similarities of two pairs of nets in one layer."""
+    rng = np.random.default_rng(0)
+    paths: dict[str, list[str]] = {"mutual_information": [], "correlation": []}
+    for pair in ("net0-net1", "net0-net2"):
+        nets = {net: net for net in pair.split("-")}
+        for name, found in paths.items():
+            path = tmp_path / name / "conv1" / f"{pair}.zarr/zarr.json"
+            store.save(path, {name: rng.random((5, 6))}, layer="conv1", images="abc", nets=nets, samples=100)
+            found.append(str(path))
+    return paths
+
+
+def test_the_table_has_every_pair_and_their_mean(stores: dict[str, list[str]], tmp_path: Path) -> None:
+    output = tmp_path / "tables" / "information.csv"
+    given = ["--information", *stores["mutual_information"], "--correlation", *stores["correlation"]]
+    agreement.main([str(output), *given])
+    with output.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["pair"] for row in rows] == ["net0-net1", "net0-net2", "mean"]
+    assert {row["similarity"] for row in rows} == {"mutual_information"}
+    assert rows[2]["units"] == rows[2]["best_shared"] == ""
+    for name in ("greedy", "rank_agreement", "same_greedy"):
+        assert float(rows[2][name]) == pytest.approx((float(rows[0][name]) + float(rows[1][name])) / 2)
+
+
+def test_stores_of_different_pairs_are_refused(stores: dict[str, list[str]], tmp_path: Path) -> None:
+    given = ["--information", *stores["mutual_information"], "--correlation", *stores["correlation"][::-1]]
+    with pytest.raises(SystemExit, match="does not fit together, nets differ"):
+        agreement.main([str(tmp_path / "t.csv"), *given])

@@ -1,0 +1,198 @@
+"""Mutual information: closed forms, bounds, invariances, and agreement with scikit-learn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import mutual_info_score
+
+from workflow.convergent import store
+from workflow.convergent.alignment import histograms, information
+from workflow.convergent.nets import activations
+from workflow.convergent.nets.model import load, save
+
+BINS = 10
+EMPTY_BINS = [1, 3, 8]  # different positive values
+
+
+def measured(
+    a: np.ndarray, b: np.ndarray, bins: int = BINS, sample: int | None = None
+) -> tuple[np.ndarray, np.ndarray, information.Found]:
+    """Information of all units of one array with all of another, bins from the first rows. -> corrected, plug-in"""
+    values = {"net0": a.astype(np.float32), "net1": b.astype(np.float32)}
+    edges = {net: information.bin_edges(x[:sample], bins) for net, x in values.items()}
+    planes = {net: histograms.BitPlanes.planes(torch.from_numpy(x), edges[net]) for net, x in values.items()}
+    chunks = [(len(a), planes)]
+    found = information.informations(chunks, edges, [("net0", "net1")], histograms.BitPlanes())
+    return found.corrected["net0", "net1"], found.plug_in["net0", "net1"], found
+
+
+def rectified(samples: int, units: int, seed: int) -> np.ndarray:
+    """Half of the values are zeros."""
+    return np.random.default_rng(seed).normal(size=(samples, units)).clip(0).astype(np.float32)
+
+
+def codes(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Bin of each value. (samples, units) -> (samples, units)"""
+    return np.stack([(values[:, None] > e).sum(axis=1) for values, e in zip(x.T, edges, strict=True)], axis=1)
+
+
+def test_the_first_bin_holds_the_zeros_and_the_others_equal_mass() -> None:
+    x = rectified(9_000, 3, 0)
+    x[:, 0] = np.where(np.arange(9_000) < 900, np.linspace(1, 2, 9_000), 0)
+    counts = np.stack([np.bincount(c, minlength=BINS) for c in codes(x, information.bin_edges(x, BINS)).T])
+    zeros = (x == 0).sum(axis=0)
+    np.testing.assert_array_equal(counts[:, 0], zeros)
+    assert (np.abs(counts[:, 1:] - (9_000 - zeros)[:, None] / 9) <= 1).all()
+
+
+def test_a_layer_with_negative_values_has_bins_of_equal_mass() -> None:
+    x = np.random.default_rng(0).normal(3, 1, size=(5_000, 2)).astype(np.float32)
+    counts = [np.bincount(c, minlength=BINS) for c in codes(x, information.bin_edges(x, BINS)).T]
+    np.testing.assert_array_equal(counts, np.full((2, BINS), 500))
+
+
+@pytest.mark.parametrize("different", EMPTY_BINS)
+def test_fewer_positive_values_than_bins(different: int) -> None:
+    x = np.zeros((400, 1))
+    x[:200, 0] = 1 + np.arange(200) % different
+    corrected, plug_in, _ = measured(x, x)
+    shares = np.array([0.5] + [np.mean(x == 1 + k) for k in range(different)])
+    assert plug_in[0, 0] == pytest.approx(-(shares * np.log(shares)).sum(), rel=1e-12)
+    assert corrected[0, 0] == pytest.approx(plug_in[0, 0] + different / 800, rel=1e-12)
+
+
+def test_agreement_with_scikit_learn() -> None:
+    shared = rectified(700, 3, 0)
+    a, b = shared + rectified(700, 3, 1), shared @ rectified(3, 4, 2)
+    _, plug_in, _ = measured(a, b)
+    one, two = (codes(x, information.bin_edges(x, BINS)) for x in (a, b))
+    expected = [[mutual_info_score(one[:, i], two[:, j]) for j in range(4)] for i in range(3)]
+    np.testing.assert_allclose(plug_in, expected, rtol=1e-10)
+
+
+def test_independent_units_have_none_within_the_bound_of_the_bias() -> None:
+    """As counted it is (bins - 1)^2 / 2N on average; corrected it is 0 within its spread, chi-square's / 2N."""
+    samples, units = 4_000, 30
+    corrected, plug_in, _ = measured(rectified(samples, units, 0), rectified(samples, units, 1))
+    bias = (BINS - 1) ** 2 / (2 * samples)
+    spread = np.sqrt(2 * (BINS - 1) ** 2) / (2 * samples)
+    assert plug_in.mean() == pytest.approx(bias, rel=0.05)
+    assert abs(corrected.mean()) < 0.05 * bias
+    assert np.abs(corrected).max() < 6 * spread
+
+
+def test_a_unit_tells_of_itself_its_equally_corrected_entropy() -> None:
+    x = rectified(300, 4, 0)
+    corrected, plug_in, _ = measured(x, x)
+    counts = np.stack([np.bincount(c, minlength=BINS) for c in codes(x, information.bin_edges(x, BINS)).T])
+    p = counts / 300
+    entropy = -(p * np.log(p)).sum(axis=1)
+    np.testing.assert_allclose(np.diagonal(plug_in), entropy, rtol=1e-12)
+    np.testing.assert_allclose(np.diagonal(corrected), entropy + ((counts > 0).sum(axis=1) - 1) / 600, rtol=1e-12)
+
+
+def test_monotone_transformations_that_keep_zero_change_nothing() -> None:
+    """Also for values that the bins were not fixed from."""
+    shared = rectified(2_000, 3, 0)
+    a, b = shared, shared[:, ::-1] + rectified(2_000, 3, 1)
+    before, _, _ = measured(a, b, sample=150)
+    after, _, _ = measured(4 * a, np.where(b > 1, 2 * b - 1, b), sample=150)
+    assert before.max() > 0.2
+    np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize(("correlation", "bins"), [(r, n) for r in (0.3, 0.6, 0.9) for n in (10, 20)])
+def test_gaussian_pairs_against_the_closed_form(correlation: float, bins: int) -> None:
+    """Binning loses information: never more than the closed form, and less is lost with more bins."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200_000, 1))
+    y = correlation * x + np.sqrt(1 - correlation**2) * rng.normal(size=x.shape)
+    exact = -0.5 * np.log(1 - correlation**2)
+    found = measured(x, y, bins=bins)[0][0, 0]
+    assert exact * (0.85 if bins == 10 else 0.93) < found < exact + 0.002
+
+
+def test_plug_in_is_bounded_by_both_entropies_and_symmetric() -> None:
+    shared = rectified(500, 6, 0)
+    a, b = shared[:, :4] + rectified(500, 4, 1), shared[:, 2:]
+    found, mirrored = measured(a, b)[1], measured(b, a)[1]
+    np.testing.assert_allclose(found, mirrored.T, atol=1e-12)
+    own = [np.diagonal(measured(x, x)[1]) for x in (a, b)]
+    assert (found <= np.minimum(own[0][:, None], own[1][None]) + 1e-12).all()
+    assert (found >= -1e-12).all()
+
+
+def test_a_dead_unit_is_listed_and_has_no_information() -> None:
+    a, b = rectified(200, 3, 0), rectified(200, 4, 1)
+    a[:, 1], b[:, 3] = 0, 2.5
+    corrected, plug_in, found = measured(a, b)
+    assert {net: units.tolist() for net, units in found.dead.items()} == {"net0": [1], "net1": [3]}
+    for x in (corrected, plug_in):
+        assert np.isnan(x[1]).all()
+        assert np.isnan(x[:, 3]).all()
+        assert np.isfinite(np.delete(np.delete(x, 1, 0), 3, 1)).all()
+
+
+def run(images: dict[str, Path], nets: dict[str, Path], folder: Path, *more: str) -> Path:
+    """The stage on the tiny nets; the store of their pair."""
+    given = [str(images["val"]), str(folder), "--nets", *map(str, nets.values()), *more, "--threads", "1"]
+    information.main(given)
+    return folder / "net0-net1.zarr/zarr.json"
+
+
+@pytest.mark.parametrize("layer", ["conv2", "fc8"])
+def test_the_stage_agrees_with_all_activations_at_once(
+    images: dict[str, Path], nets: dict[str, Path], tmp_path: Path, layer: str
+) -> None:
+    """Bins from one position in two of ten images, so that they depend on the draw; counts from everything."""
+    path = run(images, nets, tmp_path, "--layer", layer, "--batch", "7", "--edge-images", "20")
+    found, about = store.load(path), store.attributes(path)
+    rows, loaded = store.Rows(images["val"], "images"), {name: load(file) for name, file in nets.items()}
+    (whole,) = activations.Recorder(loaded, [layer]).stream(rows, np.arange(30), 30)
+    values = {net: x.flatten(0, 1) for net, x in whole[layer].items()}
+    edges = {net: found[f"edges/{net}"] for net in nets}
+    planes = {net: histograms.BitPlanes.planes(x, edges[net]) for net, x in values.items()}
+    samples = len(values["net0"])
+    again = information.informations([(samples, planes)], edges, [("net0", "net1")], histograms.BitPlanes())
+    assert about["samples"] == samples
+    assert about["dead"] == {net: units.tolist() for net, units in again.dead.items()}
+    np.testing.assert_allclose(found["plug_in"], again.plug_in["net0", "net1"], atol=2 / samples * BINS)
+    assert np.nanmax(found["mutual_information"]) > 0
+
+
+def test_positions_are_drawn_by_seed(images: dict[str, Path], nets: dict[str, Path], tmp_path: Path) -> None:
+    args = ["--layer", "conv1", "--positions", "5"]
+    found = [run(images, nets, tmp_path / str(k), *args, "--seed", seed) for k, seed in enumerate("001")]
+    digests = [store.attributes(path)["sha256"] for path in found]
+    assert store.attributes(found[0])["samples"] == 30 * 5
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--bins", "1"), "--bins: 1 is not possible; at least 2"),
+        (("--positions", "0"), "--positions: 0 is not possible; all, or a number from 1"),
+        (("--layer", "conv9"), "architecture alexnet has no module"),
+    ],
+)
+def test_bad_input_is_one_line(
+    images: dict[str, Path], nets: dict[str, Path], tmp_path: Path, given: tuple[str, str], said: str
+) -> None:
+    with pytest.raises(SystemExit, match=said) as stopped:
+        run(images, nets, tmp_path, *(() if "--layer" in given else ("--layer", "conv1")), *given)
+    assert "\n" not in str(stopped.value)
+
+
+def test_activations_that_are_not_finite_are_refused(
+    images: dict[str, Path], nets: dict[str, Path], tmp_path: Path
+) -> None:
+    broken = load(nets["net1"])
+    with torch.no_grad():
+        broken.get_submodule("body.conv1").bias[2] = torch.nan
+    path = tmp_path / "net1.json"
+    save(broken, path.with_suffix(".pt"), path)
+    with pytest.raises(SystemExit, match="net1: activations of conv1 are not all finite"):
+        run(images, {"net0": nets["net0"], "net1": path}, tmp_path / "found", "--layer", "conv1")

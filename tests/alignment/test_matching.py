@@ -1,0 +1,272 @@
+"""Matching: planted partners, brute force on few units, networkx, and orders that put matches where they are shown."""
+
+from itertools import permutations
+from pathlib import Path
+
+import networkx
+import numpy as np
+import pytest
+
+from workflow.convergent import store
+from workflow.convergent.alignment import matching
+from workflow.convergent.alignment.matching import UNMATCHED
+
+NAN = np.nan
+
+
+def similarity(rows: int, columns: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(-1, 1, (rows, columns))
+
+
+def with_dead(array: np.ndarray, rows: list[int], columns: list[int]) -> np.ndarray:
+    """The same with units that have no variance."""
+    array = array.copy()
+    array[rows] = np.nan
+    array[:, columns] = np.nan
+    return array
+
+
+def total(array: np.ndarray, partner: np.ndarray) -> float:
+    return float(np.nansum(matching.taken(array, partner)))
+
+
+def assert_one_to_one(partner: np.ndarray, units: int) -> None:
+    given = partner[partner != UNMATCHED]
+    assert len(set(given)) == len(given)
+    assert ((given >= 0) & (given < units)).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("units", [1, 2, 7, 60])
+def test_a_planted_permutation_is_found_by_both(units: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    planted = rng.permutation(units)
+    array = rng.uniform(-1, 0.5, (units, units))
+    array[np.arange(units), planted] = rng.uniform(0.6, 1, units)
+    assert matching.greedy(array).tolist() == matching.assignment(array).tolist() == planted.tolist()
+    assert matching.overlap(matching.greedy(array), matching.assignment(array)) == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("units", range(1, 7))
+def test_assignment_is_the_best_of_all_permutations(units: int, seed: int) -> None:
+    array = similarity(units, units, seed)
+    best = max(permutations(range(units)), key=lambda p: array[np.arange(units), list(p)].sum())
+    assert matching.assignment(array).tolist() == list(best)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("rows", "columns"), [(2, 5), (5, 2), (1, 4), (4, 1), (3, 6)])
+def test_assignment_of_unequal_sides_is_the_best_of_all(rows: int, columns: int, seed: int) -> None:
+    """Every unit of the smaller side gets a partner, also where that costs."""
+    array = similarity(rows, columns, seed) - 0.5
+    low, high = sorted((rows, columns))
+    small = array if rows <= columns else array.T
+    best = max(small[np.arange(low), list(p)].sum() for p in permutations(range(high), low))
+    partner = matching.assignment(array)
+    assert (partner != UNMATCHED).sum() == low
+    assert_one_to_one(partner, columns)
+    assert total(array, partner) == pytest.approx(best)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(12, 12), (9, 14), (14, 9)])
+@pytest.mark.parametrize("dead", [([], []), ([3], [0, 8])])
+def test_networkx_finds_the_same_total(rows: int, columns: int, dead: tuple[list[int], list[int]]) -> None:
+    """The original's algorithm."""
+    array = with_dead(similarity(rows, columns), *dead)
+    graph = networkx.Graph()
+    for i, j in np.argwhere(~np.isnan(array)):
+        graph.add_edge(("row", i), ("column", j), weight=array[i, j])
+    edges = networkx.max_weight_matching(graph, maxcardinality=True)
+    expected = sum(graph.edges[edge]["weight"] for edge in edges)
+    partner = matching.assignment(array)
+    assert (partner != UNMATCHED).sum() == len(edges)
+    assert total(array, partner) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("shape", [(8, 8), (6, 9), (9, 6)])
+def test_greedy_is_an_upper_bound_of_assignment(shape: tuple[int, int], seed: int) -> None:
+    array = similarity(*shape, seed)
+    chosen, assigned = (matching.taken(array, match(array)) for match in (matching.greedy, matching.assignment))
+    np.testing.assert_array_equal(chosen, array.max(1))
+    assert (assigned[~np.isnan(assigned)] <= chosen[~np.isnan(assigned)]).all()
+
+
+@pytest.mark.parametrize("match", [matching.greedy, matching.assignment])
+def test_matching_is_signed(match) -> None:
+    """A strong negative similarity is worse than a weak positive one."""
+    assert match(np.array([[-0.9, 0.1], [0.1, -0.9]])).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("match", [matching.greedy, matching.assignment])
+def test_renumbered_units_keep_their_partners(match, seed: int) -> None:
+    array, rng = similarity(8, 9, seed), np.random.default_rng(seed)
+    rows, columns = rng.permutation(8), rng.permutation(9)
+    assert columns[match(array[np.ix_(rows, columns)])].tolist() == match(array)[rows].tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [([], [2]), ([0], []), ([1, 4], [0, 5]), ([5], [0, 1, 2, 3]), ([0, 1, 2, 3, 4], [])]
+)
+@pytest.mark.parametrize("match", [matching.greedy, matching.assignment])
+def test_dead_units_take_no_part(match, rows: list[int], columns: list[int]) -> None:
+    """The others are matched as if the dead were not there."""
+    array = with_dead(similarity(6, 6), rows, columns)
+    partner = match(array)
+    alive, there = (np.setdiff1d(np.arange(6), dead) for dead in (rows, columns))
+    reduced = match(similarity(6, 6)[np.ix_(alive, there)])
+    assert (partner[rows] == UNMATCHED).all()
+    assert partner[alive].tolist() == np.where(reduced == UNMATCHED, UNMATCHED, there[reduced]).tolist()
+    assert not set(columns) & set(partner)
+    assert np.isnan(matching.taken(array, partner)).tolist() == (partner == UNMATCHED).tolist()
+
+
+@pytest.mark.parametrize("match", [matching.greedy, matching.assignment])
+def test_nobody_is_matched_where_all_are_dead(match) -> None:
+    assert match(np.full((3, 4), np.nan)).tolist() == [UNMATCHED] * 3
+
+
+def test_ties_resolve_to_the_first() -> None:
+    array = np.array([[0.5, 0.5, 0.1], [0.2, 0.7, 0.7], [0.0, 0.0, 0.0], [NAN, 0.3, 0.3]])
+    assert matching.greedy(array).tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "share"),
+    [
+        ([0, 1, 2, 3], [0, 1, 2, 3], 1.0),
+        ([0, 1, 2, 3], [0, 2, 1, 3], 0.5),
+        ([0, 0, 0, 0], [0, 1, 2, 3], 0.25),
+        ([1, 0], [0, 1], 0.0),
+        ([0, UNMATCHED, 1, UNMATCHED], [0, UNMATCHED, 2, 3], 0.5),  # of the two that have one
+        ([0, 1], [0, UNMATCHED], 0.5),
+        ([UNMATCHED], [UNMATCHED], NAN),
+    ],
+)
+def test_overlap_compares_partners(one: list[int], two: list[int], share: float) -> None:
+    assert matching.overlap(np.array(one), np.array(two)) == pytest.approx(share, nan_ok=True)
+
+
+def test_overlap_is_not_of_values() -> None:
+    """Equal similarities with other partners do not count, as they did in the notebook."""
+    array = np.array([[0.7, 0.7], [0.7, 0.7]])
+    assert matching.overlap(matching.greedy(array), matching.assignment(array)) == 0.5
+
+
+def loops(partner: np.ndarray) -> list[set[int]]:
+    """Closed loops of a permutation."""
+    graph = networkx.Graph(list(enumerate(partner.tolist())))
+    return [set(part) for part in networkx.connected_components(graph)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("units", [1, 2, 3, 9, 50])
+def test_loop_order_puts_matches_one_right_of_the_diagonal(units: int, seed: int) -> None:
+    """Cyclically within each loop: its last unit is matched with its first."""
+    partner = np.random.default_rng(seed).permutation(units)
+    order = matching.loop_order(partner)
+    assert sorted(order) == list(range(units))
+    position = np.argsort(order)
+    for loop in loops(partner):
+        places = sorted(position[list(loop)])
+        assert places == list(range(places[0], places[0] + len(loop)))
+        assert [position[partner[order[place]]] for place in places] == [*places[1:], places[0]]
+
+
+def test_loop_order_of_the_identity_is_native() -> None:
+    assert matching.loop_order(np.arange(6)).tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_loop_order_with_dead_units(seed: int) -> None:
+    """Chains come first, each from its start to its end, then the loops."""
+    rng = np.random.default_rng(seed)
+    array = with_dead(similarity(12, 12, seed), list(rng.choice(12, 3, False)), list(rng.choice(12, 3, False)))
+    partner = matching.assignment(array)
+    order = matching.loop_order(partner)
+    assert sorted(order) == list(range(12))
+    position = np.argsort(order)
+    forward = [
+        unit for unit in range(12) if partner[unit] != UNMATCHED and position[partner[unit]] == position[unit] + 1
+    ]
+    closing = [unit for unit in range(12) if partner[unit] != UNMATCHED and unit not in forward]
+    assert all(position[partner[unit]] <= position[unit] for unit in closing)
+    assert len(forward) + len(closing) == (partner != UNMATCHED).sum()
+    starts = np.setdiff1d(np.arange(12), partner)
+    ends = np.flatnonzero(partner == UNMATCHED)
+    first_closed = min((position[partner[unit]] for unit in closing), default=12)
+    assert (position[starts] < first_closed).all()
+    assert (position[ends] < first_closed).all()
+
+
+@pytest.mark.parametrize(
+    ("partner", "order"),
+    [
+        ([3], [0]),
+        ([5, 0, 1], [2, 1, 0]),  # 2 -> 1 -> 0 -> 5, which is no row
+        ([1, 0, 3], [2, 0, 1]),
+        ([3, 4, 2, UNMATCHED], [0, 3, 1, 2]),
+    ],
+)
+def test_loops_end_in_a_wider_second_net(partner: list[int], order: list[int]) -> None:
+    assert matching.loop_order(np.array(partner)).tolist() == order
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (5, 8), (8, 5), (1, 3), (3, 1)])
+@pytest.mark.parametrize("dead", [([], []), ([0], [0])])
+def test_diagonal_order_puts_matches_on_the_diagonal(shape: tuple[int, int], dead: tuple[list, list]) -> None:
+    array = with_dead(similarity(*shape), *dead)
+    partner = matching.assignment(array)
+    rows, columns = matching.diagonal_order(partner, shape[1])
+    assert sorted(rows) == list(range(shape[0]))
+    assert sorted(columns) == list(range(shape[1]))
+    matched = int((partner != UNMATCHED).sum())
+    assert matched == min(shape[0] - len(dead[0]), shape[1] - len(dead[1]))
+    assert partner[rows[:matched]].tolist() == columns[:matched].tolist()
+    assert (partner[rows[matched:]] == UNMATCHED).all()
+    permuted = array[np.ix_(rows, columns)]
+    np.testing.assert_array_equal(np.diagonal(permuted)[:matched], matching.taken(array, partner)[rows[:matched]])
+
+
+TABLES = {
+    "net0-net1": similarity(6, 6),
+    "net0-net2": with_dead(similarity(5, 3), [4], [1]),
+    "net1-net2": similarity(1, 1) / 3,
+    "net2-net2": np.full((2, 2), NAN),
+}
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> dict[str, Path]:
+    """What the stage writes for a few stores."""
+    paths = [tmp_path / "correlation" / f"{pair}.zarr" / "zarr.json" for pair in TABLES]
+    for path, array in zip(paths, TABLES.values(), strict=True):
+        store.save(path, {"correlation": array, "other": np.ones(1)})
+    matching.main([str(tmp_path / "new" / "tables"), *map(str, paths)])
+    return {pair: tmp_path / "new" / "tables" / f"{pair}.csv" for pair in TABLES}
+
+
+@pytest.mark.parametrize("pair", TABLES)
+def test_tables_come_back_to_the_bit(tables: dict[str, Path], pair: str) -> None:
+    found, array = matching.read(tables[pair]), TABLES[pair]
+    assert list(found) == ["unit", "greedy", "greedy_similarity", "assigned", "assigned_similarity"]
+    np.testing.assert_array_equal(found["unit"], np.arange(len(array)))
+    for name, match in (("greedy", matching.greedy), ("assigned", matching.assignment)):
+        np.testing.assert_array_equal(found[name], match(array))
+        np.testing.assert_array_equal(found[f"{name}_similarity"], matching.taken(array, match(array)))
+
+
+def test_cells_of_units_without_a_partner_are_empty(tables: dict[str, Path]) -> None:
+    lines = tables["net0-net2"].read_text().splitlines()
+    assert len(lines) == 6
+    assert lines[5] == "4,,,,"
+    assert sum(line.endswith(",,") for line in lines) == 3  # two columns live, for four rows
+
+
+def test_the_array_to_match_on_can_be_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "net0-net1.zarr" / "zarr.json"
+    store.save(path, {"correlation": np.eye(3), "mutual_information": np.eye(3)[::-1]})
+    matching.main([str(tmp_path), str(path), "--array", "mutual_information"])
+    assert matching.read(tmp_path / "net0-net1.csv")["greedy"].tolist() == [2, 1, 0]

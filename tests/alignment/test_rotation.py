@@ -1,0 +1,26 @@
+"""Random rotations: uniform, and the same on moments as on activations."""
+
+import numpy as np
+import pytest
+
+from tests.alignment.planted import moments
+from workflow.convergent.alignment import rotation
+
+
+def test_rotation_is_orthogonal_and_uniform() -> None:
+    rng = np.random.default_rng(0)
+    turn = rotation.random_rotation(6, rng)
+    np.testing.assert_allclose(turn @ turn.T, np.eye(6), atol=1e-12)
+    entries = np.array([rotation.random_rotation(3, rng)[0, 0] for _ in range(4000)])
+    assert entries.mean() == pytest.approx(0, abs=0.04)
+    assert (entries**2).mean() == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_rotated_correlation_is_that_of_rotated_activations(planted: dict[str, np.ndarray]) -> None:
+    turn = rotation.random_rotation(9, np.random.default_rng(3))
+    weights = np.array([1.0, 0, 1, 1, 0, 1])
+    found = rotation.rotated(moments(planted, 6), "net0", "net1", weights, turn)
+    turned = (planted["net1"] / planted["net1"].std(0)) @ turn.T
+    kept = np.repeat(weights > 0, 200)
+    expected = np.corrcoef(planted["net0"][kept].T, turned[kept].T)[:9, 9:]
+    np.testing.assert_allclose(found, expected, atol=1e-12)

@@ -1,0 +1,362 @@
+"""Image sources on tiny generated folders."""
+
+import json
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from workflow.convergent import store
+from workflow.convergent.images import build
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+CROPS = {"train": 7, "val": 4, "smallest": 10, "largest": 30, "left": 0.6}
+
+
+def paint(file: Path, width: int, height: int) -> None:
+    """A photograph that is red left of the border and blue right of it."""
+    pixels = np.full((height, width, 3), RED, np.uint8)
+    pixels[:, int(CROPS["left"] * width) :] = BLUE
+    Image.fromarray(pixels).save(file)
+
+
+def noise(file: Path, seed: int, mode: str = "RGB", size: tuple[int, int] = (9, 7)) -> None:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).convert(mode).save(file)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Three photographs of different sizes."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for name, width, height in (("beach", 101, 40), ("attic", 77, 90), ("castle", 120, 31)):
+        paint(folder / f"{name}.png", width, height)
+    return folder
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    """A folder of 2 x 3 + 2 x 2 images of two classes."""
+    folder = tmp_path / "classes"
+    for seed, (split, name, number) in enumerate(
+        (split, name, number)
+        for split, count in (("train", 3), ("val", 2))
+        for name in ("cat", "dog")
+        for number in range(count)
+    ):
+        noise(folder / split / name / f"{number}.png", seed)
+    return folder
+
+
+def built(
+    source: str, folder: Path, *options: str, size: int = 8, seed: int = 0, crops: dict | None = CROPS
+) -> dict[str, Path]:
+    """Run the stage; the declared file of each split."""
+    out = folder.parent / f"out-{seed}"
+    paths = {split: out / f"{split}.zarr" / "zarr.json" for split in build.SPLITS}
+    where = ["--source", source, "--folder", str(folder), "--size", str(size), "--seed", str(seed)]
+    given = ["--crops", json.dumps(crops)] if source == "scenes" and crops else []
+    build.main([*map(str, paths.values()), *where, *given, *options])
+    return paths
+
+
+def refusal(*arguments: object, **changed: object) -> str:
+    """The one line that the stage stops with."""
+    with pytest.raises(SystemExit) as stopped:
+        built(*arguments, **changed)
+    message = str(stopped.value)
+    assert "\n" not in message
+    return message
+
+
+def test_scenes_counts_labels_and_groups(photographs: Path) -> None:
+    for split, path in built("scenes", photographs).items():
+        found, about = store.load(path), store.attributes(path)
+        assert about["classes"] == ["attic", "beach", "castle"]
+        assert found["images"].shape == (3 * CROPS[split], 8, 8, 3)
+        assert found["images"].dtype == np.uint8
+        assert np.bincount(found["labels"]).tolist() == [CROPS[split]] * 3
+        np.testing.assert_array_equal(found["group"], found["labels"])
+        assert found["labels"].dtype == found["group"].dtype == np.int32
+
+
+def test_training_and_validation_crops_share_no_pixel(photographs: Path) -> None:
+    """Resampling included: not one pixel is a mixture of both sides."""
+    paths = built("scenes", photographs)
+    for split, colour in (("train", RED), ("val", BLUE)):
+        assert (store.load(paths[split])["images"] == colour).all()
+
+
+def test_crops_are_cut_from_the_photograph_and_reach_all_of_it() -> None:
+    """Each pixel tells its place; crops as large as what they are resized to are copied exactly."""
+    rows, columns = np.mgrid[:20, :30]
+    photo = Image.fromarray(np.stack([rows, columns, 0 * rows], 2).astype(np.uint8))
+    made = np.stack(list(build.crops(photo, 400, (6, 6), 6, seed=0)))
+    corners = made[:, 0, 0, :2].astype(int)
+    assert corners.min(0).tolist() == [0, 0]
+    assert corners.max(0).tolist() == [14, 24]
+    np.testing.assert_array_equal(made - made[:, :1, :1], np.broadcast_to(np.asarray(photo)[:6, :6], made.shape))
+
+
+def test_widths_of_crops_are_between_the_given_ones() -> None:
+    """In a photograph whose brightness is the column, a crop's range of brightness is its width, but for resampling."""
+    photo = Image.fromarray(np.repeat(np.tile(np.arange(90, dtype=np.uint8), (40, 1))[..., None], 3, 2))
+    made = np.stack(list(build.crops(photo, 300, (20, 30), 40, seed=0)))
+    widths = made[..., 0].max((1, 2)).astype(int) - made[..., 0].min((1, 2)) + 1
+    assert (widths.min(), widths.max()) == (20, 30)
+
+
+def test_crops_see_nothing_outside_themselves() -> None:
+    """Dark but for the last column: a crop without it is dark, also where a kernel would have reached it."""
+    pixels = np.zeros((30, 31, 3), np.uint8)
+    pixels[:, 30] = 255
+    brightest = {int(crop.max()) for crop in build.crops(Image.fromarray(pixels), 40, (30, 30), 6, seed=0)}
+    assert len(brightest) == 2
+    assert 0 in brightest
+
+
+@pytest.mark.parametrize("source", ["scenes", "image_folder"])
+def test_the_seed_decides_all(photographs: Path, classes: Path, source: str) -> None:
+    folder = photographs if source == "scenes" else classes
+    if source == "scenes":
+        for seed, file in enumerate(build.image_files(folder)):
+            noise(file, seed, size=(90, 50))
+    contents = [{s: p.read_bytes() for s, p in built(source, folder, seed=seed).items()} for seed in (0, 0, 1)]
+    assert contents[0] == contents[1]
+    assert all(contents[0][split] != contents[2][split] for split in build.SPLITS)
+
+
+def test_the_seed_of_an_image_folder_changes_nothing_but_the_order(classes: Path) -> None:
+    one, two = (store.load(built("image_folder", classes, seed=seed)["train"]) for seed in (0, 1))
+    assert one["group"].tolist() != two["group"].tolist()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array[np.argsort(one["group"])], two[name][np.argsort(two["group"])])
+
+
+def test_image_folder(classes: Path) -> None:
+    for split, path in built("image_folder", classes, size=5).items():
+        found = store.load(path)
+        files = build.image_files(classes / split)
+        assert sorted(found["group"]) == list(range(len(files)))
+        for image, label, group in zip(found["images"], found["labels"], found["group"], strict=True):
+            warped = Image.open(files[group]).resize((5, 5), Image.Resampling.BILINEAR)
+            np.testing.assert_array_equal(image, np.asarray(warped))
+            assert files[group].parent.name == store.attributes(path)["classes"][label]
+
+
+def test_the_order_is_of_seed_and_split() -> None:
+    orders = [build.shuffle(50, seed, split).tolist() for seed, split in ((0, "train"), (0, "val"), (1, "train"))]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 3
+    assert build.shuffle(50, 0, "train").tolist() == orders[0]
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "RGBA", "LA", "CMYK"])
+def test_every_kind_of_image_becomes_three_channels(classes: Path, mode: str) -> None:
+    file = classes / "train" / "cat" / ("0.tif" if mode == "CMYK" else "0.png")
+    noise(file, 0, mode, size=(4, 4))
+    found = store.load(built("image_folder", classes, size=4)["train"])["images"]
+    assert found.shape[3] == 3
+    expected = np.asarray(Image.open(file).convert("RGB"))
+    assert any((image == expected).all() for image in found)
+    assert len(np.unique(expected)) > 1
+
+
+@pytest.mark.parametrize("level", [0, 77, 255])
+def test_grey_is_the_same_in_every_channel(classes: Path, level: int) -> None:
+    Image.fromarray(np.full((6, 6), level, np.uint8)).save(classes / "val" / "dog" / "0.png")
+    found = store.load(built("image_folder", classes)["val"])["images"]
+    assert (found == level).all((1, 2, 3)).sum() == 1
+
+
+def remove(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+
+
+def unreadable(file: Path) -> None:
+    file.write_bytes(b"not an image")
+
+
+def cut_short(file: Path) -> None:
+    noise(file, 0, size=(60, 60))
+    file.write_bytes(file.read_bytes()[:1000])
+
+
+def empty(folder: Path) -> None:
+    for file in folder.iterdir():
+        file.unlink()
+
+
+def only_cats(folder: Path) -> None:
+    for split in build.SPLITS:
+        remove(folder / split / "dog")
+
+
+def no_validation(folder: Path) -> None:
+    for name in ("cat", "dog"):
+        remove(folder / "val" / name)
+    (folder / "val").rmdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda f: unreadable(f / "val/dog/1.png"), ["val/dog/1.png", "unreadable"]),
+        (lambda f: cut_short(f / "train/cat/0.png"), ["train/cat/0.png", "unreadable"]),
+        (lambda f: empty(f / "train/cat"), ["class cat", "no images in train"]),
+        (lambda f: empty(f / "val/dog"), ["class dog", "no images in val"]),
+        (lambda f: remove(f / "val/dog"), ["class dog is missing", "val"]),
+        (lambda f: remove(f / "train/cat"), ["class cat is missing", "train"]),
+        (no_validation, ["val: no such folder"]),
+        (only_cats, ["1 classes found"]),
+    ],
+)
+def test_a_damaged_image_folder_is_refused(classes: Path, damage: Callable[[Path], None], words: list[str]) -> None:
+    damage(classes)
+    message = refusal("image_folder", classes)
+    assert all(word in message for word in words), message
+    for split in build.SPLITS:  # what is finished of them stays for the next run
+        with pytest.raises(SystemExit, match=r"unfinished store|no such store"):
+            store.attributes(classes.parent / "out-0" / f"{split}.zarr" / "zarr.json")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda f: unreadable(f / "beach.png"), ["beach.png", "unreadable"]),
+        (lambda f: paint(f / "attic.png", 100, 29), ["attic.png", "train part is 60x29", "30"]),
+        (lambda f: paint(f / "attic.png", 70, 90), ["attic.png", "val part is 28x90", "30"]),
+        (lambda f: [(f / name).unlink() for name in ("attic.png", "beach.png")], ["1 classes found"]),
+        (empty, ["0 classes found"]),
+    ],
+)
+def test_damaged_photographs_are_refused(photographs: Path, damage: Callable[[Path], None], words: list[str]) -> None:
+    damage(photographs)
+    message = refusal("scenes", photographs)
+    assert all(word in message for word in words), message
+
+
+@pytest.mark.parametrize("source", ["scenes", "image_folder"])
+def test_a_missing_folder_is_refused(tmp_path: Path, source: str) -> None:
+    assert "nowhere is not a folder" in refusal(source, tmp_path / "nowhere")
+
+
+def test_unreadable_images_can_be_skipped_and_are_listed(classes: Path) -> None:
+    damaged = [classes / "train/cat/2.png", classes / "val/dog/0.png"]
+    for file in damaged:
+        unreadable(file)
+    for split, count in (("train", 5), ("val", 3)):
+        path = built("image_folder", classes, "--on-error", "skip")[split]
+        assert store.attributes(path)["skipped"] == ["train/cat/2.png", "val/dog/0.png"]
+        assert len(store.load(path)["labels"]) == count
+
+
+def test_a_class_of_nothing_but_unreadable_images_is_refused(classes: Path) -> None:
+    for number in range(2):
+        unreadable(classes / f"val/cat/{number}.png")
+    assert "class cat has no images in val" in refusal("image_folder", classes, "--on-error", "skip")
+
+
+def test_unreadable_photographs_can_be_skipped(photographs: Path) -> None:
+    unreadable(photographs / "beach.png")
+    for split, path in built("scenes", photographs, "--on-error", "skip").items():
+        found, about = store.load(path), store.attributes(path)
+        assert (about["classes"], about["skipped"]) == (["attic", "castle"], ["beach.png"])
+        assert np.bincount(found["labels"]).tolist() == [CROPS[split]] * 2
+        np.testing.assert_array_equal(found["group"], found["labels"])
+
+
+@pytest.mark.parametrize("source", ["scenes", "image_folder"])
+def test_the_place_of_the_folder_changes_nothing(photographs: Path, classes: Path, source: str) -> None:
+    folder = photographs if source == "scenes" else classes
+    unreadable(folder / ("beach.png" if source == "scenes" else "val/cat/1.png"))
+    elsewhere = folder.parent / "elsewhere" / folder.name
+    shutil.copytree(folder, elsewhere)
+    one, two = (built(source, where, "--on-error", "skip") for where in (folder, elsewhere))
+    assert all(one[split].read_bytes() == two[split].read_bytes() for split in build.SPLITS)
+
+
+def test_other_files_are_no_images(photographs: Path) -> None:
+    (photographs / "ATTRIBUTION.md").write_text("by nobody")
+    assert store.attributes(built("scenes", photographs)["val"])["classes"] == ["attic", "beach", "castle"]
+
+
+@pytest.mark.parametrize("other", ["beach.jpg", "more/beach.png"])
+def test_two_photographs_of_one_name_are_refused(photographs: Path, other: str) -> None:
+    (photographs / "more").mkdir()
+    paint(photographs / other, 80, 80)
+    message = refusal("scenes", photographs)
+    assert all(str(photographs / name) in message for name in ("beach.png", other)), message
+    assert "both would be class beach" in message
+
+
+@pytest.mark.parametrize(("kind", "mode"), [(np.uint16, "I;16"), (np.int32, "I"), (np.float32, "F")])
+def test_more_than_eight_bits_are_refused_or_skipped(classes: Path, kind: type, mode: str) -> None:
+    """Pillow would clip them."""
+    file = classes / "train" / "cat" / "0.tif"
+    Image.fromarray(np.linspace(0, 65535, 64).astype(kind).reshape(8, 8)).save(file)
+    assert f"{file}: unreadable image (mode {mode}, allowed" in refusal("image_folder", classes)
+    path = built("image_folder", classes, "--on-error", "skip")["train"]
+    assert store.attributes(path)["skipped"] == ["train/cat/0.tif"]
+
+
+def test_a_decompression_bomb_is_refused(classes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than twice Pillow's limit of pixels."""
+    noise(classes / "val/dog/0.png", 0, size=(20, 20))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 150)
+    message = refusal("image_folder", classes)
+    assert "val/dog/0.png: unreadable image" in message
+    assert "decompression bomb" in message
+
+
+@pytest.mark.parametrize(
+    ("crops", "words"),
+    [
+        ([], "data.crops: train, val, smallest, largest, left missing"),
+        (["--crops", "{}"], "data.crops: train, val, smallest, largest, left missing"),
+        (["--crops", json.dumps({k: v for k, v in CROPS.items() if k != "left"})], "data.crops: left missing"),
+        (["--crops", json.dumps(CROPS | {"smallest": 31})], "data.crops.smallest: 31, allowed is up to largest, 30"),
+    ],
+)
+def test_impossible_crops_are_refused(photographs: Path, crops: list[str], words: str) -> None:
+    assert words in refusal("scenes", photographs, *crops, crops=None)
+
+
+def write_idx(file: Path, array: np.ndarray) -> None:
+    """The format of MNIST's files: magic number, shape, bytes."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes())
+
+
+@pytest.fixture
+def fashion(tmp_path: Path) -> tuple[Path, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    """Files of Fashion-MNIST with 20 and 10 random images, and these."""
+    rng, made = np.random.default_rng(0), {}
+    for split, prefix, count in (("train", "train", 20), ("val", "t10k", 10)):
+        made[split] = rng.integers(0, 256, (count, 28, 28), np.uint8), (np.arange(count) % 10).astype(np.uint8)
+        raw = tmp_path / "sets" / "FashionMNIST" / "raw"
+        write_idx(raw / f"{prefix}-images-idx3-ubyte", made[split][0])
+        write_idx(raw / f"{prefix}-labels-idx1-ubyte", made[split][1])
+    return tmp_path / "sets", made
+
+
+def test_torchvision_sets_keep_their_own_channels(fashion: tuple) -> None:
+    folder, made = fashion
+    for split, path in built("fashion_mnist", folder, size=28).items():
+        found, (pixels, labels) = store.load(path), made[split]
+        np.testing.assert_array_equal(found["images"], pixels[found["group"]][..., None], strict=True)
+        np.testing.assert_array_equal(found["labels"], labels[found["group"]])
+        assert len(store.attributes(path)["classes"]) == 10
+
+
+def test_torchvision_sets_of_another_size_are_refused(fashion: tuple) -> None:
+    with pytest.raises(SystemExit, match=r"data\.size: 32, but images of fashion_mnist are 28 pixels wide"):
+        built("fashion_mnist", fashion[0], size=32)

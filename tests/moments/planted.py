@@ -1,0 +1,48 @@
+"""Activations of three nets in blocks of different sizes, and their moments by two passes."""
+
+import numpy as np
+
+WIDTHS = {"net0": 5, "net1": 3, "net10": 4}
+
+
+PAIRS = [("net0", "net0"), ("net0", "net1"), ("net0", "net10"), ("net1", "net1"), ("net1", "net10"), ("net10", "net10")]
+
+
+COUNTS = [40, 7, 100, 1, 12]
+
+
+DEAD = 2  # unit of net0
+
+
+Arrays = dict[str, np.ndarray]
+
+
+def data(count: int, seed: int) -> Arrays:
+    """Activations of one block, whose mean is its own. net -> (count, units)"""
+    rng = np.random.default_rng(seed)
+    mixed = rng.normal(size=(count, 12)) @ rng.normal(size=(12, 12)) + rng.normal(size=12) * 3
+    mixed[:, DEAD] = 0.1
+    return dict(zip(WIDTHS, np.split(mixed, [5, 8], axis=1), strict=True))
+
+
+def moments(x: Arrays) -> Arrays:
+    """Of one block, by the definition."""
+    found: Arrays = {"count": np.int64(len(x["net0"]))}
+    centred = {}
+    for net, rows in x.items():
+        mean = rows[0] + (rows - rows[0]).mean(0)  # exact for a dead unit
+        found[f"mean/{net}"], centred[net] = mean, rows - mean
+    return found | {f"comoment/{a}-{b}": centred[a].T @ centred[b] for a, b in PAIRS}
+
+
+BLOCKS = [data(count, seed) for seed, count in enumerate(COUNTS)]
+
+
+def stacked(parts: list[Arrays]) -> Arrays:
+    return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+
+
+def repeated(weights: np.ndarray) -> Arrays:
+    """Moments of the data of each block so many times."""
+    kept = [x for x, weight in zip(BLOCKS, weights, strict=True) for _ in range(weight)]
+    return moments({net: np.concatenate([x[net] for x in kept]) for net in WIDTHS})

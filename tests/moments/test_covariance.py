@@ -1,0 +1,91 @@
+"""Blocks taken together: the same as one pass over all of their data, as often as each counts."""
+
+import numpy as np
+import pytest
+
+from tests.moments.planted import BLOCKS, COUNTS, DEAD, PAIRS, WIDTHS, Arrays, data, moments, repeated, stacked
+from workflow.convergent.moments import covariance
+
+
+@pytest.fixture
+def blocks() -> Arrays:
+    return stacked([moments(x) for x in BLOCKS])
+
+
+def test_total_is_that_of_all_data_together(blocks: Arrays) -> None:
+    found, expected = covariance.total(blocks), repeated(np.ones(5, int))
+    assert set(found) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-11, atol=1e-11)
+
+
+WEIGHTS = np.array([[1, 1, 1, 1, 1], [3, 0, 2, 0, 1], [0, 0, 1, 0, 0], [0, 2, 0, 1, 5]])
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize(("a", "b"), [*PAIRS, ("net1", "net0"), ("net10", "net1")])
+def test_weights_repeat_blocks(blocks: Arrays, weights: np.ndarray, a: str, b: str) -> None:
+    found = covariance.pooled(blocks, a, b, weights)
+    assert found.shape == (WIDTHS[a], WIDTHS[b])
+    np.testing.assert_allclose(found, covariance.comoment(repeated(weights), a, b), rtol=1e-11, atol=1e-10)
+
+
+@pytest.mark.parametrize(("a", "b"), [("net0", "net0"), ("net0", "net1"), ("net10", "net0")])
+def test_many_resamples_at_once(blocks: Arrays, a: str, b: str) -> None:
+    found = covariance.pooled(blocks, a, b, WEIGHTS)
+    assert found.shape == (len(WEIGHTS), WIDTHS[a], WIDTHS[b])
+    for together, weights in zip(found, WEIGHTS, strict=True):
+        np.testing.assert_allclose(together, covariance.pooled(blocks, a, b, weights), rtol=1e-12, atol=1e-10)
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS, WEIGHTS[1]])
+def test_variance_is_the_diagonal(blocks: Arrays, weights: np.ndarray) -> None:
+    for net in WIDTHS:
+        expected = np.diagonal(covariance.pooled(blocks, net, net, weights), axis1=-2, axis2=-1)
+        np.testing.assert_allclose(covariance.variance(blocks, net, weights), expected, rtol=1e-12, atol=1e-10)
+
+
+def test_scaled_weights_scale_comoments(blocks: Arrays) -> None:
+    """Weights need not be integers: half of every block has half of the co-moment."""
+    half, whole = (covariance.pooled(blocks, "net0", "net1", weight * np.ones(5)) for weight in (0.5, 1))
+    np.testing.assert_allclose(half, whole / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_a_dead_unit_has_exactly_no_comoment(blocks: Arrays, weights: np.ndarray) -> None:
+    """However unequal the blocks are."""
+    for b in WIDTHS:
+        assert not covariance.pooled(blocks, "net0", b, weights)[DEAD].any()
+        assert not covariance.pooled(blocks, b, "net0", weights)[:, DEAD].any()
+    assert covariance.variance(blocks, "net0", weights)[DEAD] == 0
+    assert covariance.total(blocks)["mean/net0"][DEAD] == 0.1
+
+
+def test_a_unit_that_lives_in_left_out_blocks_only_is_dead() -> None:
+    """As a unit after its ReLU that one photograph alone excites."""
+    parts = [data(count, seed) for seed, count in enumerate(COUNTS)]
+    for x in parts[1:]:
+        x["net1"][:, 1] = 0
+    weights = np.array([[0, 1, 3, 1, 1], [0, 2, 0, 1, 7], [0, 1, 1, 1, 1]])
+    blocks = stacked([moments(x) for x in parts])
+    assert (covariance.variance(blocks, "net1", weights)[:, 1] == 0).all()
+    assert all(covariance.variance(blocks, "net1", row)[1] == 0 for row in weights)
+    assert not covariance.pooled(blocks, "net0", "net1", weights)[..., 1].any()
+
+
+def test_comoment_of_either_direction(blocks: Arrays) -> None:
+    one, two = covariance.comoment(blocks, "net0", "net1"), covariance.comoment(blocks, "net1", "net0")
+    assert one.shape == (5, 5, 3)
+    np.testing.assert_array_equal(one, np.swapaxes(two, 1, 2))
+
+
+def test_nets_are_in_the_order_of_their_numbers(blocks: Arrays) -> None:
+    names = ["net10", "net1", "net2", "net0", "net11"]
+    assert covariance.net_names({f"mean/{net}": np.zeros(1) for net in names}) == [
+        "net0",
+        "net1",
+        "net2",
+        "net10",
+        "net11",
+    ]
+    assert covariance.net_names(blocks) == list(WIDTHS)

@@ -1,0 +1,31 @@
+"""Checkpoints: whole or the one before, and one training at a time."""
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from workflow.convergent.nets import checkpoints
+
+
+def test_death_while_saving_keeps_the_checkpoint_before(tmp_path: Path) -> None:
+    """Torch cannot pickle a generator object: the second save dies half way."""
+    checkpoints.save_atomically(tmp_path / "state.pt", {"step": 1})
+    with pytest.raises(TypeError, match="pickle"):
+        checkpoints.save_atomically(tmp_path / "state.pt", {"weights": torch.ones(3), "step": (i for i in range(3))})
+    assert torch.load(tmp_path / "state.pt", weights_only=True) == {"step": 1}
+
+
+def test_one_training_at_a_time_in_a_folder(tmp_path: Path) -> None:
+    def enter() -> None:
+        with checkpoints.lock(tmp_path, "net0"):
+            pass
+
+    second = threading.Thread(target=enter, daemon=True)
+    with checkpoints.lock(tmp_path, "net0"):
+        second.start()
+        second.join(0.2)
+        assert second.is_alive()
+    second.join(10)
+    assert not second.is_alive()

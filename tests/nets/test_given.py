@@ -1,0 +1,112 @@
+"""Weights of a user's own: what is read is what the net computes with, and what does not fit is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import TINY
+from workflow.convergent import store
+from workflow.convergent.nets import given
+from workflow.convergent.nets.model import build, load, weights_digest
+
+SETTINGS = {"crop": 16, "pixels": {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}}
+MODEL = "torchvision:squeezenet1_1"  # small, and its last layer is a convolution
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of weights for 6 classes."""
+    file = tmp_path_factory.mktemp("theirs") / "weights.pth"
+    torch.save(build(MODEL, SETTINGS | {"crop": 64}, 3, 6, 64, seed=7).body.state_dict(), file)
+    return file
+
+
+def run(file: Path, images: Path, folder: Path, architecture: str = MODEL, settings: dict = SETTINGS) -> Path:
+    """The stage; the description it writes."""
+    out = [str(folder / f"net0.{kind}") for kind in ("json", "pt")]
+    options = ["--seed", "0", "--architecture", architecture, "--settings", json.dumps(settings)]
+    given.main([str(images), str(file), *out, *options])
+    return folder / "net0.json"
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Images that the architecture can take."""
+    path = tmp_path_factory.mktemp("larger") / "train.zarr/zarr.json"
+    store.save(path, {"images": np.zeros((4, 70, 70, 3), np.uint8)}, classes=["a", "b"])
+    return path
+
+
+LARGE = SETTINGS | {"crop": 64}
+
+
+def test_the_net_computes_with_the_files_weights(theirs: Path, larger: Path, tmp_path: Path) -> None:
+    net = load(run(theirs, larger, tmp_path, settings=LARGE))
+    expected = build(MODEL, LARGE, 3, 6, 64, seed=7)
+    x = torch.rand(2, 3, 64, 64)
+    assert torch.equal(net(x), expected(x))
+    assert (net.classes, net.size, net.channels) == (6, 70, 3)
+    assert json.loads((tmp_path / "net0.json").read_text())["file"] == "weights.pth"
+
+
+@pytest.mark.parametrize("inside", ["state_dict", "model", "module."])
+def test_weights_within_a_checkpoint(theirs: Path, larger: Path, tmp_path: Path, inside: str) -> None:
+    weights = torch.load(theirs, weights_only=True)
+    wrapped = {f"module.{name}": x for name, x in weights.items()}
+    torch.save(
+        {"model": wrapped} if inside == "module." else {inside: weights, "epoch": 3}, tmp_path / "checkpoint.pth"
+    )
+    one = run(tmp_path / "checkpoint.pth", larger, tmp_path, settings=LARGE).read_text()
+    two = run(theirs, larger, tmp_path, settings=LARGE).read_text()
+    assert json.loads(one)["sha256"] == json.loads(two)["sha256"]
+
+
+def test_a_net_trained_here_keeps_its_mean_and_deviation(
+    nets: dict[str, Path], images: dict[str, Path], tmp_path: Path
+) -> None:
+    path = run(nets["net1"].with_suffix(".pt"), images["train"], tmp_path, "alexnet", TINY)
+    assert weights_digest(load(path)) == weights_digest(load(nets["net1"]))
+
+
+def test_what_is_no_file_of_weights_is_refused(larger: Path, tmp_path: Path, theirs: Path) -> None:
+    (tmp_path / "text.pth").write_text("weights")
+    (tmp_path / "torn.pth").write_bytes(theirs.read_bytes()[:2000])
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")  # a whole module
+    torch.save([torch.zeros(2)], tmp_path / "list.pth")
+    for name, said in {
+        "gone": "no such file",
+        "text": "unreadable; save them by torch.save",
+        "torn": "unreadable; save them by torch.save",
+        "module": "unreadable; save them by torch.save",
+        "list": "no weights by name; save them by torch.save",
+    }.items():
+        with pytest.raises(SystemExit, match=rf"^weights: .*{name}\.pth: {said}") as stopped:
+            run(tmp_path / f"{name}.pth", larger, tmp_path, settings=LARGE)
+        assert "\n" not in str(stopped.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"features.0.bias": None}, r"features\.0\.bias is nothing, it must be \(64,\)"),
+        ({"features.0.bias": torch.zeros(3)}, r"features\.0\.bias is \(3,\), it must be \(64,\)"),
+        ({"extra": torch.zeros(3)}, r"extra is \(3,\), it must be nothing"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named(theirs: Path, larger: Path, tmp_path: Path, change: dict, said: str) -> None:
+    weights = torch.load(theirs, weights_only=True) | change
+    torch.save({name: x for name, x in weights.items() if x is not None}, tmp_path / "other.pth")
+    with pytest.raises(SystemExit, match=rf"^weights: .*other\.pth do not fit {MODEL}: {said}$"):
+        run(tmp_path / "other.pth", larger, tmp_path, settings=LARGE)
+
+
+def test_weights_that_are_not_finite_are_named(theirs: Path, larger: Path, tmp_path: Path) -> None:
+    weights = torch.load(theirs, weights_only=True)
+    weights["features.0.bias"][3] = torch.nan
+    torch.save(weights, tmp_path / "broken.pth")
+    with pytest.raises(SystemExit, match=r"broken\.pth: body\.features\.0\.bias is not finite everywhere"):
+        run(tmp_path / "broken.pth", larger, tmp_path, settings=LARGE)
+    assert not (tmp_path / "net0.json").exists()

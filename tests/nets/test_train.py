@@ -1,0 +1,412 @@
+"""Training: a function of its seed and settings, whenever it is killed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from tests.conftest import CLASSES, random_images
+from tests.presets import preset
+from workflow.convergent import store
+from workflow.convergent.nets import checkpoints, device, train
+from workflow.convergent.nets.model import load
+
+CPU = torch.device("cpu")
+SETTINGS = {
+    "steps": 20,
+    "batch": 16,
+    "learning_rate": 0.02,
+    "warmup": 3,
+    "decay": "linear",
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 1e-3,
+    "bias_rate": 1,
+    "bias_decay": 1,
+    "clip": 5,
+    "threads": 1,
+}
+
+
+def arguments(
+    folder: Path,
+    images: dict[str, Path],
+    architecture: dict,
+    seed: int = 0,
+    more: Sequence[str] = (),
+    **changed: object,
+) -> list[str]:
+    """Command line of one training whose files are all in a folder."""
+    folder.mkdir(exist_ok=True)
+    files = [str(folder / f"net0.{kind}") for kind in ("json", "pt", "csv")]
+    settings = json.dumps(SETTINGS | changed)
+    options = ["--name", "net0", "--seed", str(seed), "--checkpoints", str(folder / "checkpoints")]
+    sections = ["--settings", json.dumps(architecture), "--training", settings, "--code", train.__file__]
+    return [str(images["train"]), str(images["val"]), *files, *options, *sections, *more]
+
+
+def digest(folder: Path) -> str:
+    """Of the weights, which are loaded and so verified too."""
+    load(folder / "net0.json")
+    return json.loads((folder / "net0.json").read_text())["sha256"]
+
+
+def trained(*args: object, **changed: object) -> str:
+    train.main(arguments(*args, **changed))
+    return digest(args[0])
+
+
+LINEAR = {"learning_rate": 0.8, "warmup": 4, "decay": "linear", "steps": 100}
+STEPS = {"learning_rate": 0.8, "warmup": 0, "decay": {"factor": 0.1, "every": 30}, "steps": 100}
+
+
+@pytest.mark.parametrize(
+    ("settings", "step", "rate"),
+    [
+        (LINEAR, 0, 0.2),
+        (LINEAR, 1, 0.4 * 0.99),
+        (LINEAR, 3, 0.8 * 0.97),
+        (LINEAR, 50, 0.4),
+        (LINEAR, 99, 0.008),
+        (LINEAR, 100, 0.0),
+        (STEPS, 0, 0.8),
+        (STEPS, 29, 0.8),
+        (STEPS, 30, 0.08),
+        (STEPS, 59, 0.08),
+        (STEPS, 60, 0.008),
+        (STEPS | {"warmup": 4}, 1, 0.4),
+        (STEPS | {"warmup": 40}, 30, 0.8 * 31 / 40 * 0.1),
+    ],
+)
+def test_learning_rate(settings: dict, step: int, rate: float) -> None:
+    assert train.learning_rate(step, settings) == pytest.approx(rate, abs=1e-12)
+
+
+def test_an_epoch_shows_every_image_once() -> None:
+    labels = np.arange(50)
+    rows = labels.astype(np.uint8)[:, None, None, None]
+    epoch = list(train.batches(rows, labels, train.draws(50, 10, 4, seed=0), CPU))
+    images, targets, tops, lefts, flip = (torch.cat(parts) for parts in zip(*epoch, strict=True))
+    assert [len(batch[0]) for batch in epoch] == [10] * 5
+    assert sorted(targets.tolist()) == labels.tolist() != targets.tolist()
+    assert images.flatten().tolist() == targets.tolist()
+    assert set(tops.tolist()) == set(lefts.tolist()) == set(range(5))
+    assert tops.tolist() != lefts.tolist()
+    assert 10 < flip.sum() < 40
+
+
+def test_epochs_of_other_seeds_differ_and_incomplete_batches_are_left_out() -> None:
+    one, again, two = (
+        torch.cat([torch.from_numpy(index) for index, *_ in train.draws(50, 16, 0, seed)]) for seed in (0, 0, 1)
+    )
+    assert len(one) == 48
+    assert one.tolist() == again.tolist() != two.tolist()
+
+
+@pytest.mark.parametrize("bias_decay", [0, 1])
+@pytest.mark.parametrize("bias_rate", [1, 2])
+@pytest.mark.parametrize("clip", [0, 0.1])
+def test_one_step_is_that_of_gradient_descent(
+    architecture: dict, clip: float, bias_rate: float, bias_decay: int
+) -> None:
+    """Without momentum and dropout: -rate * (gradient + decay * weight), biases with their own rate and decay."""
+    changed = {"momentum": 0, "nesterov": False, "weight_decay": 0.1, "warmup": 0, "batch": 8}
+    settings = SETTINGS | changed | {"clip": clip, "bias_rate": bias_rate, "bias_decay": bias_decay}
+    net = preset(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)
+    made = random_images(8, seed=0)
+    net.standardise_with(made["images"])
+    batch = next(train.batches(made["images"], made["labels"], train.draws(8, 8, 4, seed=0), CPU))
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    torch.nn.functional.cross_entropy(net(net.crop(batch[0], *batch[2:])), batch[1]).backward()
+    slopes = {name: p.grad.clone() for name, p in net.named_parameters()}
+    norm = torch.cat([slope.flatten() for slope in slopes.values()]).norm()
+    factor = min(1.0, clip / norm.item()) if clip else 1.0
+    assert (factor < 1) == bool(clip)
+    train.train_epoch(net, train.optimiser(net, settings), iter([batch]), settings, "net0", 0, range(1))
+    for name, p in net.named_parameters():
+        rate, decay = (0.02 * bias_rate, 0.1 * bias_decay) if name.endswith("bias") else (0.02, 0.1)
+        expected = before[name] - rate * (factor * slopes[name] + decay * before[name])
+        torch.testing.assert_close(p.detach(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 30, 64])
+def test_evaluation_does_not_depend_on_the_batch(nets: dict[str, Path], images: dict[str, Path], batch: int) -> None:
+    net, found = load(nets["net0"]), store.load(images["val"])
+    with torch.no_grad():
+        logits = net(net.centre_crop(torch.from_numpy(found["images"]))).double()
+    chance = logits.softmax(1).numpy()[np.arange(30), found["labels"]]
+    top1 = (logits.argmax(1).numpy() == found["labels"]).mean()
+    rows = store.Rows(images["val"], "images")
+    assert train.evaluate(net, rows, found["labels"], batch) == pytest.approx((-np.log(chance).mean(), top1), rel=1e-5)
+
+
+def test_seed_and_settings_decide_the_weights(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    """Not what torch's own generator was at before, nor the folder."""
+    first = trained(tmp_path / "first", images, architecture)
+    torch.rand(5)
+    assert trained(tmp_path / "again", images, architecture) == first
+    others = [{"seed": 1}, {"learning_rate": 0.021}, {"steps": 19}, {"clip": 0.1}, {"bias_rate": 2}]
+    digests = {trained(tmp_path / str(k), images, architecture, **other) for k, other in enumerate(others)}
+    assert len(digests - {first}) == len(others)
+
+
+def test_dropout_differs_between_steps_and_epochs(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    """Ones are given to the first dropout, so that its output is the mask: of four steps in each of two epochs."""
+    splits = {s: (store.Rows(path, "images"), store.load(path, "labels")["labels"]) for s, path in images.items()}
+    net, masks = preset(architecture, 3, 4, 20, seed=0), set()
+    drop = net.body.get_submodule("drop6")
+    drop.register_forward_pre_hook(lambda module, inputs: torch.ones_like(inputs[0]))
+    drop.register_forward_hook(lambda module, inputs, output: masks.add(output.numpy().tobytes()))
+    train.train(net, splits, SETTINGS | {"steps": 8}, "net0", 0, tmp_path / "state.pt", "key")
+    evaluated = {np.ones((count, 12), np.float32).tobytes() for count in (16, 14)}
+    assert masks > evaluated
+    assert len(masks - evaluated) == 8
+
+
+def test_history_and_description(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    trained(tmp_path, images, architecture, steps=18)
+    with (tmp_path / "net0.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert [(row["epoch"], row["step"]) for row in history] == [
+        ("1", "4"),
+        ("2", "8"),
+        ("3", "12"),
+        ("4", "16"),
+        ("5", "18"),
+    ]
+    about = json.loads((tmp_path / "net0.json").read_text())
+    assert about["images"] == store.attributes(images["train"])["sha256"]
+    assert (about["classes"], about["size"], about["settings"]) == (4, 20, architecture)
+    val, net = store.load(images["val"]), load(tmp_path / "net0.json")
+    loss, top1 = train.evaluate(net, store.Rows(images["val"], "images"), val["labels"], 16)
+    assert about["top1"] == pytest.approx(float(history[-1]["val_top1"])) == pytest.approx(top1)
+    assert float(history[-1]["val_loss"]) == pytest.approx(loss, rel=1e-5)
+
+
+def test_it_learns(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    """Brightness gives the class away: far above a chance of a quarter."""
+    trained(tmp_path, images, architecture | {"dropout": 0.0}, steps=120)
+    assert json.loads((tmp_path / "net0.json").read_text())["top1"] > 0.7
+
+
+def test_a_killed_training_ends_with_the_same_weights(
+    tmp_path: Path, images: dict[str, Path], architecture: dict, capfd: pytest.CaptureFixture[str]
+) -> None:
+    killed = arguments(tmp_path / "killed", images, architecture, steps=240)
+    command = [sys.executable, "-m", "workflow.convergent.nets.train", *killed]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdout is not None
+        assert any("epoch 1/60" in line for line in process.stdout)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "net0.json").exists()
+    train.main(killed)
+    resumed = capfd.readouterr().out.splitlines()
+    assert resumed[0].startswith("net0: resumed after epoch ")
+    assert 1 <= 60 - len(resumed[1:]) < 60
+    whole = trained(tmp_path / "whole", images, architecture, steps=240)
+    assert digest(tmp_path / "killed") == whole
+    assert (tmp_path / "killed/net0.csv").read_bytes() == (tmp_path / "whole/net0.csv").read_bytes()
+
+
+def test_a_finished_training_ends_at_once_with_the_same_files(
+    tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / f"net0.{kind}" for kind in ("json", "pt", "csv")]
+    trained(tmp_path, images, architecture)
+    before = [file.read_bytes() for file in files]
+    for file in files:
+        os.remove(file)
+    capsys.readouterr()
+    trained(tmp_path, images, architecture)
+    assert capsys.readouterr().out == "net0: resumed after epoch 5\n"
+    assert [file.read_bytes() for file in files] == before
+
+
+@pytest.mark.parametrize("what", ["settings", "seed", "architecture", "images"])
+def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
+    tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    other: list = [images, architecture, 0]
+    changed = {"learning_rate": 0.01} if what == "settings" else {}
+    if what == "seed":
+        other[2] = 1
+    if what == "architecture":
+        other[1] = architecture | {"dropout": 0.4}
+    if what == "images":
+        other[0] = images | {"train": images["val"]}
+    trained(tmp_path / "a", images, architecture)
+    capsys.readouterr()
+    found = trained(tmp_path / "a", *other, **changed)
+    assert "net0: the checkpoint is of other settings, starting anew" in capsys.readouterr().out
+    assert found == trained(tmp_path / "b", *other, **changed)
+
+
+def test_other_validation_images_are_evaluated_anew(
+    tmp_path: Path, images: dict[str, Path], architecture: dict
+) -> None:
+    for folder, val in (("a", "val"), ("a", "train"), ("b", "train")):
+        trained(tmp_path / folder, images | {"val": images[val]}, architecture)
+    assert (tmp_path / "a/net0.csv").read_bytes() == (tmp_path / "b/net0.csv").read_bytes()
+
+
+def test_a_loss_that_is_not_finite_stops_with_net_epoch_and_step(
+    tmp_path: Path, images: dict[str, Path], architecture: dict
+) -> None:
+    with pytest.raises(
+        SystemExit, match=r"^net0: loss is (nan|inf) in epoch [12] at step \d; .*training\.learning_rate.*$"
+    ):
+        trained(tmp_path, images, architecture, learning_rate=1e6, clip=0, warmup=0)
+
+
+@pytest.mark.parametrize(("wrong", "step"), [(0, 41), (3, 44), (7, 48)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_the_first_loss_that_is_not_finite_is_named(wrong: int, step: int, value: float) -> None:
+    losses = torch.ones(8)
+    losses[wrong:] = value
+    with pytest.raises(SystemExit, match=rf"net3: loss is {value} in epoch 5 at step {step};"):
+        train.require_finite(losses, "net3", epoch=4, first=40)
+    train.require_finite(losses[:wrong], "net3", epoch=4, first=40)
+
+
+def test_weights_that_the_last_step_ruined_are_refused(
+    tmp_path: Path, images: dict[str, Path], architecture: dict
+) -> None:
+    with pytest.raises(SystemExit, match=r"^net0: validation loss is nan in epoch 1 at step 1; lower training\."):
+        trained(tmp_path, images, architecture, learning_rate=1e30, clip=0, warmup=0, steps=1)
+    assert not (tmp_path / "checkpoints/state.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "classes", "what"),
+    [
+        ((4, 26, 26, 3), CLASSES, r"image sizes differ: train: \(20, 20, 3\), val: \(26, 26, 3\)"),
+        ((4, 20, 20, 1), CLASSES, r"image sizes differ: train: \(20, 20, 3\), val: \(20, 20, 1\)"),
+        ((4, 20, 20, 3), 5, r"classes differ: train: \['class 0'.*, val: \['class 0'.*'class 4'\]"),
+    ],
+)
+def test_validation_images_of_another_kind_are_refused(
+    tmp_path: Path, images: dict[str, Path], architecture: dict, shape: tuple, classes: int, what: str
+) -> None:
+    path = tmp_path / "other.zarr" / "zarr.json"
+    other = {"images": np.ones(shape, np.uint8), "labels": np.arange(4, dtype=np.int32)}
+    store.save(path, other, classes=[f"class {i}" for i in range(classes)])
+    with pytest.raises(SystemExit, match=what):
+        trained(tmp_path / "a", images | {"val": path}, architecture)
+
+
+def test_a_batch_larger_than_the_images_is_refused(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    with pytest.raises(SystemExit, match=r"training\.batch: 65 images, but there are only 64 to train on"):
+        trained(tmp_path, images, architecture, batch=65)
+
+
+def test_a_crop_larger_than_the_images_is_refused(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
+    with pytest.raises(SystemExit, match=r"architecture\.crop: 21, but stored images are 20 pixels wide"):
+        trained(tmp_path, images, architecture | {"crop": 21})
+
+
+class Synchronisations(TorchDispatchMode):
+    """Counts what makes a program wait for its device: values that become Python's, and sizes that depend on them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function.overloadpacket in (torch.ops.aten._local_scalar_dense, torch.ops.aten.nonzero)
+        return function(*args, **(kwargs or {}))
+
+
+def synchronisations(architecture: dict, steps: int) -> int:
+    """Of an epoch of so many steps."""
+    made = random_images(steps * 4, seed=0)
+    net = preset(architecture, 3, 4, 20, seed=0)
+    drawn = train.draws(steps * 4, 4, 4, seed=0)
+    loader = train.batches(made["images"], made["labels"], drawn, CPU)
+    sgd = train.optimiser(net, SETTINGS)
+    with Synchronisations() as counted:
+        train.train_epoch(net, sgd, loader, SETTINGS | {"batch": 4}, "net0", 0, range(steps))
+    return counted.count
+
+
+def test_no_step_waits_for_the_device(architecture: dict) -> None:
+    """Only looks at the loss do, every 50 steps and at the end."""
+    few, more = synchronisations(architecture, 3), synchronisations(architecture, 30)
+    assert few == more > 0
+    assert synchronisations(architecture, train.CHECK_EVERY + 1) > more
+
+
+def test_another_architecture_is_trained_and_resumed(tmp_path: Path, images: dict[str, Path]) -> None:
+    """Its batch statistics are part of the checkpoint."""
+    settings = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
+    named = ["--architecture", f"{__name__}:Normalised"]
+    whole = trained(tmp_path / "whole", images, settings, more=named, steps=12)
+    trained(tmp_path / "parts", images, settings, more=named, steps=12)
+    state = tmp_path / "parts/checkpoints/state.pt"
+    saved = torch.load(state, weights_only=True)
+    assert any("running_mean" in name for name in saved["net"])
+    assert digest(tmp_path / "parts") == whole
+    assert trained(tmp_path / "other", images, settings, more=named, steps=12, seed=1) != whole
+
+
+def test_an_architecture_without_logits_in_training_is_refused(tmp_path: Path, images: dict[str, Path]) -> None:
+    settings = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
+    with pytest.raises(SystemExit, match=rf"^net0: {__name__}:TwoHeads returns a tuple in training, not logits$"):
+        trained(tmp_path, images, settings, more=["--architecture", f"{__name__}:TwoHeads"])
+
+
+class Normalised(torch.nn.Sequential):
+    def __init__(self, num_classes: int) -> None:
+        parts = torch.nn.Conv2d(3, 8, 3, 2), torch.nn.BatchNorm2d(8), torch.nn.ReLU(inplace=True)
+        super().__init__(*parts, torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(8, num_classes))
+
+
+class TwoHeads(torch.nn.Module):
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(3, num_classes)
+
+    def forward(self, x: torch.Tensor):
+        logits = self.head(x.mean((2, 3)))
+        return (logits, logits) if self.training else logits
+
+
+@pytest.mark.gpu
+def test_on_cuda_training_goes_on_from_a_checkpoint_with_the_same_weights(
+    tmp_path: Path, images: dict[str, Path], architecture: dict
+) -> None:
+    whole = trained(tmp_path / "whole", images, architecture, steps=20)
+    with pytest.MonkeyPatch.context() as patch:  # dies after the second checkpoint
+        saves = iter([checkpoints.save_atomically] * 2)
+        patch.setattr(checkpoints, "save_atomically", lambda *args: next(saves)(*args))
+        with pytest.raises(StopIteration):
+            trained(tmp_path / "parts", images, architecture, steps=20)
+    assert trained(tmp_path / "parts", images, architecture, steps=20) == whole
+
+
+@pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+def test_on_cuda_steps_compute_in_bfloat16_and_never_wait(architecture: dict) -> None:
+    place, made = device.pick(), random_images(80, seed=0)
+    net = preset(architecture, 3, 4, 20, seed=0).to(place)
+    net.standardise_with(made["images"])
+    kinds = set()
+    net.body.get_submodule("conv2").register_forward_hook(lambda m, i, output: kinds.add(output.dtype))
+    loader = list(train.batches(made["images"], made["labels"], train.draws(80, 8, 4, seed=0), place))
+    sgd = train.optimiser(net, SETTINGS)
+    train.train_epoch(net, sgd, iter(loader[:2]), SETTINGS | {"batch": 8}, "net0", 0, range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "require_finite", lambda *args: torch.cuda.set_sync_debug_mode("default"))
+        torch.cuda.set_sync_debug_mode("error")
+        train.train_epoch(net, sgd, iter(loader[2:]), SETTINGS | {"batch": 8}, "net0", 0, range(8))
+    assert kinds == {torch.bfloat16}
+    assert net.body.get_submodule("conv2").weight.is_contiguous(memory_format=torch.channels_last)

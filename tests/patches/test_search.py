@@ -1,0 +1,70 @@
+"""The search for top images against brute force."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.patches.planted import SMALL_LAYERS, outputs_of, stored, whole_numbered
+from tests.presets import one_layer, preset
+from workflow.convergent.patches import search
+
+
+def top_of(output: np.ndarray, top: int, rectified: bool) -> list[tuple[int, int, int, float]]:
+    """Image, row, column and activation of one unit's best images, by sorting all of them. (N, H, W)"""
+    maxima = output.max((1, 2))
+    order = sorted(range(len(output)), key=lambda image: (-maxima[image], image))
+    best = []
+    for image in [image for image in order if maxima[image] > 0 or not rectified][:top]:
+        row, column = np.unravel_index(output[image].argmax(), output[image].shape)
+        best.append((image, int(row), int(column), float(maxima[image])))
+    return best + [(-1, -1, -1, 0.0)] * (top - len(best))
+
+
+@pytest.mark.parametrize(("count", "batch"), [(40, 1), (40, 7), (40, 39), (40, 64), (5, 2)])
+def test_search_is_brute_force_ties_included(tmp_path: Path, count: int, batch: int) -> None:
+    different = np.random.default_rng(0).integers(0, 3, (count // 2, 14, 14, 1), np.uint8)
+    images = np.resize(different, (count, 14, 14, 1))  # each of them again and again: every maximum is a tie
+    net = whole_numbered(seed=3)
+    found = search.search(net, stored(tmp_path / "a.zarr", images), batch, SMALL_LAYERS, top=9)
+    for layer in SMALL_LAYERS:
+        output = outputs_of(net, images, layer)
+        expected = [top_of(output[:, unit], 9, layer != "fc4") for unit in range(output.shape[1])]
+        for number, name in enumerate(["image", "row", "column", "activation"]):
+            wanted = [[slot[number] for slot in unit] for unit in expected]
+            np.testing.assert_array_equal(found[layer][name], wanted, err_msg=f"{layer} {name}")
+
+
+def test_ties_resolve_by_image_order(tmp_path: Path) -> None:
+    net = whole_numbered(seed=0)
+    images = np.full((20, 14, 14, 1), 2, np.uint8)
+    for found in search.search(net, stored(tmp_path / "a.zarr", images), 6, SMALL_LAYERS, top=9).values():
+        live = found["image"][:, 0] != search.EMPTY
+        assert live.any()
+        assert (found["image"][live] == np.arange(9)).all()
+        assert (found["row"][live] == found["row"][live, :1]).all()
+
+
+def test_ranks_order_as_activation_then_earlier_image() -> None:
+    values = torch.tensor([-np.inf, -3.5, -1.0, -1e-40, 0.0, 1e-40, 1.0, 3.5, 1e38, np.inf], dtype=torch.float32)
+    activation, image = values.repeat_interleave(4), torch.tensor([2**31 - 1, 7, 0, -1]).repeat(len(values))
+    rank = search.rank(activation, image)
+    assert (rank.diff() > 0).all()
+    back = search.ranked(rank)
+    assert torch.equal(back[0], activation)
+    assert torch.equal(back[1], image)
+
+
+def test_zeros_count_where_a_layer_has_negative_activations(tmp_path: Path) -> None:
+    net = one_layer(2, kernel=3, padding=1)
+    net.layers = {"before": "conv1", "pooled": "relu1"}
+    conv = net.body.get_submodule("conv1")
+    for unit, (weight, bias) in enumerate([(0.0, 0.0), (0.0, -1.0)]):
+        conv.weight.data[unit], conv.bias.data[unit] = weight, bias
+    rows = stored(tmp_path / "a.zarr", np.full((12, 12, 12, 3), 100, np.uint8))
+    linear = preset(net.settings, 3, 2, 12, seed=0)
+    linear.body, linear.layers = nn.Sequential(conv), {"before": "0"}
+    assert (search.search(linear, rows, 5, ["before"], top=3)["before"]["image"] == [0, 1, 2]).all()
+    assert (search.search(net, rows, 5, ["pooled"], top=3)["pooled"]["image"] == search.EMPTY).all()

@@ -1,0 +1,265 @@
+"""Mappings from moments: what they cost on activations, through the stage and back from disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from workflow.convergent import store
+from workflow.convergent.moments import covariance
+from workflow.convergent.stitching import fit, lasso, mappings
+
+WIDTHS = {"net0": 7, "net1": 5, "net0_untrained": 7}
+DEAD = {"net0": 3, "net1": 1}
+NETS = {net: f"digest of {net}" for net in WIDTHS}
+DECAYS, ALPHAS = ["0", "1e-3", "1e-2"], ["1", "0.3", "0.05"]
+Activations = dict[str, np.ndarray]
+
+
+def activity(samples: int, seed: int, offset: float = 0.0) -> Activations:
+    """Activations of nets with a dead unit each, of which net1 is made from net0. net -> (samples, units)"""
+    rng, planted = np.random.default_rng(seed), np.random.default_rng(0)
+    x = rng.normal(size=(samples, 7)) @ planted.normal(size=(7, 7)) + offset
+    y = x @ planted.normal(size=(7, 5)) + rng.normal(size=(samples, 5))
+    x[:, DEAD["net0"]], y[:, DEAD["net1"]] = 0.25, 0.0
+    return {"net0": x, "net1": y, "net0_untrained": rng.normal(size=(samples, 7))}
+
+
+def in_blocks(nets: Activations, blocks: int = 4) -> dict[str, np.ndarray]:
+    """Moments of activations in blocks of equal size, as the moments stage stores them."""
+    found: dict[str, list] = {}
+    for index in np.array_split(np.arange(len(nets["net0"])), blocks):
+        centred = {net: x[index] - x[index].mean(0) for net, x in nets.items()}
+        found.setdefault("count", []).append(len(index))
+        for i, a in enumerate(nets):
+            found.setdefault(f"mean/{a}", []).append(nets[a][index].mean(0))
+            for b in list(nets)[i:]:
+                found.setdefault(f"comoment/{a}-{b}", []).append(centred[a].T @ centred[b])
+    return {name: np.array(parts) for name, parts in found.items()}
+
+
+DATA = {"train": activity(600, seed=1), "val": activity(200, seed=2, offset=0.3)}
+TOTAL = {split: covariance.total(in_blocks(nets)) for split, nets in DATA.items()}
+
+
+def units(split: str, net: str) -> np.ndarray:
+    """Activations standardised with the training statistics; dead units are zero. (samples, units)"""
+    train = DATA["train"][net]
+    deviation = train.std(0)
+    return (DATA[split][net] - train.mean(0)) / np.where(deviation > 1e-9, deviation, np.inf)
+
+
+def pair(source: str, target: str, split: str) -> fit.Standardised:
+    scale = {net: fit.scale_of(TOTAL["train"], net) for net in (source, target)}
+    return fit.standardised(TOTAL[split], source, target, scale)
+
+
+PAIRS = [("net0", "net1"), ("net1", "net0"), ("net0_untrained", "net1"), ("net1", "net1")]
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_standardised_moments_are_those_of_standardised_activations(source: str, target: str, split: str) -> None:
+    found, x, y = pair(source, target, split), units(split, source), units(split, target)
+    np.testing.assert_allclose(found.gram, np.cov(x.T, ddof=0), atol=1e-12)
+    np.testing.assert_allclose(found.cross, (x - x.mean(0)).T @ y / len(x), atol=1e-12)
+    np.testing.assert_allclose(found.source_offset, x.mean(0), atol=1e-12)
+    live = np.arange(WIDTHS[target]) != DEAD[target]
+    np.testing.assert_allclose(found.variance[live], y.var(0)[live], rtol=1e-12)
+    np.testing.assert_allclose(found.target_offset[live], y.mean(0)[live], atol=1e-12)
+    assert np.isnan(found.variance[~live]).all()
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_evaluation_from_moments_is_that_on_activations(source: str, target: str, split: str) -> None:
+    """On other images too, whose means and variances are not those of the training images."""
+    weights = np.random.default_rng(0).normal(size=(3, WIDTHS[target], WIDTHS[source]))
+    loss, r2 = fit.evaluate(weights, pair(source, target, split))
+    x, y = units(split, source), units(split, target)
+    error = ((y - x @ np.swapaxes(weights, 1, 2)) ** 2).mean(1)  # (3, T)
+    live = np.arange(WIDTHS[target]) != DEAD[target]
+    np.testing.assert_allclose(loss[:, live], error[:, live] / 2, rtol=1e-10)
+    np.testing.assert_allclose(r2[:, live], 1 - error[:, live] / y.var(0)[live], rtol=1e-10)
+    assert np.isnan(loss[:, ~live]).all()
+    assert np.isnan(r2[:, ~live]).all()
+
+
+def test_predicting_zero_costs_half_on_the_images_of_the_scale() -> None:
+    train, val = (pair("net0", "net1", split) for split in ("train", "val"))
+    live = np.arange(5) != DEAD["net1"]
+    np.testing.assert_allclose(fit.zero_loss(train)[live], 0.5, rtol=1e-12)
+    for moments in (train, val):
+        loss, _ = fit.evaluate(np.zeros((5, 7)), moments)
+        np.testing.assert_array_equal(loss, fit.zero_loss(moments))
+    np.testing.assert_allclose(fit.zero_loss(val)[live], (units("val", "net1") ** 2).mean(0)[live] / 2)
+
+
+def test_a_target_that_does_not_vary_on_the_images_has_a_loss_but_no_r2() -> None:
+    val = pair("net0", "net1", "val")
+    val.variance[2] = 0.0
+    loss, r2 = fit.evaluate(np.zeros((5, 7)), val)
+    assert loss[2] == val.target_offset[2] ** 2 / 2
+    assert np.isnan(r2[2])
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> dict[str, Path]:
+    """Merged stores of moments of one layer, of training and of validation images."""
+    paths = {}
+    for split, total in TOTAL.items():
+        paths[split] = tmp_path / f"{split}.zarr" / "zarr.json"
+        arrays = {f"total/{name}": array for name, array in total.items()}
+        store.save(paths[split], arrays, layer="conv1", images=f"{split} images", nets=NETS)
+    return paths
+
+
+def run(stores: dict[str, Path], out: Path, *more: str, pairs: tuple[str, ...] = ("net0-net1", "net1-net0")) -> None:
+    arguments = [str(stores["train"]), str(stores["val"]), str(out), "--pairs", *pairs]
+    fit.main([*arguments, "--decays", *DECAYS, "--alphas", *ALPHAS, *more])
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_the_stage_stores_the_path_and_what_it_costs(
+    tmp_path: Path, stores: dict[str, Path], source: str, target: str
+) -> None:
+    run(stores, tmp_path, pairs=(f"{source}-{target}",))
+    path = tmp_path / f"{source}-{target}.zarr" / "zarr.json"
+    found = store.load(path)
+    alpha = np.append(WIDTHS[target] * np.array(DECAYS, float), np.array(ALPHAS, float))
+    np.testing.assert_allclose(found["alpha"], alpha)
+    np.testing.assert_allclose(found["decay"], alpha / WIDTHS[target])
+    train = pair(source, target, "train")
+    weights, gap = lasso.lasso_path(train.gram, train.cross, alpha)
+    np.testing.assert_array_equal(found["weights"], weights)
+    live = np.arange(WIDTHS[target]) != DEAD[target]
+    np.testing.assert_array_equal(found["gap"][:, live], gap[:, live])
+    assert found["gap"][1:, live].max() <= 1e-6
+    for split in ("train", "val"):
+        loss, r2 = fit.evaluate(weights, pair(source, target, split))
+        np.testing.assert_allclose(found[f"{split}_loss"], loss, rtol=1e-10)
+    np.testing.assert_allclose(found["r2"], r2, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(found["nonzero"], (weights != 0).sum(2))
+    np.testing.assert_array_equal(found["above"], (np.abs(weights) > 0.01).sum(2))
+    np.testing.assert_array_equal(found["zero_loss"], fit.zero_loss(pair(source, target, "val")))
+    np.testing.assert_array_equal(mappings.read_weights(path, 1), weights[1])
+    assert np.isnan(found["val_loss"][:, ~live]).all()
+
+
+def test_the_stage_says_what_it_depends_on(tmp_path: Path, stores: dict[str, Path]) -> None:
+    run(stores, tmp_path, "--seed", "4", pairs=("net0-net1",))
+    about = store.attributes(tmp_path / "net0-net1.zarr" / "zarr.json")
+    assert (about["layer"], about["source"], about["target"]) == ("conv1", "net0", "net1")
+    assert about["nets"] == {net: NETS[net] for net in ("net0", "net1")}
+    assert about["moments"] == {split: store.attributes(path)["sha256"] for split, path in stores.items()}
+    assert about["images"] == {split: f"{split} images" for split in stores}
+    assert about["dead"] == {net: [unit] for net, unit in DEAD.items()}
+    assert about["units"] == {net: WIDTHS[net] for net in ("net0", "net1")}
+    assert (about["decays"], about["tolerance"], about["seed"]) == ([0, 1e-3, 1e-2], 1e-6, 4)
+
+
+def test_a_stored_mapping_predicts_activations(tmp_path: Path, stores: dict[str, Path]) -> None:
+    """Means and deviations in the store bring it back to the units of the nets."""
+    run(stores, tmp_path, pairs=("net0-net1",))
+    found = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
+    mean, deviation = ({net: found[f"{name}/{net}"] for net in ("net0", "net1")} for name in ("mean", "deviation"))
+    assert (deviation["net0"][DEAD["net0"]], deviation["net1"][DEAD["net1"]]) == (0, 0)
+    divisor = np.where(deviation["net0"] > 0, deviation["net0"], np.inf)
+    x, y = (DATA["val"][net] for net in ("net0", "net1"))
+    predicted = (x - mean["net0"]) / divisor @ found["weights"][0].T * deviation["net1"] + mean["net1"]
+    live = np.arange(5) != DEAD["net1"]
+    r2 = 1 - ((predicted - y) ** 2).mean(0)[live] / y.var(0)[live]
+    np.testing.assert_allclose(r2, found["r2"][0, live], rtol=1e-9)
+    assert r2.min() > 0.5
+
+
+def test_wide_layers_are_stored_sparse(
+    tmp_path: Path, stores: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(stores, tmp_path / "dense")
+    monkeypatch.setattr(fit, "WIDE_BYTES", 1)
+    run(stores, tmp_path / "sparse")
+    for name in ("net0-net1", "net1-net0"):
+        dense, sparse = (tmp_path / kind / f"{name}.zarr" / "zarr.json" for kind in ("dense", "sparse"))
+        arrays = store.load(sparse)
+        assert "weights" not in arrays
+        assert len(arrays["weights/3/data"]) == 0  # alpha is 1
+        for point in range(6):
+            np.testing.assert_array_equal(mappings.read_weights(sparse, point), mappings.read_weights(dense, point))
+        for measure in ("val_loss", "nonzero", "gap"):
+            np.testing.assert_array_equal(arrays[measure], store.load(dense, measure)[measure])
+
+
+def test_the_published_optimiser_is_replayed_where_asked_for(tmp_path: Path, stores: dict[str, Path]) -> None:
+    run(stores, tmp_path, "--published", "net0-net1")
+    assert not any(name.startswith("published") for name in store.load(tmp_path / "net1-net0.zarr" / "zarr.json"))
+    found = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
+    live = np.arange(5) != DEAD["net1"]
+    loss, r2 = fit.evaluate(found["published/weights"], pair("net0", "net1", "val"))
+    np.testing.assert_allclose(found["published/val_loss"], loss, rtol=1e-10)
+    np.testing.assert_allclose(found["published/r2"], r2, rtol=1e-9)
+    assert found["published/history"].shape == (3, len(found["published/iteration"]))
+    np.testing.assert_allclose(
+        found["published/history"][:, -1], found["published/train_loss"][:, live].mean(1), rtol=1e-3
+    )
+    objective = {
+        name: found[f"{name}train_loss"][:3, live].sum(1)
+        + found["alpha"][:3] * np.abs(found[f"{name}weights"][:3]).sum((1, 2))
+        for name in ("", "published/")
+    }
+    assert (objective[""] < objective["published/"]).all()
+
+
+def test_runs_and_threads_do_not_matter(tmp_path: Path, stores: dict[str, Path]) -> None:
+    digests = set()
+    for k, threads in enumerate("112"):
+        run(stores, tmp_path / str(k), "--threads", threads, "--published", "net0-net1")
+        digests.add(store.attributes(tmp_path / str(k) / "net0-net1.zarr" / "zarr.json")["sha256"])
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pairs", "net0-net7"], r"--pairs: net0-net7, allowed are <source>-<target> of net0, net1, net0_untrained"),
+        (["--pairs", "net0"], "--pairs: net0, allowed are"),
+        (["--published", "net1-net1"], "--published: net1-net1, allowed are the pairs net0-net1, net1-net0"),
+        (["--decays", "0", "-0.5"], "--decays: -0.5, allowed are numbers from 0"),
+        (["--alphas", "nan"], "--alphas: nan, allowed are numbers from 0"),
+        (["--decays", "--alphas"], "--decays and --alphas: none"),
+        (["--decays", "--published", "net0-net1"], "--published: it takes the decays, and --decays names none"),
+    ],
+)
+def test_bad_input_is_refused_with_one_line(
+    tmp_path: Path, stores: dict[str, Path], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit, match=message):
+        run(stores, tmp_path / "out", *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"layer": "conv2", "nets": NETS}, r"layers differ: .*train\.zarr/zarr\.json: conv1, .*val\.zarr.*: conv2"),
+        ({"layer": "conv1", "nets": NETS | {"net1": "other"}}, "weights of net1 differ: .*digest of net1.*other"),
+    ],
+)
+def test_moments_that_do_not_belong_together_are_refused(
+    tmp_path: Path, stores: dict[str, Path], about: dict, message: str
+) -> None:
+    store.save(stores["val"], store.load(stores["val"]), images="val images", **about)
+    with pytest.raises(SystemExit, match=message):
+        run(stores, tmp_path / "out")
+
+
+def test_a_layer_that_died_gives_empty_values_without_a_word(tmp_path: Path, stores: dict[str, Path]) -> None:
+    arrays = store.load(stores["train"])
+    for name in arrays:
+        if name.startswith("total/comoment/net"):
+            arrays[name] = np.zeros_like(arrays[name])
+    store.save(stores["train"], arrays, layer="conv1", images="train images", nets=NETS)
+    run(stores, tmp_path, "--published", "net0-net1", pairs=("net0-net1",))
+    found = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
+    assert not found["weights"].any()
+    assert np.isnan(found["val_loss"]).all()

@@ -1,0 +1,148 @@
+"""Stitched nets: planted mappings give the accuracies that are known beforehand."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.presets import recorded
+from workflow.convergent import store
+from workflow.convergent.moments import accumulate
+from workflow.convergent.nets import activations
+from workflow.convergent.nets.model import Net, load, save
+from workflow.convergent.stitching import fit, stitched
+
+LAYER = "conv2"
+
+
+@pytest.fixture(scope="module")
+def loaded(nets: dict[str, Path]) -> dict[str, Net]:
+    return {name: load(path) for name, path in nets.items()}
+
+
+@pytest.fixture(scope="module")
+def stores(images: dict[str, Path], nets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Mappings of conv2 fitted on real moments, net0 to net1 and net1 onto itself; the last decay kills all."""
+    from workflow.convergent.moments import merge
+
+    folder = tmp_path_factory.mktemp("stitching")
+    paths = {}
+    for split in ("train", "val"):
+        shard, paths[split] = (str(folder / f"{name}/{split}.zarr/zarr.json") for name in ("shard", "merged"))
+        accumulate.main(
+            [str(images[split]), shard, "--nets", *map(str, nets.values()), "--layers", LAYER, "--blocks", "2"]
+        )
+        merge.main([shard, paths[split]])
+    pairs = ["net0-net1", "net1-net1"]
+    fit.main([paths["train"], paths["val"], str(folder), "--pairs", *pairs, "--decays", "0", "1e-3", "10"])
+    return {pair: folder / f"{pair}.zarr/zarr.json" for pair in pairs}
+
+
+def recorder(loaded: dict[str, Net]) -> activations.Recorder:
+    return activations.Recorder(loaded, [LAYER])
+
+
+def labels_of(net: Net, rows: store.Rows) -> np.ndarray:
+    """What a net says of all images, as if it were always right."""
+    with torch.no_grad():
+        return net(net.centre_crop(torch.from_numpy(rows[np.arange(len(rows))]))).argmax(1).numpy()
+
+
+@pytest.mark.parametrize("layer", ["conv1", "conv2", "conv5", "fc7", "fc8"])
+@torch.no_grad()
+def test_both_parts_of_a_cut_net_are_the_net(loaded: dict[str, Net], images: dict[str, Path], layer: str) -> None:
+    net = loaded["net0"]
+    x = net.centre_crop(torch.from_numpy(store.Rows(images["val"], "images")[np.arange(8)]))
+    activation = recorded(net, x, [layer])[layer]
+    assert torch.equal(activations.tail(net, layer)(x, activation), net(x))
+    whole = Net(nn.ModuleDict({"inner": net.body}), "", net.settings, 3, 4, 20)  # not a sequence of modules
+    whole.body.forward = net.body.forward
+    assert torch.equal(activations.tail(whole, f"inner.{net.module_name(layer)}")(x, activation), net(x))
+    wrong = activations.tail(whole, f"inner.{net.module_name(layer)}")(x, 0 * activation)
+    assert torch.equal(wrong, activations.tail(net, layer)(x, 0 * activation))
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4, 4)])
+def test_a_mapping_is_destandardised(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    source = fit.Scale(rng.normal(size=3), np.array([2.0, 0.5, 0.0]))
+    target = fit.Scale(rng.normal(size=4), np.array([1.0, 3.0, 0.2, 0.0]))
+    weights = rng.normal(size=(4, 3))
+    x = rng.normal(size=shape)
+    found = stitched.Affine(weights, source, target)(torch.from_numpy(x).float()).numpy()
+    live = np.moveaxis(x, 1, -1)[..., :2]
+    standardised = (live - source.mean[:2]) / source.deviation[:2]
+    expected = target.mean + target.deviation * (standardised @ weights[:, :2].T)
+    np.testing.assert_allclose(np.moveaxis(found, 1, -1), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_controls_are_what_they_must_be(
+    loaded: dict[str, Net], images: dict[str, Path], stores: dict[str, Path]
+) -> None:
+    """With the second net's answers for labels: itself and its own mapping are right, the zero map says one class."""
+    rows = store.Rows(images["val"], "images")
+    said = {name: labels_of(net, rows) for name, net in loaded.items()}
+    nets = stitched.variants(stores["net0-net1"], stores["net1-net1"], stores["net0-net1"])
+    found = stitched.top1(nets, recorder(loaded), rows, said["net1"], batch=7)
+    assert found["target"] == 1
+    assert found["self"] == 1
+    assert found["source"] == np.mean(said["net0"] == said["net1"])
+    assert found["zero"] in [np.mean(said["net1"] == k) for k in range(4)]
+    assert found["0 relu"] == found["0 untrained"]  # the same mapping is given for both here
+    assert "2" not in nets  # all weights are zero: the zero map
+
+
+def test_any_mapping_between_is_applied(loaded: dict[str, Net], images: dict[str, Path]) -> None:
+    class Negative(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return -x
+
+    rows = store.Rows(images["val"], "images")
+    said = labels_of(loaded["net1"], rows)
+    twice = stitched.Stitched("net1", nn.Sequential(Negative(), Negative()), "net1")
+    zeroed = stitched.Stitched("net1", nn.Sequential(Negative(), nn.ReLU()), "net1")
+    found = stitched.top1({"twice": twice, "zeroed": zeroed}, recorder(loaded), rows, said, batch=30)
+    assert found["twice"] == 1
+    assert found["zeroed"] < 1
+
+
+@pytest.fixture
+def given(images: dict[str, Path], nets: dict[str, Path], stores: dict[str, Path], tmp_path: Path) -> dict[str, str]:
+    return {
+        "images": str(images["val"]),
+        "output": str(tmp_path / "functional" / "net0-net1.csv"),
+        "mapped": str(stores["net0-net1"]),
+        "self": str(stores["net1-net1"]),
+        "untrained": str(stores["net0-net1"]),
+    }
+
+
+def arguments(given: dict[str, str], nets: list[Path]) -> list[str]:
+    options = [part for name in ("mapped", "self", "untrained") for part in (f"--{name}", given[name])]
+    return [given["images"], given["output"], "--nets", *map(str, nets), *options, "--threads", "1"]
+
+
+def test_the_table_has_a_row_for_every_point(given: dict[str, str], nets: dict[str, Path]) -> None:
+    stitched.main(arguments(given, list(nets.values())))
+    with open(given["output"], newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [float(row["decay"]) for row in table] == [0, 1e-3, 10]
+    assert [float(row["alpha"]) for row in table] == [0, 7e-3, 70]
+    assert {row["pair"] for row in table} == {"net0-net1"}
+    assert all(row["self"] == row["target"] for row in table)
+    assert table[2]["top1"] == table[2]["top1_relu"] == table[2]["untrained_relu"] == table[2]["zero"]
+
+
+def test_a_net_that_is_missing_is_named(given: dict[str, str], nets: dict[str, Path]) -> None:
+    with pytest.raises(SystemExit, match=r"--nets: net1 given, but .* maps net0-net1"):
+        stitched.main(arguments(given, [nets["net1"]]))
+
+
+def test_other_weights_are_refused(given: dict[str, str], nets: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "net0.json"
+    save(load(nets["net1"]), other.with_suffix(".pt"), other)
+    with pytest.raises(SystemExit, match="weights of net0 differ"):
+        stitched.main(arguments(given, [other, nets["net1"]]))

@@ -1,0 +1,93 @@
+"""The project's own files agree with each other."""
+
+import ast
+import itertools
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "workflow/convergent"
+RULES = "".join(file.read_text() for file in sorted((ROOT / "workflow/rules").glob("*.smk")))
+
+
+def rules() -> dict[str, list[str]]:
+    """Lines of each rule, its head among them, by its name or that of its module."""
+    found: dict[str, list[str]] = {}
+    for text in re.split(r"^(?=(?:    )*rule\b)", RULES, flags=re.M)[1:]:
+        first, *rest = text.splitlines()
+        inner = first[: len(first) - len(first.lstrip())] + "    "
+        body = [first, *itertools.takewhile(lambda line, inner=inner: not line or line.startswith(inner), rest)]
+        name = re.search(r"\brule (\w+)|name:\n *f?\"?(\w+)", text)
+        found[name[1] or name[2]] = [line for line in body if line]
+    return found
+
+
+@pytest.mark.parametrize("rule", rules())
+def test_a_rule_runs_the_module_whose_code_it_depends_on(rule: str) -> None:
+    text = "\n".join(rules()[rule])
+    assert re.findall(r"python -m workflow\.convergent\.([\w.]+)", text) == re.findall(r"\*\*stage\(\"([\w.]+)\"", text)
+
+
+def test_rules_are_short_and_say_little_that_all_of_them_say() -> None:
+    """What serves no one rule alone: where its log and benchmark go, in which environment it runs."""
+    found = list(rules().values())
+    assert statistics.median(map(len, found)) <= 25
+    shared = re.compile(r"(log|benchmark|conda):$|.*/(logs|benchmarks)/|.*as_py_module|.*environment\.yml")
+    repeated = sum(bool(shared.match(line.strip())) for rule in found for line in rule)
+    assert repeated <= 0.16 * sum(map(len, found))
+
+
+def test_every_stage_has_its_rule_and_its_tests() -> None:
+    """A stage is a module that can be run."""
+    for file in PACKAGE.rglob("*.py"):
+        if "def main(" in file.read_text():
+            module = file.relative_to(PACKAGE).with_suffix("")
+            assert f'stage("{".".join(module.parts)}"' in RULES
+            assert (ROOT / "tests" / module.parent / f"test_{module.name}.py").exists()
+
+
+def test_tests_lie_as_the_package_does() -> None:
+    for file in (ROOT / "tests").glob("*/test_*.py"):
+        if file.parent.name != "workflow":
+            assert (PACKAGE / file.parent.name / f"{file.stem.removeprefix('test_')}.py").exists()
+
+
+@pytest.mark.parametrize("folder", [path.parent.name for path in PACKAGE.glob("*/__init__.py")])
+def test_a_folder_imports_nothing_by_itself(folder: str) -> None:
+    """Else the Snakefile, which needs a module of ``nets``, would load torch for every job of a cluster."""
+    (only,) = ast.parse((PACKAGE / folder / "__init__.py").read_text()).body
+    assert isinstance(only, ast.Expr)
+    assert isinstance(only.value, ast.Constant)
+
+
+def test_parsing_the_workflow_imports_nothing_heavy() -> None:
+    code = "import sys; from workflow.convergent import configuration, sources; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert not {"torch", "numpy", "zarr", "matplotlib"} & set(loaded.split())
+
+
+def pins(text: str) -> set[str]:
+    """name==version lines, with their markers."""
+    return {" ".join(pin.split()) for pin in re.findall(r"^\W*([\w.-]+==[^\\\n]*)", text, flags=re.M)}
+
+
+def test_conda_and_pip_install_the_same_versions() -> None:
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    conda = {" ".join(pin.split()) for pin in environment["dependencies"][-1]["pip"]}
+    assert conda == pins((ROOT / "requirements.txt").read_text())
+
+
+def test_every_requirement_is_pinned_with_hashes_and_without_an_index() -> None:
+    text = (ROOT / "requirements.txt").read_text()
+    asked = re.findall(r"^[\w-]+", (ROOT / "requirements.in").read_text(), flags=re.M)
+    pinned = {pin.split("==")[0].lower() for pin in pins(text)}
+    assert {name.lower() for name in asked} <= pinned
+    blocks = re.split(r"^(?=\S)", text, flags=re.M)[1:]
+    assert all("--hash=sha256:" in block for block in blocks)
+    assert not re.search(r"index|https?://|find-links", text)

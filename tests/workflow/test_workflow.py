@@ -1,0 +1,248 @@
+"""The user's own commands, in a copy of the project with a tiny configuration."""
+
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FIGURES = {
+    f"draw_{name}"
+    for name in (
+        "fig1_correlation",
+        "fig2_matches",
+        "fig3_assignment",
+        "fig4_mapping",
+        "fig5_hierarchy",
+        "fig6_clusters",
+        "figS_spectral",
+        "figS4_information",
+        "figS10_means",
+        "figS11_active",
+        "nets_training",
+        "nets_filters",
+        "summary_convergence",
+        "table1_mapping",
+    )
+}
+BY_LAYER = ("fig2_matches", "fig3_assignment", "figS4_information", "figS10_means", "figS11_active", "figS_spectral")
+ALIASES = {"all"}
+
+
+def copy_project(folder: Path, optional: bool = False) -> Path:
+    """Everything a run needs, with a configuration of seconds; optional stages in one layer, or left out."""
+    for name in ("workflow", "profiles"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "Makefile", "environment.yml", "requirements.txt"):
+        shutil.copy(ROOT / name, folder)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    scenes = folder / "workflow/resources/scenes"
+    for file in sorted(scenes.glob("*.jpg"))[6:]:
+        file.unlink()
+    config["data"]["crops"] |= {"train": 20, "val": 6}
+    config["nets"] = [{"seed": 0}, {"seed": 1}]
+    for conv in config["architecture"]["conv"]:
+        conv["units"] = 6
+    config["architecture"]["fc"] = [{"units": 8}, {"units": 8}]
+    config["training"] |= {"steps": 60, "batch": 20, "warmup": 1}
+    config["moments"] |= {"blocks": 6, "shards": 2, "batch": 6}
+    config["convergence"] |= {"rotations": 20, "resamples": 20, "halves": 2}
+    config["stitching"] |= {"images": 100, "blocks": 2, "decays": [0, 0.01], "alphas": [0.1]}
+    config["clustering"] |= {"resamples": 2}
+    config["layers"] = ["conv1", "conv2", "fc7"] if optional else ["conv1"]
+    for section in ("information", "stitching", "clustering"):
+        config[section]["layers"] = ["conv1"] if optional else []
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str, ok: bool = True) -> str:
+    """Output of a finished command."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
+    assert (done.returncode == 0) == ok, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def planned(folder: Path, *arguments: str) -> set[str]:
+    """Names of the rules that a dry run would execute, aliases left out."""
+    lines = snakemake(folder, "-n", *arguments).splitlines()
+    return {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))} - ALIASES
+
+
+def edit(path: Path, old: str, new: str) -> Iterator[None]:
+    """Change a file for the time of a test."""
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new, 1))
+    yield
+    path.write_text(before)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copy_project(tmp_path_factory.mktemp("project"), optional=True)
+    snakemake(folder)
+    return folder
+
+
+@pytest.fixture
+def edited(project: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """The finished project with one file changed: (path, old text, new text)."""
+    name, old, new = request.param
+    for _ in edit(project / name, old, new):
+        yield project
+
+
+def test_every_figure_and_table_is_there(project: Path) -> None:
+    layers = ["conv1", "conv2", "fc7"]
+    names = [name.removeprefix("draw_") for name in FIGURES - {f"draw_{name}" for name in BY_LAYER}]
+    names += [
+        f"{name}_{layer}" for name in ("fig2_matches", "fig3_assignment", "figS11_active") for layer in layers[:2]
+    ]
+    names += ["figS4_information_conv1", "figS_spectral_conv1", *(f"figS10_means_{layer}" for layer in layers)]
+    expected = sorted(f"{name}.{end}" for name in names for end in ("pdf", "png"))
+    assert sorted(file.name for file in (project / "results/scenes/figures").iterdir()) == expected
+    tables = {
+        file.name: len(file.read_text().splitlines()) - 1 for file in (project / "results/scenes/tables").iterdir()
+    }
+    # a pair and the mean in each layer by correlation and in conv1 by information; two decays and two alphas
+    assert tables == {"summary.csv": 2 * 3 + 2, "information.csv": 2, "table1_mapping.csv": 4}
+
+
+def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -> None:
+    assert "Nothing to be done" in snakemake(project, "-n")
+    for file in project.rglob("*"):
+        if file.is_file() and ".snakemake" not in file.parts:
+            file.touch()
+    assert "Nothing to be done" in snakemake(project, "-n")
+
+
+STATISTICS = {"merge_val", "correlation", "matching", "convergence", "information", "agreement", "spectral"}
+MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
+TREES = {"draw_fig5_hierarchy", "draw_fig6_clusters"}
+NEW_SEED = ("config.yaml", "seed: 1", "seed: 5")
+EDITS = {
+    "plots": (("workflow/convergent/figures/plots.py", '"""', '"""Edited. '), FIGURES),
+    "matching": (
+        ("workflow/convergent/alignment/matching.py", '"""', '"""Edited. '),
+        {"matching", "convergence", "agreement", "spectral", *FIGURES},
+    ),
+    "lasso": (
+        ("workflow/convergent/stitching/lasso.py", '"""', '"""Edited. '),
+        {"stitching", "functional", "hierarchy", "draw_fig4_mapping", "draw_table1_mapping", *TREES},
+    ),
+    "histograms": (
+        ("workflow/convergent/alignment/histograms.py", '"""', '"""Edited. '),
+        {"information", "agreement", "matching", "draw_figS4_information", "draw_summary_convergence"},
+    ),
+    "paper": (("workflow/resources/paper_table1.csv", ".170", ".171"), {"draw_table1_mapping"}),
+    "clusters": (("config.yaml", "clusters: auto", "clusters: 3"), {"spectral", "draw_figS_spectral"}),
+    "seed": (NEW_SEED, {"train", "moments_val", "filters", "patches", *STATISTICS, *MAPPINGS, *FIGURES}),
+    "resamples": (("config.yaml", "resamples: 20", "resamples: 21"), {"convergence", "draw_summary_convergence"}),
+}
+
+
+@pytest.mark.parametrize(("edited", "rules"), EDITS.values(), indirect=["edited"], ids=EDITS)
+def test_an_edit_reruns_what_depends_on_it(edited: Path, rules: set[str]) -> None:
+    assert planned(edited) == rules
+
+
+@pytest.mark.parametrize("edited", [NEW_SEED], indirect=True)
+def test_a_changed_seed_trains_one_net(edited: Path) -> None:
+    plan = snakemake(edited, "-n", "--until", "train")
+    assert next(line for line in plan.splitlines() if line.startswith("train ")).split() == ["train", "1"]
+
+
+def test_one_figure_alone(project: Path) -> None:
+    figure = project / "results/scenes/figures/fig3_assignment_conv1.pdf"
+    figure.unlink()
+    assert planned(project, "fig3_assignment_conv1") == {"draw_fig3_assignment", "fig3_assignment_conv1"}
+    snakemake(project, "fig3_assignment_conv1")
+    assert figure.stat().st_size > 1000
+
+
+def test_another_number_of_shards_gives_the_same_bits(project: Path, tmp_path: Path) -> None:
+    """The merged moments of one shard and of two are the same file."""
+    stores = [project / f"results/scenes/moments/val/{layer}.zarr/zarr.json" for layer in ("conv1", "fc7")]
+    before = [store.read_bytes() for store in stores]
+    for _ in edit(project / "config.yaml", "shards: 2", "shards: 1"):
+        snakemake(project, *(str(store.relative_to(project)) for store in stores))
+        assert [store.read_bytes() for store in stores] == before
+    snakemake(project, *(str(store.relative_to(project)) for store in stores))
+
+
+MAKE = ["make", "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}", "CORES=2", "figures"]
+
+
+def kill_when(folder: Path, said: str, victims: str) -> None:
+    """Start ``make figures``, and when its output holds some words kill the processes whose command line fits."""
+    output = folder / "output"
+    with output.open("w") as file:
+        running = subprocess.Popen(MAKE, cwd=folder, stdout=file, stderr=subprocess.STDOUT)
+    while said not in output.read_text():
+        assert running.poll() is None, output.read_text()
+        time.sleep(0.05)
+    killed = [
+        p for p in psutil.Process(running.pid).children(recursive=True) if re.search(victims, " ".join(p.cmdline()))
+    ]
+    for process in killed:
+        process.send_signal(signal.SIGKILL)
+    assert killed
+    assert running.wait(timeout=120) != 0
+
+
+@pytest.mark.parametrize(
+    "victims", ["bin/snakemake", r"python -m workflow\.convergent\.train"], ids=["snakemake", "job"]
+)
+def test_make_figures_goes_on_after_a_kill(project: Path, tmp_path: Path, victims: str) -> None:
+    folder = copy_project(tmp_path)
+    kill_when(folder, "epoch 1/", victims)
+    done = subprocess.run(MAKE, cwd=folder, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for net in ("net0", "net1"):
+        name = f"results/scenes/nets/{net}.json"
+        assert (folder / name).read_text() == (project / name).read_text()
+    assert "Nothing to be done" in snakemake(folder, "-n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("blocks: 6", "blocks: 7", "moments.blocks, or stitching.blocks: 7"),
+        ("batch: 20", "batch: 2000", "training.batch: 2000"),
+        ("learning_rate: 0.02", "learning_rate: 1.0e+30", "training.learning_rate"),
+    ],
+)
+def test_what_only_shows_with_the_images_fails_with_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    folder = copy_project(tmp_path)
+    for _ in edit(folder / "config.yaml", old, new):
+        output = snakemake(folder, "--until", "moments_val", ok=False)
+    assert said in output
+    assert "Traceback" not in output
+
+
+def test_an_unreadable_photograph_stops_before_training(tmp_path: Path) -> None:
+    folder = copy_project(tmp_path)
+    photograph = next((folder / "workflow/resources/scenes").glob("*.jpg"))
+    photograph.write_bytes(photograph.read_bytes()[:500])
+    output = snakemake(folder, "--until", "train", ok=False)
+    assert photograph.name in output
+    assert "epoch 1/" not in output
+
+
+@pytest.mark.parametrize("edited", [("workflow/convergent/store.py", '"""', '"""Edited. ')], indirect=True)
+def test_an_edit_of_the_store_trains_nothing_once_images_are_the_same(edited: Path) -> None:
+    """Images are built again and come out with the same digest, so that the weights stay."""
+    weights = (edited / "results/scenes/nets/net0.pt").stat().st_mtime_ns
+    snakemake(edited, "--until", "images")
+    assert "train" not in planned(edited)
+    assert (edited / "results/scenes/nets/net0.pt").stat().st_mtime_ns == weights

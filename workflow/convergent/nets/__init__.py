@@ -1,0 +1,1 @@
+"""Nets: their architectures, training, weights and activations."""

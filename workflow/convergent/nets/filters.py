@@ -1,0 +1,32 @@
+"""First-layer filters of all nets as arrays, so that figures need no torch."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from .. import store
+from . import model
+
+
+def first_filters(net: model.Net) -> np.ndarray | None:
+    """Weights of the first convolution of pixels, if there is one. (units, rows, columns, C)"""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d) and module.in_channels == net.channels:
+            return np.ascontiguousarray(module.weight.detach().movedim(1, -1).numpy())
+    return None
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", help="store to write (zarr.json)")
+    parser.add_argument("nets", nargs="+", type=Path, help="descriptions (.json), weights beside them")
+    args = parser.parse_args(argv)
+    loaded = {path.stem: model.load(path) for path in args.nets}
+    found = {f"filters/{name}": first for name, net in loaded.items() if (first := first_filters(net)) is not None}
+    store.save(args.output, found, nets={name: model.weights_digest(net) for name, net in loaded.items()})
+
+
+if __name__ == "__main__":
+    main()
