@@ -19,7 +19,7 @@ def path_of(module: str) -> Path:
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """Modules of the package that a module imports, also within functions: ``from . import a``, ``from ..b import c``."""
+    """Modules of the package that a module imports by ``from . import a`` or ``from ..b import c``, anywhere in it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path_of(module).read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
