@@ -9,9 +9,10 @@ import pytest
 import yaml
 from snakemake.utils import validate
 
+from tests import ROOT
 from workflow.convergent import configuration
+from workflow.convergent.commands import InputError
 
-ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
 
 
@@ -73,7 +74,7 @@ def test_what_does_not_fit_together(
 ) -> None:
     monkeypatch.chdir(ROOT)
     change(config, key, value)
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(InputError) as stopped:
         configuration.check(config)
     assert said in str(stopped.value)
     assert "\n" not in str(stopped.value)

@@ -12,6 +12,7 @@ import pytest
 import zarr
 
 from workflow.convergent import store
+from workflow.convergent.commands import InputError
 
 RNG = np.random.default_rng(0)
 ARRAYS = {
@@ -112,19 +113,19 @@ def test_git_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     store.load(path)
 
 
-@pytest.mark.parametrize("read", [store.attributes, store.load, lambda path: store.Rows(path, "images")])
+@pytest.mark.parametrize("read", [store.attributes, store.load, lambda path: store.StoredArray(path, "images")])
 def test_an_unfinished_store_is_refused(tmp_path: Path, read) -> None:
     path = save(tmp_path / "a.zarr")
     about = json.loads(path.read_text())
     del about["attributes"]["sha256"]
     path.write_text(json.dumps(about))
-    with pytest.raises(SystemExit, match=f"{path}: unfinished store"):
+    with pytest.raises(InputError, match=f"{path}: unfinished store"):
         read(path)
 
 
-@pytest.mark.parametrize("read", [store.attributes, store.load, lambda path: store.Rows(path, "images")])
+@pytest.mark.parametrize("read", [store.attributes, store.load, lambda path: store.StoredArray(path, "images")])
 def test_a_missing_store_is_refused(tmp_path: Path, read) -> None:
-    with pytest.raises(SystemExit, match="no such store"):
+    with pytest.raises(InputError, match="no such store"):
         read(tmp_path / "a.zarr" / "zarr.json")
 
 
@@ -132,7 +133,7 @@ def test_a_store_whose_writing_died_is_refused(tmp_path: Path) -> None:
     """Arrays of objects cannot be written: the second array stops a save in which the first is already on disk."""
     with pytest.raises((TypeError, ValueError), match=r"object"):
         save(tmp_path / "a.zarr", {"x": np.arange(3), "y": np.array([{}], object)})
-    with pytest.raises(SystemExit, match="unfinished store"):
+    with pytest.raises(InputError, match="unfinished store"):
         store.load(tmp_path / "a.zarr" / "zarr.json")
 
 
@@ -151,7 +152,7 @@ def test_load_notices_a_damaged_chunk(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(store, "CHUNK_BYTES", 200)  # three images
     path = save(tmp_path / "a.zarr")
     damage(path.parent / "images" / "c" / "1" / "0" / "0" / "0")
-    with pytest.raises(SystemExit, match="array images does not match its digest"):
+    with pytest.raises(InputError, match="array images does not match its digest"):
         store.load(path)
     store.load(path, "mean/*", "count")  # which are whole
 
@@ -167,7 +168,7 @@ def test_rows_equal_fancy_indexing(
     monkeypatch.setattr(store, "CHUNK_BYTES", chunk_bytes)
     path = save(tmp_path / "a.zarr", {"images": ARRAYS["images"], "labels": np.arange(10, 20)})
     for name, array in store.load(path).items():
-        rows = store.Rows(path, name)
+        rows = store.StoredArray(path, name)
         assert len(rows.chunks) == -(-10 // rows.rows)
         assert (len(rows), rows.shape, rows.dtype) == (10, array.shape, array.dtype)
         np.testing.assert_array_equal(rows[np.array(index, int)], array[np.array(index, int)], strict=True)
@@ -189,14 +190,14 @@ def test_rows_with_a_damaged_chunk_are_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(store, "CHUNK_BYTES", 200)
     path = save(tmp_path / "a.zarr")
     damage(path.parent / "images" / "c" / "2" / "0" / "0" / "0")
-    with pytest.raises(SystemExit, match="damaged array images"):
-        store.Rows(path, "images")
+    with pytest.raises(InputError, match="damaged array images"):
+        store.StoredArray(path, "images")
 
 
 def test_rows_of_zeros(tmp_path: Path) -> None:
     """For which Zarr by itself writes no file."""
     path = save(tmp_path / "a.zarr", {"images": np.zeros((4, 2, 2, 3), np.uint8)})
-    np.testing.assert_array_equal(store.Rows(path, "images")[[1, 3]], np.zeros((2, 2, 2, 3)))
+    np.testing.assert_array_equal(store.StoredArray(path, "images")[[1, 3]], np.zeros((2, 2, 2, 3)))
 
 
 @pytest.mark.parametrize("index", [10, 11, 12, -1, -10])
@@ -204,7 +205,7 @@ def test_rows_outside_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(store, "CHUNK_BYTES", 200)
     path = save(tmp_path / "a.zarr")
     with pytest.raises(IndexError, match=f"row {index} is outside 0 to 9"):
-        store.Rows(path, "images")[[3, index]]
+        store.StoredArray(path, "images")[[3, index]]
 
 
 @pytest.mark.parametrize("found", [{}, {"a": 1}, {"a": [1, 2], "b": [1, 2]}, {"a": {"x": 1}, "b": {"x": 1}}])
@@ -214,7 +215,7 @@ def test_equal_things_fit_together(found: dict) -> None:
 
 @pytest.mark.parametrize("found", [{"a": 1, "b": 2}, {"a": "x", "b": "x", "c": "y"}, {"a": [1, 2], "b": [2, 1]}])
 def test_different_things_do_not_fit_together(found: dict) -> None:
-    with pytest.raises(SystemExit) as refusal:
+    with pytest.raises(InputError) as refusal:
         store.require_equal("images", **found)
     message = str(refusal.value)
     assert "\n" not in message
@@ -238,8 +239,8 @@ def test_a_store_can_be_written_some_rows_at_a_time(tmp_path: Path, monkeypatch:
     path = begin(tmp_path / "a.zarr", monkeypatch)
     for first in (4, 0, 2, 6):
         store.write(path, "x", X[first : first + 2], first)
-    np.testing.assert_array_equal(store.Rows(path, "x", finished=False)[[6, 0]], X[[6, 0]])
-    with pytest.raises(SystemExit, match="unfinished store"):
+    np.testing.assert_array_equal(store.StoredArray(path, "x", finished=False)[[6, 0]], X[[6, 0]])
+    with pytest.raises(InputError, match="unfinished store"):
         store.load(path)
     store.finish(path, {"x": None, "y": store.array_digest(np.arange(2))}, layer="conv1")
     whole = save(tmp_path / "b.zarr", {"x": X, "y": np.arange(2)}, layer="conv1")
@@ -253,7 +254,7 @@ def test_a_store_that_turns_out_shorter(tmp_path: Path, monkeypatch: pytest.Monk
     store.write(path, "x", X)
     store.finish(path, {"x": None, "y": None}, {"x": rows})
     np.testing.assert_array_equal(store.load(path)["x"], X[:rows], strict=True)
-    np.testing.assert_array_equal(store.Rows(path, "x")[range(rows)], X[:rows], strict=True)
+    np.testing.assert_array_equal(store.StoredArray(path, "x")[range(rows)], X[:rows], strict=True)
     assert path.read_bytes() == save(tmp_path / "b.zarr", {"x": X[:rows], "y": np.arange(2)}).read_bytes()
 
 
@@ -314,12 +315,12 @@ def test_rows_of_more_chunks_than_files_may_be_open(
     monkeypatch.setattr(store, "CHUNK_BYTES", 8)
     array = np.arange(few_files + 50)
     path = save(tmp_path / "a.zarr", {"x": array})
-    np.testing.assert_array_equal(store.Rows(path, "x")[array], array, strict=True)
+    np.testing.assert_array_equal(store.StoredArray(path, "x")[array], array, strict=True)
 
 
 def test_more_open_files_than_the_system_allows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (50, 1000))
-    with pytest.raises(SystemExit, match="files have to be open at once, this system allows 1000; raise"):
+    with pytest.raises(InputError, match="files have to be open at once, this system allows 1000; raise"):
         store.allow_maps(1000)
 
 

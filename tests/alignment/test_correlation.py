@@ -93,7 +93,7 @@ def test_the_same_net_twice_is_found_and_another_is_not(images: dict[str, Path],
     """Through real activations: unit i of a net is unit i of the net in the other slot."""
     slots = {"net0": nets["net0"], "net1": nets["net0"], "net2": nets["net1"]}
     loaded = {slot: load(path) for slot, path in slots.items()}
-    rows = store.Rows(images["val"], "images")
+    rows = store.StoredArray(images["val"], "images")
     (found,) = accumulate.block_moments(activations.Recorder(loaded, ["conv2", "fc6"]), rows, [np.arange(30)], 30)
     for arrays in found.values():
         same, other = (correlation.correlate(arrays, "net0", slot) for slot in ("net1", "net2"))

@@ -149,7 +149,7 @@ def test_the_stage_agrees_with_all_activations_at_once(
     """Bins from one position in two of ten images, so that they depend on the draw; counts from everything."""
     path = run(images, nets, tmp_path, "--layer", layer, "--batch", "7", "--edge-images", "20")
     found, about = store.load(path), store.attributes(path)
-    rows, loaded = store.Rows(images["val"], "images"), {name: load(file) for name, file in nets.items()}
+    rows, loaded = store.StoredArray(images["val"], "images"), {name: load(file) for name, file in nets.items()}
     (whole,) = activations.Recorder(loaded, [layer]).stream(rows, np.arange(30), 30)
     values = {net: x.flatten(0, 1) for net, x in whole[layer].items()}
     edges = {net: found[f"edges/{net}"] for net in nets}

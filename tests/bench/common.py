@@ -3,18 +3,17 @@
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import yaml
 from PIL import Image
 from snakemake.utils import validate
 
+from tests import ROOT
 from tests.presets import preset
 from workflow.convergent.images import build
 from workflow.convergent.nets.model import Net
 
-ROOT = Path(__file__).parents[2]
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 
 
@@ -26,7 +25,7 @@ def section(experiment: str, name: str) -> dict:
 
 
 class Photographs:
-    """As many images as wanted, the embedded photographs over and over, in the shape of ``store.Rows``."""
+    """As many images as wanted, the embedded photographs over and over, in the shape of ``store.StoredArray``."""
 
     def __init__(self, size: int) -> None:
         files = build.image_files(ROOT / "workflow/resources/scenes")

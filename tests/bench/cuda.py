@@ -56,7 +56,7 @@ def bench_training(images: Photographs, place: torch.device, steps: int = 60, re
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/train.zarr/zarr.json"
         store.save(path, {"images": images[np.arange(STORED)]})
-        rows = store.Rows(path, "images")
+        rows = store.StoredArray(path, "images")
 
         def stored() -> Iterator[Sequence[torch.Tensor]]:
             drawn = (draw for epoch in range(steps) for draw in train.draws(STORED, batch, 29, seed=epoch))

@@ -48,7 +48,7 @@ def experiment(folder: Path) -> dict:
             (folder / "photographs" / split / kind).mkdir(parents=True)
             make_photographs(folder / "photographs" / split / kind, count // 2)
     for net in range(3):
-        made = model.build(model.PRESET, config["architecture"], 3, 2, 256, net)
+        made = model.build(model.ALEXNET, config["architecture"], 3, 2, 256, net)
         torch.save(made.body.state_dict(), folder / f"{net}.pth")
     config |= {"run": RUN, "nets": [*({"weights": f"{net}.pth"} for net in range(3)), {"seed": 3}]}
     config["data"]["folder"] = "photographs"

@@ -109,7 +109,7 @@ def read(file: bytes) -> np.ndarray:
 class Rows:
     """Images of encoded rows, one after the other."""
 
-    def __init__(self, images: store.Rows, encode: Callable[[np.ndarray], bytes], decode: Callable) -> None:
+    def __init__(self, images: store.StoredArray, encode: Callable[[np.ndarray], bytes], decode: Callable) -> None:
         self.encoded = [encode(image) for image in images[range(SAMPLE)]]
         self.decode = decode
 
@@ -123,7 +123,7 @@ class Rows:
         return statistics.mean(map(len, self.encoded))
 
 
-class Maps(store.Rows):
+class Maps(store.StoredArray):
     """Views of raw rows, of which a crop copies only itself."""
 
     def __getitem__(self, index: np.ndarray) -> list[np.ndarray]:
@@ -150,7 +150,7 @@ def bench_encodings(path: Path, repeats: int = 3) -> None:
     """Bytes of an image and shuffled crops a second and core, out of memory or the page cache."""
     blosc.set_nthreads(1)
     zstd = Blosc("zstd", 1, Blosc.NOSHUFFLE)
-    images = store.Rows(path, "images")
+    images = store.StoredArray(path, "images")
     raw = float(np.prod(images.shape[1:]))
     compressed = zarr.create_array(
         path.parent.parent / "zstd.zarr",

@@ -36,7 +36,7 @@ def bench_training(steps: int = 100, repeats: int = 5) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/train.zarr/zarr.json"
         store.save(path, {"images": pixels})
-        rows, labels = store.Rows(path, "images"), np.arange(len(pixels)) % 52
+        rows, labels = store.StoredArray(path, "images"), np.arange(len(pixels)) % 52
         net = preset(section("config.yaml", "architecture"), 3, 52, 36, seed=0)
         sgd = train.optimiser(net, settings)
 

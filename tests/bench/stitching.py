@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 from threadpoolctl import threadpool_limits
 
+from tests import ROOT
 from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.images import build
@@ -20,7 +21,7 @@ from workflow.convergent.nets import activations, train
 from workflow.convergent.nets.model import Net
 from workflow.convergent.stitching import fit, lasso
 
-from .common import ROOT, in_fresh_process, section
+from .common import in_fresh_process, section
 
 WIDTHS = (96, 256, 384, 384, 256)  # the paper's, in the small nets
 DECAYS = np.array([0, 1e-5, 1e-4, 1e-3, 10**-2.6, 1e-2, 1e-1])

@@ -9,6 +9,7 @@ import pytest
 
 from workflow.convergent import store, tables
 from workflow.convergent.clustering import hierarchy
+from workflow.convergent.commands import InputError
 from workflow.convergent.figures import clusters, plots
 
 NETS = {"net0": 7, "net1": 6}  # units
@@ -59,7 +60,7 @@ def test_a_tree_of_another_mapping_is_refused(tree: list[str]) -> None:
     weights = store.load(tree[0], "weights")["weights"] / 2
     about = {"layer": "conv1", "source": "net0", "target": "net1", "nets": {"net0": "", "net1": ""}}
     store.save(tree[0], {"alpha": np.array([0.24]), "decay": np.array([0.04]), "weights": weights}, **about)
-    with pytest.raises(SystemExit, match="mapping differ"):
+    with pytest.raises(InputError, match="mapping differ"):
         clusters.fig5_hierarchy(argparse.Namespace(inputs=tree))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from workflow.convergent import store
 from workflow.convergent.alignment import matching
+from workflow.convergent.commands import InputError
 from workflow.convergent.figures import draw, plots, statistics, units
 
 
@@ -157,7 +158,7 @@ def test_filters_of_any_size_and_of_no_net(tmp_path: Path) -> None:
 
 
 def test_a_unit_that_is_not_there_is_refused(matched: list[str]) -> None:
-    with pytest.raises(SystemExit, match="--units: 3 is not possible; conv1 has units 0 to 2"):
+    with pytest.raises(InputError, match="--units: 3 is not possible; conv1 has units 0 to 2"):
         units.fig2_matches(argparse.Namespace(inputs=matched, layer="conv1", units=[0, 3]))
 
 

@@ -7,10 +7,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from tests import ROOT
 from workflow.convergent import store, tables
+from workflow.convergent.commands import InputError
 from workflow.convergent.figures import mapping, plots
 
-PAPER = str(Path(__file__).parents[2] / "workflow/resources/paper_table1.csv")
+PAPER = str(ROOT / "workflow/resources/paper_table1.csv")
 DECAY = [0.0, 1e-3, 0.08]
 ALPHA = np.array([0, 3e-3, 0.24])
 NETS = ("net0", "net1")
@@ -26,7 +28,7 @@ def test_the_median_unit_is_the_middle_one_of_the_live(r2: list[float], expected
 
 @pytest.mark.parametrize("wanted", ["7", "-1", "best"])
 def test_a_unit_that_is_not_there_is_refused(wanted: str) -> None:
-    with pytest.raises(SystemExit, match=f"figures.unit: {wanted} is not possible; median, or a unit from 0 to 2"):
+    with pytest.raises(InputError, match=f"figures.unit: {wanted} is not possible; median, or a unit from 0 to 2"):
         mapping.chosen_unit(wanted, np.zeros(3))
 
 
@@ -85,7 +87,7 @@ def test_figure_4_puts_the_assignment_on_the_diagonal_and_shows_the_sources(
 
 def test_a_penalty_that_is_not_on_the_path_is_refused(stored_mapping: str, pictures: list[str]) -> None:
     args = argparse.Namespace(inputs=[stored_mapping, *pictures], layer="conv1", alpha=0.3, unit="median")
-    with pytest.raises(SystemExit, match=r"--alpha 0.3 is not on the path, which has 0, 0.003, 0.24"):
+    with pytest.raises(InputError, match=r"--alpha 0.3 is not on the path, which has 0, 0.003, 0.24"):
         mapping.fig4_mapping(args)
 
 
@@ -157,7 +159,7 @@ def test_figure_4_shows_thumbnails_of_a_net_without_positions(stored_mapping: st
 def test_a_table_of_another_path_is_refused(stored_mapping: str, accuracy: str, tmp_path: Path) -> None:
     rows = tables.read(accuracy)
     tables.write(accuracy, rows[:2])
-    with pytest.raises(SystemExit, match="layers and penalties differ"):
+    with pytest.raises(InputError, match="layers and penalties differ"):
         mapping.mapping_rows(stored_mapping, accuracy)
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from workflow.convergent import store
+from workflow.convergent.commands import InputError
 from workflow.convergent.images import build
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -224,7 +225,7 @@ def test_a_damaged_image_folder_is_refused(classes: Path, damage: Callable[[Path
     message = refusal("image_folder", classes)
     assert all(word in message for word in words), message
     for split in build.SPLITS:  # what is finished of them stays for the next run
-        with pytest.raises(SystemExit, match=r"unfinished store|no such store"):
+        with pytest.raises(InputError, match=r"unfinished store|no such store"):
             store.attributes(classes.parent / "out-0" / f"{split}.zarr" / "zarr.json")
 
 

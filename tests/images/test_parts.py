@@ -89,7 +89,7 @@ def test_parts_are_the_store_that_is_built_in_one_go(folder: Path) -> None:
         whole, about = in_one_go(folder, split), store.attributes(path)
         for name, array in store.load(path).items():
             np.testing.assert_array_equal(array, whole[name], strict=True)
-        assert store.Rows(path, "images").rows == ROWS
+        assert store.StoredArray(path, "images").rows == ROWS
         assert not (path.parent / "parts").exists()
         saved = folder.parent / "saved.zarr" / "zarr.json"
         store.save(saved, whole, **{key: about[key] for key in about if key not in ("arrays", "sha256")})
@@ -122,7 +122,7 @@ def test_the_last_readable_rows_fill_holes(folder: Path, rows: list[int], remain
     found = store.load(path)
     for name in ("images", "labels"):
         np.testing.assert_array_equal(found[name], whole[name][remain], strict=True)
-    np.testing.assert_array_equal(store.Rows(path, "images")[range(len(remain))], whole["images"][remain])
+    np.testing.assert_array_equal(store.StoredArray(path, "images")[range(len(remain))], whole["images"][remain])
     np.testing.assert_array_equal(np.argsort(found["group"]), np.argsort(whole["group"][remain]))
     assert sorted(found["group"]) == list(range(len(remain)))  # a number per readable file
     assert store.attributes(path)["skipped"] == names

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from workflow.convergent import store
+from workflow.convergent.commands import InputError
 from workflow.convergent.moments import accumulate, blocks, covariance, merge
 from workflow.convergent.nets import activations, device
 from workflow.convergent.nets.model import load
@@ -256,7 +257,7 @@ def test_blocks_depend_on_the_seed_and_not_on_the_order_of_groups() -> None:
 
 
 def test_more_blocks_than_groups_are_refused() -> None:
-    with pytest.raises(SystemExit, match=r"stitching\.blocks: 6, but the images come from 5 independent groups"):
+    with pytest.raises(InputError, match=r"stitching\.blocks: 6, but the images come from 5 independent groups"):
         accumulate.assign_blocks(np.repeat(np.arange(5), 4), 6, seed=0)
 
 
@@ -334,7 +335,7 @@ def test_the_stage_gives_the_moments_of_all_images(
     merged = passed(tmp_path, images["val"], nets, shards, batch=3)
     loaded, found = {net: load(path).to(device.pick()) for net, path in nets.items()}, store.load(images["val"])
     parts = accumulate.assign_blocks(found["group"], 7, accumulate.derive(0, "blocks"))
-    stored = store.Rows(images["val"], "images")
+    stored = store.StoredArray(images["val"], "images")
     x: dict[str, list[Arrays]] = {layer: [] for layer in LAYERS}  # of each fine block, net -> (n, units)
     for part in parts:
         batches = list(activations.Recorder(loaded, LAYERS).stream(stored, part, 3))
@@ -387,7 +388,7 @@ def test_images_of_another_size_than_the_nets_are_refused(
 
 @pytest.mark.gpu
 def test_moments_on_cuda_are_those_of_the_cpu(nets: dict[str, Path], images: dict[str, Path]) -> None:
-    rows = store.Rows(images["val"], "images")
+    rows = store.StoredArray(images["val"], "images")
     found = []
     for place in (torch.device("cpu"), device.pick()):
         loaded = {net: load(path).to(place) for net, path in nets.items()}

@@ -11,6 +11,7 @@ from torch import nn
 
 from tests.presets import preset, recorded
 from workflow.convergent import store
+from workflow.convergent.commands import InputError
 from workflow.convergent.nets import activations
 from workflow.convergent.nets.model import Net, build, load
 
@@ -72,7 +73,7 @@ def test_hooks_are_removed_after_an_error(net: Net) -> None:
 
 def test_an_unknown_layer_is_refused(net: Net) -> None:
     said = r"layers: a net of architecture alexnet has no module 'conv6'; conv1, relu1, .*, fc8"
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(InputError, match=said):
         activations.probe(net, ["conv1", "conv6"])
     assert hooks(net) == 0
 
@@ -172,7 +173,7 @@ class Returns(nn.Module):
 )
 def test_what_cannot_be_recorded_is_refused(layer: str, said: str) -> None:
     net = Net(Odd(), "tests:Odd", SETTINGS | {"crop": 16}, 3, 2, 16)
-    with pytest.raises(SystemExit, match=said) as stopped:
+    with pytest.raises(InputError, match=said) as stopped:
         activations.probe(net, [layer])
     assert "\n" not in str(stopped.value)
 
@@ -204,7 +205,7 @@ def test_stream_gives_every_image_of_the_index_in_order(
 ) -> None:
     loaded = {name: load(path) for name, path in nets.items()}
     index = np.array([4, 29, 0, 1, 17, 17, 3, 8, 9, 20, 21])
-    parts = list(activations.Recorder(loaded, LAYERS).stream(store.Rows(images["val"], "images"), index, batch))
+    parts = list(activations.Recorder(loaded, LAYERS).stream(store.StoredArray(images["val"], "images"), index, batch))
     assert len(parts) == -(-len(index) // batch)
     for name, net in loaded.items():
         expected = eager(net, net.centre_crop(torch.from_numpy(pixels[index])))
@@ -253,7 +254,7 @@ def two() -> dict[str, Net]:
 
 def test_other_grids_are_refused_with_both_sizes(two: dict[str, Net]) -> None:
     said = "^layers: first has positions 15x15 in net0, 32x32 in net1; set resample: area, or name other layers$"
-    with pytest.raises(SystemExit, match=said):
+    with pytest.raises(InputError, match=said):
         activations.Recorder(two, ["first", "last"])
 
 
@@ -268,7 +269,7 @@ def test_other_grids_are_averaged_to_the_coarser_one(two: dict[str, Net], tmp_pa
         "grid": (15, 15),
         "resampled": {"net1": (32, 32)},
     }
-    (found,) = recorder.stream(store.Rows(tmp_path / "a.zarr/zarr.json", "images"), np.arange(4), 4)
+    (found,) = recorder.stream(store.StoredArray(tmp_path / "a.zarr/zarr.json", "images"), np.arange(4), 4)
     assert {net: x.shape for net, x in found["first"].items()} == {"net0": (4, 225, 64), "net1": (4, 225, 64)}
     assert {net: x.shape for net, x in found["last"].items()} == {"net0": (4, 1, 10), "net1": (4, 1, 10)}
     body = two["net1"].body.eval()

@@ -1,7 +1,6 @@
 """AlexNet: the paper's sizes, and signals that live."""
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +8,14 @@ import torch
 import yaml
 from PIL import Image
 
+from tests import ROOT
 from tests.presets import preset, recorded
+from workflow.convergent.commands import InputError
 from workflow.convergent.images import build
 from workflow.convergent.nets import alexnet
 from workflow.convergent.nets.architecture import conv_sizes
 from workflow.convergent.nets.model import Net, weights_digest
 
-ROOT = Path(__file__).parents[2]
 SHAPES = {  # the paper's table
     "conv1": (96, 55, 55),
     "conv2": (256, 27, 27),
@@ -178,7 +178,7 @@ def test_too_small_a_crop_is_refused_with_its_layer(architecture: dict, crop: in
     architecture["crop"] = crop
     for index, settings in changed.items():
         architecture["conv"][index] |= settings
-    with pytest.raises(SystemExit) as refusal:
+    with pytest.raises(InputError) as refusal:
         preset(architecture, 3, 4, 20, 0)
     message = str(refusal.value)
     assert "\n" not in message

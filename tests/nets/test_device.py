@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests import ROOT
 from workflow.convergent.nets import device
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -25,7 +26,7 @@ def claimer(folder: Path, names: list[str]) -> tuple[subprocess.Popen, int]:
     """A process that holds what it claimed until its input ends, and what that is."""
     process = subprocess.Popen(
         [sys.executable, "-c", CLAIM, str(folder), *names],
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

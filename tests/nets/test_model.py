@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.presets import preset
+from workflow.convergent.commands import InputError
 from workflow.convergent.nets.model import Net, build, load, save, weights_digest
 
 
@@ -108,19 +109,19 @@ def test_one_changed_weight_is_refused(nets: dict[str, Path], tmp_path: Path, na
     weights = torch.load(nets["net0"].with_suffix(".pt"), weights_only=True)
     weights[name][(-1,) * weights[name].dim()] += 1e-3
     torch.save(weights, tmp_path / "other.pt")
-    with pytest.raises(SystemExit, match=r"other\.pt: digest of the weights is .*other\.json says"):
+    with pytest.raises(InputError, match=r"other\.pt: digest of the weights is .*other\.json says"):
         load(beside(nets["net0"], tmp_path / "other.pt"))
 
 
 def test_missing_weights_are_refused(nets: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"gone\.pt: no such file"):
+    with pytest.raises(InputError, match=r"gone\.pt: no such file"):
         load(beside(nets["net0"], tmp_path / "gone.pt"))
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2000, -1])
 def test_torn_weights_are_refused(nets: dict[str, Path], tmp_path: Path, kept: int) -> None:
     (tmp_path / "torn.pt").write_bytes(nets["net0"].with_suffix(".pt").read_bytes()[:kept])
-    with pytest.raises(SystemExit, match=r"torn\.pt: damaged, or not the weights of .*torn\.json; make the net again$"):
+    with pytest.raises(InputError, match=r"torn\.pt: damaged, or not the weights of .*torn\.json; make the net again$"):
         load(beside(nets["net0"], tmp_path / "torn.pt"))
 
 
@@ -130,7 +131,7 @@ def test_weights_of_another_architecture_are_refused(
 ) -> None:
     other = preset(architecture | changed, 3, 4, 20, 0)
     save(other, tmp_path / "other.pt", tmp_path / "another.json")
-    with pytest.raises(SystemExit) as refusal:
+    with pytest.raises(InputError) as refusal:
         load(beside(nets["net0"], tmp_path / "other.pt"))
     assert "\n" not in str(refusal.value)
     assert "other.pt: damaged, or not the weights" in str(refusal.value)
@@ -229,14 +230,14 @@ def test_an_edit_of_a_users_architecture_changes_the_description(
     ],
 )
 def test_impossible_architectures_are_refused(architecture: str, said: str) -> None:
-    with pytest.raises(SystemExit, match=rf"^architecture: .*{said}") as stopped:
+    with pytest.raises(InputError, match=rf"^architecture: .*{said}") as stopped:
         build(architecture, SETTINGS, 3, 9, 40, seed=0)
     assert "\n" not in str(stopped.value)
 
 
 def test_mean_and_deviation_of_other_channels_are_refused() -> None:
     net = preset_of_grey()
-    with pytest.raises(SystemExit, match=r"^pixels\.mean: \[0\.5, 0\.4, 0\.3\], but images have 1 channels$"):
+    with pytest.raises(InputError, match=r"^pixels\.mean: \[0\.5, 0\.4, 0\.3\], but images have 1 channels$"):
         net.standardise_with(np.empty(0))
 
 

@@ -14,9 +14,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests import ROOT
 from tests.conftest import CLASSES, random_images
 from tests.presets import preset
 from workflow.convergent import store
+from workflow.convergent.commands import InputError
 from workflow.convergent.nets import checkpoints, device, train
 from workflow.convergent.nets.model import load
 
@@ -145,7 +147,7 @@ def test_evaluation_does_not_depend_on_the_batch(nets: dict[str, Path], images: 
         logits = net(net.centre_crop(torch.from_numpy(found["images"]))).double()
     chance = logits.softmax(1).numpy()[np.arange(30), found["labels"]]
     top1 = (logits.argmax(1).numpy() == found["labels"]).mean()
-    rows = store.Rows(images["val"], "images")
+    rows = store.StoredArray(images["val"], "images")
     assert train.evaluate(net, rows, found["labels"], batch) == pytest.approx((-np.log(chance).mean(), top1), rel=1e-5)
 
 
@@ -161,7 +163,9 @@ def test_seed_and_settings_decide_the_weights(tmp_path: Path, images: dict[str, 
 
 def test_dropout_differs_between_steps_and_epochs(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
     """Ones are given to the first dropout, so that its output is the mask: of four steps in each of two epochs."""
-    splits = {s: (store.Rows(path, "images"), store.load(path, "labels")["labels"]) for s, path in images.items()}
+    splits = {
+        s: (store.StoredArray(path, "images"), store.load(path, "labels")["labels"]) for s, path in images.items()
+    }
     net, masks = preset(architecture, 3, 4, 20, seed=0), set()
     drop = net.body.get_submodule("drop6")
     drop.register_forward_pre_hook(lambda module, inputs: torch.ones_like(inputs[0]))
@@ -187,7 +191,7 @@ def test_history_and_description(tmp_path: Path, images: dict[str, Path], archit
     assert about["images"] == store.attributes(images["train"])["sha256"]
     assert (about["classes"], about["size"], about["settings"]) == (4, 20, architecture)
     val, net = store.load(images["val"]), load(tmp_path / "net0.json")
-    loss, top1 = train.evaluate(net, store.Rows(images["val"], "images"), val["labels"], 16)
+    loss, top1 = train.evaluate(net, store.StoredArray(images["val"], "images"), val["labels"], 16)
     assert about["top1"] == pytest.approx(float(history[-1]["val_top1"])) == pytest.approx(top1)
     assert float(history[-1]["val_loss"]) == pytest.approx(loss, rel=1e-5)
 
@@ -203,7 +207,7 @@ def test_a_killed_training_ends_with_the_same_weights(
 ) -> None:
     killed = arguments(tmp_path / "killed", images, architecture, steps=240)
     command = [sys.executable, "-m", "workflow.convergent.nets.train", *killed]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         assert any("epoch 1/60" in line for line in process.stdout)
         process.send_signal(signal.SIGKILL)
@@ -273,7 +277,7 @@ def test_a_loss_that_is_not_finite_stops_with_net_epoch_and_step(
 def test_the_first_loss_that_is_not_finite_is_named(wrong: int, step: int, value: float) -> None:
     losses = torch.ones(8)
     losses[wrong:] = value
-    with pytest.raises(SystemExit, match=rf"net3: loss is {value} in epoch 5 at step {step};"):
+    with pytest.raises(InputError, match=rf"net3: loss is {value} in epoch 5 at step {step};"):
         train.require_finite(losses, "net3", epoch=4, first=40)
     train.require_finite(losses[:wrong], "net3", epoch=4, first=40)
 
@@ -386,8 +390,8 @@ def test_on_cuda_training_goes_on_from_a_checkpoint_with_the_same_weights(
 ) -> None:
     whole = trained(tmp_path / "whole", images, architecture, steps=20)
     with pytest.MonkeyPatch.context() as patch:  # dies after the second checkpoint
-        saves = iter([checkpoints.save_atomically] * 2)
-        patch.setattr(checkpoints, "save_atomically", lambda *args: next(saves)(*args))
+        saves = iter([checkpoints.save] * 2)
+        patch.setattr(checkpoints, "save", lambda *args: next(saves)(*args))
         with pytest.raises(StopIteration):
             trained(tmp_path / "parts", images, architecture, steps=20)
     assert trained(tmp_path / "parts", images, architecture, steps=20) == whole

@@ -29,10 +29,10 @@ def whole_numbered(seed: int) -> Net:
     return net
 
 
-def stored(path: Path, images: np.ndarray) -> store.Rows:
+def stored(path: Path, images: np.ndarray) -> store.StoredArray:
     """Images as a store's rows. (N, H, W, C) uint8"""
     store.save(path / "zarr.json", {"images": images})
-    return store.Rows(path / "zarr.json", "images")
+    return store.StoredArray(path / "zarr.json", "images")
 
 
 @torch.no_grad()

@@ -1,7 +1,6 @@
 """Receptive fields: arithmetic against gradients, NaN against arithmetic, the paper's sizes, and the border."""
 
 import copy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ import torch
 import yaml
 from torch import nn
 
+from tests import ROOT
 from tests.conftest import TINY
 from tests.presets import preset, recorded
 from workflow.convergent.nets import activations
@@ -17,7 +17,6 @@ from workflow.convergent.nets.model import Net, build
 from workflow.convergent.patches import receptive
 
 SEEDS = 4
-ROOT = Path(__file__).parents[2]
 SMALL = yaml.safe_load((ROOT / "config.yaml").read_text())["architecture"]
 PAPER = yaml.safe_load((ROOT / "workflow/experiments/imagenet.yaml").read_text())["architecture"]
 

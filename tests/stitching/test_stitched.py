@@ -45,7 +45,7 @@ def recorder(loaded: dict[str, Net]) -> activations.Recorder:
     return activations.Recorder(loaded, [LAYER])
 
 
-def labels_of(net: Net, rows: store.Rows) -> np.ndarray:
+def labels_of(net: Net, rows: store.StoredArray) -> np.ndarray:
     """What a net says of all images, as if it were always right."""
     with torch.no_grad():
         return net(net.centre_crop(torch.from_numpy(rows[np.arange(len(rows))]))).argmax(1).numpy()
@@ -55,7 +55,7 @@ def labels_of(net: Net, rows: store.Rows) -> np.ndarray:
 @torch.no_grad()
 def test_both_parts_of_a_cut_net_are_the_net(loaded: dict[str, Net], images: dict[str, Path], layer: str) -> None:
     net = loaded["net0"]
-    x = net.centre_crop(torch.from_numpy(store.Rows(images["val"], "images")[np.arange(8)]))
+    x = net.centre_crop(torch.from_numpy(store.StoredArray(images["val"], "images")[np.arange(8)]))
     activation = recorded(net, x, [layer])[layer]
     assert torch.equal(activations.tail(net, layer)(x, activation), net(x))
     whole = Net(nn.ModuleDict({"inner": net.body}), "", net.settings, 3, 4, 20)  # not a sequence of modules
@@ -83,7 +83,7 @@ def test_controls_are_what_they_must_be(
     loaded: dict[str, Net], images: dict[str, Path], stores: dict[str, Path]
 ) -> None:
     """With the second net's answers for labels: itself and its own mapping are right, the zero map says one class."""
-    rows = store.Rows(images["val"], "images")
+    rows = store.StoredArray(images["val"], "images")
     said = {name: labels_of(net, rows) for name, net in loaded.items()}
     nets = stitched.variants(stores["net0-net1"], stores["net1-net1"], stores["net0-net1"])
     found = stitched.top1(nets, recorder(loaded), rows, said["net1"], batch=7)
@@ -100,7 +100,7 @@ def test_any_mapping_between_is_applied(loaded: dict[str, Net], images: dict[str
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return -x
 
-    rows = store.Rows(images["val"], "images")
+    rows = store.StoredArray(images["val"], "images")
     said = labels_of(loaded["net1"], rows)
     twice = stitched.Stitched("net1", nn.Sequential(Negative(), Negative()), "net1")
     zeroed = stitched.Stitched("net1", nn.Sequential(Negative(), nn.ReLU()), "net1")

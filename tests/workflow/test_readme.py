@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.test_workflow import ROOT, copy_project
+from tests import ROOT
+from tests.workflow.test_workflow import copy_project
 from workflow.convergent import store
 
 README = (ROOT / "README.md").read_text()

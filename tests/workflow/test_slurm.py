@@ -20,7 +20,8 @@ from typing import TypeVar
 import psutil
 import pytest
 
-from tests.workflow.test_workflow import ROOT, copy_project, snakemake
+from tests import ROOT
+from tests.workflow.test_workflow import copy_project, snakemake
 from workflow.convergent import store
 
 Found = TypeVar("Found")

@@ -13,7 +13,8 @@ import psutil
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
+
 FIGURES = {
     f"draw_{name}"
     for name in (

@@ -4,15 +4,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from .commands import InputError
 from .nets.architecture import conv_sizes, conv_units, fully_connected, module_names
 
-PRESET = {"pixels": "how pixels are standardised", "conv": "conv1 to conv5", "fc": "fc6 and fc7", "dropout": "a share"}
+ALEXNET_SECTIONS = {
+    "pixels": "how pixels are standardised",
+    "conv": "conv1 to conv5",
+    "fc": "fc6 and fc7",
+    "dropout": "a share",
+}
 # Of pixels from 0 to 1: what most published weights were trained with.
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}
 
 
 def refuse(key: str, value: object, allowed: str) -> None:
-    raise SystemExit(f"Configuration, {key}: {value!r} is not possible; {allowed}")
+    raise InputError(f"Configuration, {key}: {value!r} is not possible; {allowed}")
 
 
 def preset_modules(config: dict[str, Any], layer: str) -> list[str]:
@@ -89,7 +95,7 @@ def check_nets(config: dict[str, Any]) -> None:
         if entry["architecture"] != "alexnet":
             check_architecture(f"nets.{i}.architecture", entry["architecture"])
             continue
-        for key, meaning in PRESET.items():
+        for key, meaning in ALEXNET_SECTIONS.items():
             if key not in config["architecture"]:
                 refuse(f"architecture.{key}", None, f"net{i} is an alexnet and needs it: {meaning}")
         names = module_names(config["architecture"])

@@ -22,6 +22,9 @@ from typing import Any
 import numpy as np
 import zarr
 
+from .commands import InputError
+from .files import UNFINISHED, write_atomically
+
 CHUNK_BYTES = 64 * 2**20  # of one chunk file; an array is split along its first axis only
 
 
@@ -81,7 +84,7 @@ def create(path: str | Path, arrays: Mapping[str, tuple[Sequence[int], Any]], wi
     have their whole length again where a ``finish`` that was interrupted cut them.
     """
     root = zarr.open_group(Path(path).parent, mode="w" if wipe else "a")
-    for left in Path(path).parent.rglob("*.partial"):  # of a write that was interrupted
+    for left in Path(path).parent.rglob(f"*{UNFINISHED}"):  # of a write that was interrupted
         left.unlink()
     for name, (shape, kind) in arrays.items():
         if name in root:
@@ -110,16 +113,14 @@ def write_chunk(path: str | Path, name: str, rows: Iterable[np.ndarray], first: 
     """
     array = zarr.open_array(Path(path).parent / name, mode="r")
     file = chunk_file(path, name, first // array.chunks[0], array.ndim)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary, found = file.with_suffix(".partial"), hashlib.sha256()
-    with temporary.open("wb") as out:
+    digest = hashlib.sha256()
+    with write_atomically(file) as temporary, temporary.open("wb") as out:
         for row in rows:
             content = np.ascontiguousarray(row, array.dtype).data
-            found.update(content)
+            digest.update(content)
             out.write(content)
         out.truncate(array.dtype.itemsize * math.prod(array.chunks))  # the last chunk is padded
-    os.replace(temporary, file)
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
 def row(path: str | Path, name: str, index: int) -> np.ndarray:
@@ -155,10 +156,10 @@ def save(path: str | Path, arrays: Mapping[str, np.ndarray], **attributes: Any) 
 def attributes(path: str | Path) -> dict[str, Any]:
     """Root attributes of a finished store; one line and out where it is missing or unfinished."""
     if not Path(path).exists():
-        raise SystemExit(f"{path}: no such store")
+        raise InputError(f"{path}: no such store")
     found = json.loads(Path(path).read_text())["attributes"]
     if "sha256" not in found:
-        raise SystemExit(f"{path}: unfinished store, it has no digest; remove it and run again")
+        raise InputError(f"{path}: unfinished store, it has no digest; remove it and run again")
     return found
 
 
@@ -172,7 +173,7 @@ def load(path: str | Path, *patterns: str) -> dict[str, np.ndarray]:
             continue
         arrays[name] = np.asarray(root[name][...])  # type: ignore[index]
         if array_digest(arrays[name]) != digests[name]:
-            raise SystemExit(f"{path}: array {name} does not match its digest; remove the store and run again")
+            raise InputError(f"{path}: array {name} does not match its digest; remove the store and run again")
     return arrays
 
 
@@ -181,15 +182,15 @@ def allow_maps(count: int) -> None:
     wanted = len(os.listdir("/dev/fd")) + count + 100  # some to spare for all else
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise SystemExit(f"{wanted} files have to be open at once, this system allows {hard}; raise its `ulimit -Hn`")
+        raise InputError(f"{wanted} files have to be open at once, this system allows {hard}; raise its `ulimit -Hn`")
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-class Rows:
+class StoredArray:
     """Rows of a stored array, gathered by index through memory maps of its chunk files.
 
-    >>> images = Rows("images/train.zarr/zarr.json", "images")
+    >>> images = StoredArray("images/train.zarr/zarr.json", "images")
     >>> images[[5, 0, 7]].shape
     (3, 36, 36, 3)
     """
@@ -206,7 +207,7 @@ class Rows:
             # as plain arrays, whose indexing takes a third of the time
             self.chunks = [np.asarray(np.memmap(file, self.dtype, "r", shape=array.chunks)) for file in files]
         except (OSError, ValueError) as error:
-            raise SystemExit(f"{path}: damaged array {name} ({error}); remove the store and run again") from None
+            raise InputError(f"{path}: damaged array {name} ({error}); remove the store and run again") from None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -235,4 +236,4 @@ def require_equal(name: str, **found: Any) -> None:
     """Refuse with one line where things that are combined differ: ``require_equal("images", net0=a, net1=b)``."""
     if len(set(map(str, found.values()))) > 1:
         listed = ", ".join(f"{who}: {what}" for who, what in found.items())
-        raise SystemExit(f"what is combined does not fit together, {name} differ: {listed}")
+        raise InputError(f"what is combined does not fit together, {name} differ: {listed}")

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .files import write_atomically
+
 
 def value(text: str) -> Any:
     """A cell as a whole number, a number, or text."""
@@ -35,8 +37,7 @@ def write(path: str | Path, rows: Sequence[Mapping[str, Any]], digits: int | Non
             return ""
         return repr(float(cell)) if digits is None else f"{cell:.{digits}g}"
 
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="") as file:
+    with write_atomically(path) as temporary, temporary.open("w", newline="") as file:
         columns = dict.fromkeys(name for row in rows for name in row)
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()

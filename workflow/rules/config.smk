@@ -1,6 +1,7 @@
 # The configuration, checked before anything else: one line names the key, its value and what is allowed.
 from jsonschema import ValidationError
 
+from workflow.convergent.commands import InputError
 from workflow.convergent.configuration import check, complete
 
 
@@ -24,5 +25,8 @@ def check_schema(config, schema):
 
 
 check_schema(config, "../schemas/config.schema.yaml")
-complete(config)
-check(config)
+try:
+    complete(config)
+    check(config)
+except InputError as refusal:
+    raise SystemExit(str(refusal)) from None

@@ -1,8 +1,9 @@
 # Weights are a function of seed, settings, images and the code that is given to training as input; its checkpoint
-# keeps the digest of these very files. The store only reads the images: an edit of it trains nothing.
+# keeps the digest of these very files. How files are read and written, and how refusals are printed, is left out: an
+# edit of that trains nothing.
 rule train:
     input:
-        **stage("nets.train", without=["store"]),
+        **stage("nets.train", without=["commands", "files", "store", "tables"]),
         own_code=own_code_of,
         images=expand("results/{{run}}/images/{split}.zarr/zarr.json", split=SPLITS),
     output:

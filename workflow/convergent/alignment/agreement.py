@@ -6,7 +6,6 @@ the same partner by both; and Spearman's rank correlation of the two similaritie
 with the absolute correlation: units that are active where the other is not are informative of each other too.
 """
 
-import argparse
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import store, tables
+from ..commands import command, new_parser
 from . import matching
 
 KEY = ("layer", "pair", "similarity")
@@ -67,8 +67,9 @@ def with_means(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield {**found[0], **dict.fromkeys(counts, ""), "layer": layer, "pair": "mean", **means}
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("output", type=Path, help="table to write (.csv)")
     parser.add_argument("--information", nargs="+", required=True, type=Path, help="stores <layer>/<a>-<b>.zarr")
     parser.add_argument("--correlation", nargs="+", required=True, type=Path, help="stores of the same, in their order")

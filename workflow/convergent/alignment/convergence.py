@@ -15,6 +15,7 @@ from itertools import combinations
 import numpy as np
 
 from .. import store, tables
+from ..commands import command, new_parser
 from ..moments.covariance import Arrays, compared, load_pair, pooled, variance
 from ..seeds import derive
 from . import matching
@@ -124,7 +125,7 @@ def converged(
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("moments", help="store of one layer (zarr.json)")
     parser.add_argument("output", help="table to write (.csv)")
     parser.add_argument("--resamples", type=int, default=200, help="bootstrap samples of the blocks")
@@ -134,6 +135,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     about = store.attributes(args.moments)

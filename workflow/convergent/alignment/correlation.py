@@ -1,12 +1,12 @@
 """Pearson correlation of the units of every pair of nets, from moments (paper, section 2)."""
 
-import argparse
 from itertools import combinations_with_replacement
 from pathlib import Path
 
 import numpy as np
 
 from .. import store
+from ..commands import command, new_parser
 from ..moments.covariance import Arrays, comoment, compared, load_pair
 
 
@@ -26,8 +26,9 @@ def correlate(moments: Arrays, a: str, b: str) -> np.ndarray:
     return correlation(comoment(moments, a, b), variance[a], variance[b])
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("moments", help="store of one layer (zarr.json)")
     parser.add_argument("folder", type=Path, help="folder for <a>-<b>.zarr of every pair of nets, each with itself too")
     args = parser.parse_args(argv)

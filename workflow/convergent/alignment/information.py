@@ -18,6 +18,7 @@ import torch
 from scipy.special import xlogy
 
 from .. import store
+from ..commands import InputError, command, new_parser
 from ..nets import activations, device, model
 from ..seeds import derive
 from . import histograms
@@ -80,7 +81,9 @@ def tile_information(
 class Sampler:
     """Activations of all nets in a layer as rows, at all positions of an image or at some drawn by seed."""
 
-    def __init__(self, recorder: activations.Recorder, images: store.Rows, layer: str, batch: int, seed: int) -> None:
+    def __init__(
+        self, recorder: activations.Recorder, images: store.StoredArray, layer: str, batch: int, seed: int
+    ) -> None:
         self.recorder, self.images, self.layer, self.batch, self.seed = recorder, images, layer, batch, seed
         self.nets = recorder.nets
 
@@ -107,7 +110,7 @@ class Sampler:
         whole = {net: np.concatenate(parts) for net, parts in sample.items()}
         for net, values in whole.items():
             if not np.isfinite(values).all():
-                raise SystemExit(f"{net}: activations of {self.layer} are not all finite; train the net again")
+                raise InputError(f"{net}: activations of {self.layer} are not all finite; train the net again")
         return {net: bin_edges(values, bins) for net, values in whole.items()}
 
     def chunks(self, edges: Mapping[str, np.ndarray], positions: int | None) -> Iterator[histograms.Chunk]:
@@ -168,7 +171,7 @@ def dead_units(above: np.ndarray, samples: int) -> np.ndarray:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("images", help="image store (zarr.json)")
     parser.add_argument("folder", type=Path, help="folder for <a>-<b>.zarr of every pair of nets")
     parser.add_argument("--nets", nargs="+", required=True, type=Path, help="descriptions (.json), weights beside them")
@@ -183,19 +186,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     if args.bins < 2:
-        raise SystemExit(f"--bins: {args.bins} is not possible; at least 2")
+        raise InputError(f"--bins: {args.bins} is not possible; at least 2")
     if args.positions != "all" and not (args.positions.isdigit() and int(args.positions)):
-        raise SystemExit(f"--positions: {args.positions} is not possible; all, or a number from 1")
+        raise InputError(f"--positions: {args.positions} is not possible; all, or a number from 1")
     positions = None if args.positions == "all" else int(args.positions)
     device.deterministic(args.threads)
     device.keep_freed_memory()
     numba.set_num_threads(min(args.threads, numba.get_num_threads()))
     place = device.pick()
     loaded = {path.stem: model.load(path, args.modules).to(place) for path in args.nets}
-    about, images = store.attributes(args.images), store.Rows(args.images, "images")
+    about, images = store.attributes(args.images), store.StoredArray(args.images, "images")
     sizes = {name: (net.size, net.size, net.channels) for name, net in loaded.items()}
     store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
     recorder = activations.Recorder(loaded, [args.layer], resample=args.resample)

@@ -1,11 +1,11 @@
 """Greedy and assigned partner of each unit (paper, section 3.1: semi-matching and bipartite matching)."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
 from .. import store
+from ..commands import command, new_parser
 
 UNMATCHED = -1
 MEASURES = ["greedy", "assigned", "overlap"]
@@ -111,10 +111,11 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
     return {**{name: found[name] for name in HEADER}, **partners}
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     import csv
 
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("folder", type=Path, help="folder for <a>-<b>.csv, one for each store of similarities")
     parser.add_argument("similarities", nargs="+", type=Path, help="stores <a>-<b>.zarr (zarr.json)")
     parser.add_argument("--array", default="correlation", help="array to match on")

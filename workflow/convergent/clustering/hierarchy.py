@@ -6,7 +6,6 @@ With exact zeros most distances tie at the largest one, ``top``. Merges at that 
 weight: they carry no information and are taken for one merge of all that is left, neither scored nor drawn.
 """
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import store, tables
+from ..commands import command, new_parser
 from ..stitching import mappings
 
 TARGET, SOURCE = 0, 1  # values of the stored array ``net``
@@ -129,8 +129,9 @@ def read(path: str | Path) -> list[Subtree]:
     return [Subtree(*(row[name] for name in Subtree._fields)) for row in tables.read(path)]
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("stitching", help="store of a sparse mapping of one layer (zarr.json)")
     parser.add_argument("output", help="store to write (zarr.json)")
     parser.add_argument("table", help="scores of all subtrees to write (.csv)")

@@ -21,6 +21,7 @@ from .. import store, tables
 from ..alignment.correlation import correlation
 from ..alignment.matching import live_mean
 from ..alignment.rotation import random_rotation
+from ..commands import InputError, command, new_parser
 from ..moments.covariance import Arrays, net_names, pooled, variance
 from ..seeds import derive
 from .graphs import UNCLUSTERED, affinity, densities, partition
@@ -147,11 +148,11 @@ def cluster_range(clusters: str, wanted: Sequence[int], units: int) -> tuple[int
     """Numbers of clusters to choose from, at most half of the units; only one if it is set by hand."""
     if clusters != "auto":
         if not clusters.isdecimal() or not 2 <= int(clusters) < units:
-            raise SystemExit(f"--clusters {clusters}: must be auto or from 2 to {units - 1}, fewer than live units")
+            raise InputError(f"--clusters {clusters}: must be auto or from 2 to {units - 1}, fewer than live units")
         return int(clusters), int(clusters)
     low, high = wanted
     if not 2 <= low <= high:
-        raise SystemExit(f"--range {low} {high}: must be two numbers from 2 on, the smaller first")
+        raise InputError(f"--range {low} {high}: must be two numbers from 2 on, the smaller first")
     return min(low, units // 2), min(high, units // 2)
 
 
@@ -188,7 +189,7 @@ def described(rows: Sequence[Cluster], arrays: Arrays, nets: Sequence[str]) -> l
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("moments", help="store of one layer (zarr.json)")
     parser.add_argument("output", help="store to write (zarr.json)")
     parser.add_argument("table", help="clusters to write (.csv)")
@@ -202,13 +203,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     about = store.attributes(args.moments)
     a, _, b = args.pair.partition("-")
     known = net_names(about["arrays"])
     if a == b or not {a, b} <= set(known):
-        raise SystemExit(
+        raise InputError(
             f"{args.moments}: --pair {args.pair}: must be two of the nets {', '.join(known)}, as net0-net1"
         )
     names = ["count", *(f"mean/{net}" for net in (a, b)), *(f"comoment/{x}-{y}" for x in (a, b) for y in (a, b))]

@@ -11,6 +11,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from ..commands import command
 from . import clusters, mapping, statistics, units
 
 STYLE = Path(__file__).with_name("figures.mplstyle")
@@ -36,6 +37,7 @@ FIGURES: dict[str, Callable[[argparse.Namespace], Figure]] = {
 }
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     listed = "; ".join(f"{name}: {function.__doc__}" for name, function in FIGURES.items())
     parser = argparse.ArgumentParser(description=__doc__, epilog=listed)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from .. import store, tables
 from ..alignment import matching
+from ..commands import InputError
 from ..stitching import mappings
 from . import plots
 from .units import unit_layer, whole_crops
@@ -30,7 +31,7 @@ def chosen_unit(wanted: str, r2: np.ndarray) -> int:
     if wanted == "median":
         return median_unit(r2)
     if not wanted.isdecimal() or int(wanted) >= len(r2):
-        raise SystemExit(f"figures.unit: {wanted} is not possible; median, or a unit from 0 to {len(r2) - 1}")
+        raise InputError(f"figures.unit: {wanted} is not possible; median, or a unit from 0 to {len(r2) - 1}")
     return int(wanted)
 
 

@@ -92,10 +92,10 @@ def filter_sheet(axes: Axes, filters: np.ndarray, columns: int) -> None:
     axes.axis("off")
 
 
-Rows = Sequence[Mapping[str, Any]]
+TableRows = Sequence[Mapping[str, Any]]
 
 
-def by_layer(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colour: str, shift: float) -> None:
+def by_layer(axes: Axes, layers: Sequence[str], rows: TableRows, measure: str, colour: str, shift: float) -> None:
     """One measure, a row for each layer, with its interval and chance, a grey box, if it has them."""
     place = np.arange(len(layers)) + shift
     value = np.array([row[measure] for row in rows])
@@ -110,7 +110,7 @@ def by_layer(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colour
     axes.set_xticks(range(len(layers)), layers, rotation=30 if long else 0, ha="right" if long else "center")
 
 
-def pair_dots(axes: Axes, layers: Sequence[str], rows: Rows, measure: str, colour: str, shift: float) -> None:
+def pair_dots(axes: Axes, layers: Sequence[str], rows: TableRows, measure: str, colour: str, shift: float) -> None:
     """One faint dot for each row, a pair of nets in a layer."""
     place = [layers.index(row["layer"]) + shift for row in rows]
     axes.plot(place, [row[measure] for row in rows], ".", color=colour, alpha=0.35, markersize=3, zorder=2)
@@ -198,7 +198,7 @@ def eigenvalues(axes: Axes, values: np.ndarray, clusters: int) -> None:
 PENALTIES = [0, 1e-3, 1e-2, 1e-1, 1, 10]  # ticks of units x decay
 
 
-def by_penalty(axes: Axes, rows: Rows) -> Rows:
+def by_penalty(axes: Axes, rows: TableRows) -> TableRows:
     """The rows in the order of their penalty, and an axis for it that has a place for 0."""
     axes.set_xscale("symlog", linthresh=PENALTIES[1], linscale=0.7)
     axes.set_xticks(PENALTIES, ["0", *(f"$10^{{{exponent}}}$" for exponent in (-3, -2, -1)), "1", "10"])
@@ -207,7 +207,7 @@ def by_penalty(axes: Axes, rows: Rows) -> Rows:
     return sorted(rows, key=lambda row: row["alpha"])
 
 
-def loss_path(axes: Axes, rows: Rows, paper: Rows) -> None:
+def loss_path(axes: Axes, rows: TableRows, paper: TableRows) -> None:
     """Loss of a layer's mapping against its penalty, exact and as published, beside the paper's (paper, table 1)."""
     path = by_penalty(axes, rows)
     alpha = [row["alpha"] for row in path]
@@ -229,7 +229,7 @@ def loss_path(axes: Axes, rows: Rows, paper: Rows) -> None:
         axes.plot(at, loss, marker, color="0.4", markersize=4, fillstyle="none", label=label)
 
 
-def weights_path(axes: Axes, rows: Rows, paper: Rows) -> None:
+def weights_path(axes: Axes, rows: TableRows, paper: TableRows) -> None:
     """Weights above 0.01 a target unit, as a share of the source units, exact and as published, beside the paper's."""
     path = by_penalty(axes, rows)
     replayed = [row for row in path if "published_above" in row]
@@ -245,7 +245,7 @@ def weights_path(axes: Axes, rows: Rows, paper: Rows) -> None:
     axes.plot(at, share, "s", color="0.4", markersize=4, fillstyle="none", label="paper (ImageNet), above 0.01")
 
 
-def accuracy_path(axes: Axes, rows: Rows) -> None:
+def accuracy_path(axes: Axes, rows: TableRows) -> None:
     """Top-1 of a layer's stitched nets against the penalty of the mapping, with its controls; or why there is none."""
     path = by_penalty(axes, rows)
     if path[0]["target"] == "":

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from .. import store, tables
 from ..alignment import matching
+from ..commands import InputError
 from ..moments.covariance import net_means
 from . import plots
 
@@ -22,7 +23,7 @@ def unit_layer(path: str, layer: str) -> dict[str, Any]:
     Of a layer without positions thumbnail instead of both. Pictures are rows of the store: a few of them are shown.
     """
     arrays = dict.fromkeys(name.removeprefix(f"{layer}/") for name in store.attributes(path)["arrays"])
-    pictures = {kind: store.Rows(path, f"{layer}/{kind}") for kind in plots.kinds(arrays)}
+    pictures = {kind: store.StoredArray(path, f"{layer}/{kind}") for kind in plots.kinds(arrays)}
     return {"image": store.load(path, f"{layer}/image")[f"{layer}/image"], **pictures}
 
 
@@ -64,7 +65,7 @@ def matches(args: argparse.Namespace, chosen: str, unit: str = "") -> Figure:
     count = len(table["unit"])
     units = np.array(args.units) if args.units else best_and_worst(table["greedy_similarity"], 8)
     for number in units[(units < 0) | (units >= count)]:
-        raise SystemExit(f"--units: {number} is not possible; {args.layer} has units 0 to {count - 1}")
+        raise InputError(f"--units: {number} is not possible; {args.layer} has units 0 to {count - 1}")
     rows = [units[first : first + 8] for first in range(0, len(units), 8)]
     width, kinds = max(map(len, rows), default=1), sum(len(plots.kinds(found)) for found in nets)
     figure = plt.figure(figsize=(1.25 * max(width, 4) + 0.4, (1.15 * kinds + 0.7) * max(len(rows), 1)))

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from .. import store
+from ..commands import InputError, command, new_parser
 from ..seeds import derive
 from . import parts
 from .decoding import DecodingError, decode, image_files, refusal
@@ -57,9 +58,9 @@ def crops(photo: Image.Image, count: int, widths: tuple[int, int], size: int, se
 def require_crops(crop: dict[str, Any]) -> None:
     """Refuse incomplete or impossible settings of the crops with one line."""
     if missing := [key for key in CROPS if key not in crop]:
-        raise SystemExit(f"data.crops: {', '.join(missing)} missing; source scenes needs {', '.join(CROPS)}")
+        raise InputError(f"data.crops: {', '.join(missing)} missing; source scenes needs {', '.join(CROPS)}")
     if crop["smallest"] > crop["largest"]:
-        raise SystemExit(f"data.crops.smallest: {crop['smallest']}, allowed is up to largest, {crop['largest']}")
+        raise InputError(f"data.crops.smallest: {crop['smallest']}, allowed is up to largest, {crop['largest']}")
 
 
 def require_names(files: list[Path]) -> None:
@@ -67,7 +68,7 @@ def require_names(files: list[Path]) -> None:
     named: dict[str, Path] = {}
     for file in files:
         if (other := named.setdefault(file.stem, file)) != file:
-            raise SystemExit(f"{other} and {file}: both would be class {file.stem}; rename or remove one")
+            raise InputError(f"{other} and {file}: both would be class {file.stem}; rename or remove one")
 
 
 def scenes(folder: Path, size: int, seed: int, on_error: str, crop: dict[str, Any]) -> Source:
@@ -93,7 +94,7 @@ def scenes(folder: Path, size: int, seed: int, on_error: str, crop: dict[str, An
         for split, (left, right) in sides.items():
             part = photo.crop((left, 0, right, photo.height))
             if min(part.size) < crop["largest"]:
-                raise SystemExit(
+                raise InputError(
                     f"{file}: the {split} part is {part.width}x{part.height} pixels, smaller than the largest crop of "
                     f"{crop['largest']}"
                 )
@@ -117,11 +118,11 @@ def image_folder(folder: Path) -> tuple[list[str], dict[str, Folder]]:
     found = {}
     for split in SPLITS:
         if not (folder / split).is_dir():
-            raise SystemExit(f"{folder / split}: no such folder; data.folder needs train/ and val/, a folder per class")
+            raise InputError(f"{folder / split}: no such folder; data.folder needs train/ and val/, a folder per class")
         found[split] = {f.name for f in (folder / split).iterdir() if f.is_dir()}
     for here, there in (SPLITS, SPLITS[::-1]):
         if missing := sorted(found[here] - found[there]):
-            raise SystemExit(f"{folder / there}: class {missing[0]} is missing, it is in {here}/ only")
+            raise InputError(f"{folder / there}: class {missing[0]} is missing, it is in {here}/ only")
     classes = sorted(found["train"])
     splits = {}
     for split in SPLITS:
@@ -143,11 +144,11 @@ def torchvision_set(name: str, folder: Path, size: int) -> Source:
         try:
             found = kind(folder, train=split == "train", download=True)
         except (OSError, RuntimeError) as error:
-            raise SystemExit(f"{folder}: {name} is not there and could not be downloaded ({error})") from None
+            raise InputError(f"{folder}: {name} is not there and could not be downloaded ({error})") from None
         pixels = np.asarray(found.data)
         pixels = pixels.reshape(*pixels.shape[:3], -1)
         if pixels.shape[1] != size:
-            raise SystemExit(
+            raise InputError(
                 f"data.size: {size}, but images of {name} are {pixels.shape[1]} pixels wide; set it to that"
             )
         count = len(pixels)
@@ -159,10 +160,10 @@ def torchvision_set(name: str, folder: Path, size: int) -> Source:
 def check(classes: list[str], labels: dict[str, np.ndarray], name: str) -> None:
     """Refuse a source with too few classes or a class without images, with one line that names it."""
     if len(classes) < 2:
-        raise SystemExit(f"{name}: {len(classes)} classes found, at least 2 are needed")
+        raise InputError(f"{name}: {len(classes)} classes found, at least 2 are needed")
     for split, of_split in labels.items():
         for label in np.flatnonzero(np.bincount(of_split, minlength=len(classes)) == 0):
-            raise SystemExit(f"{name}: class {classes[label]} has no images in {split}")
+            raise InputError(f"{name}: class {classes[label]} has no images in {split}")
 
 
 def shuffle(count: int, seed: int, split: str) -> np.ndarray:
@@ -226,7 +227,7 @@ def store_in_parts(args: argparse.Namespace) -> None:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("train", type=Path, help="store to write: <folder>/train.zarr/zarr.json")
     parser.add_argument("val", type=Path, help="store to write: <folder>/val.zarr/zarr.json")
     parser.add_argument("--source", required=True, choices=["scenes", "image_folder", "cifar10", "fashion_mnist"])
@@ -241,10 +242,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     if not args.folder.is_dir() and args.source in ("scenes", "image_folder"):
-        raise SystemExit(f"data.folder: {args.folder} is not a folder")
+        raise InputError(f"data.folder: {args.folder} is not a folder")
     if args.source == "image_folder":
         store_in_parts(args)
     elif args.source == "scenes":

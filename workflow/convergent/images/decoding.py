@@ -4,6 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..commands import InputError
+
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 
 
@@ -30,6 +32,6 @@ def decode(file: Path) -> Image.Image:
         raise DecodingError(str(error)) from error
 
 
-def refusal(file: Path, reason: object) -> SystemExit:
+def refusal(file: Path, reason: object) -> InputError:
     """What a run ends with at an unreadable file."""
-    return SystemExit(f"{file}: unreadable image ({reason}); mend or remove it, or set data.on_error to skip")
+    return InputError(f"{file}: unreadable image ({reason}); mend or remove it, or set data.on_error to skip")

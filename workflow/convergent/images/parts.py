@@ -27,6 +27,8 @@ from PIL import Image
 from PIL import __version__ as pillow
 
 from .. import store
+from ..commands import InputError
+from ..files import write_atomically
 from .decoding import DecodingError, decode, refusal
 
 FORMAT = 1  # of pixels and records: another one makes every store anew
@@ -91,13 +93,6 @@ def hashed(*what: object) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-def write_at_once(file: Path, text: str) -> None:
-    """A file that is either not there or whole, whenever the process dies."""
-    temporary = file.with_suffix(".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, file)
-
-
 def state(part: Part) -> str:
     """Key of a part's files: size and time of change of each."""
     found = [os.stat(part.folder / name) for name in part.names]
@@ -125,7 +120,8 @@ def make(part: Part) -> tuple[Record, int]:
     unreadable: dict[str, str] = {}
     digest = store.write_chunk(part.path, "images", pixels(part, unreadable), part.first)
     made = Record(key, digest, unreadable)
-    write_at_once(file, json.dumps(asdict(made)))
+    with write_atomically(file) as temporary:
+        temporary.write_text(json.dumps(asdict(made)))
     return made, len(part.names)
 
 
@@ -152,7 +148,7 @@ def processes(count: int) -> Iterator[Each]:
     try:
         yield pool.map
     except BrokenProcessPool:
-        raise SystemExit("a process that decodes was killed (memory?); run again, it goes on from here") from None
+        raise InputError("a process that decodes was killed (memory?); run again, it goes on from here") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -174,7 +170,8 @@ def begin(plan: Plan) -> int:
     store.create(path, arrays, wipe=not same)
     if not same:
         folder.mkdir()
-        write_at_once(mark, key)
+        with write_atomically(mark) as temporary:
+            temporary.write_text(key)
     return len(list(folder.glob("*.json")))
 
 
@@ -238,7 +235,7 @@ def close(plan: Plan, made: Sequence[Record], rows: np.ndarray) -> str:
         changed = sorted({*(np.flatnonzero(rows != np.arange(count)) // step).tolist(), *cut})
         for number in changed:
             record_file(plan.path, number).unlink(missing_ok=True)
-        stored = store.Rows(plan.path, "images", finished=False)
+        stored = store.StoredArray(plan.path, "images", finished=False)
         for first in (number * step for number in changed if number * step < count):
             images = stored[rows[first : first + step]]
             store.write(plan.path, "images", images, first)

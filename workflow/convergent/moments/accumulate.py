@@ -16,6 +16,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from .. import store
+from ..commands import InputError, command, new_parser
 from ..nets import activations, device, model
 from ..seeds import derive
 from . import blocks
@@ -170,14 +171,14 @@ def assign_blocks(group: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
     """Images of each block: whole groups, dealt out by seed. (N,) -> count x (n,) ascending"""
     groups = np.random.default_rng(seed).permutation(np.unique(group))
     if count > len(groups):
-        raise SystemExit(
+        raise InputError(
             f"moments.blocks, or stitching.blocks: {count}, but the images come from {len(groups)} independent groups"
         )
     return [np.flatnonzero(np.isin(group, part)) for part in np.array_split(groups, count)]
 
 
 def block_moments(
-    recorder: activations.Recorder, images: store.Rows, parts: Sequence[np.ndarray], batch: int
+    recorder: activations.Recorder, images: store.StoredArray, parts: Sequence[np.ndarray], batch: int
 ) -> Iterator[dict[str, dict[str, np.ndarray]]]:
     """layer -> name -> array of each block in turn, good until the next; accumulators are started anew for each."""
     running: dict[str, list[Accumulator]] = {}
@@ -200,7 +201,7 @@ def block_moments(
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("images", help="image store (zarr.json)")
     parser.add_argument("outputs", nargs="+", help="a store to write for each layer (zarr.json)")
     parser.add_argument("--nets", nargs="+", required=True, type=Path, help="descriptions (.json), weights beside them")
@@ -220,10 +221,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     if args.shards > args.blocks:
-        raise SystemExit(f"moments.shards: {args.shards}, but there are only {args.blocks} blocks to share out")
+        raise InputError(f"moments.shards: {args.shards}, but there are only {args.blocks} blocks to share out")
     device.deterministic(args.threads)
     device.keep_freed_memory()
     place = device.pick()
@@ -232,7 +234,7 @@ def main(argv: list[str] | None = None) -> None:
     some = {path.stem: shared for path in controls}
     loaded = {path.stem: model.load(path, args.modules).to(place) for path in (*args.nets, *controls)}
     about = store.attributes(args.images)
-    images = store.Rows(args.images, "images")
+    images = store.StoredArray(args.images, "images")
     sizes = {name: (net.size, net.size, net.channels) for name, net in loaded.items()}
     store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
     group = store.load(args.images, "group")["group"][: args.limit]

@@ -94,7 +94,7 @@ def add(before: Row, moments: dict[str, np.ndarray]) -> None:
     moments["count"] = np.int64(count + more)  # type: ignore[assignment]
 
 
-class Rows(Protocol):
+class Stack(Protocol):
     """Moments of nodes in their order: a list of them, or a ``Pile``."""
 
     def __len__(self) -> int: ...
@@ -102,7 +102,7 @@ class Rows(Protocol):
     def pop(self) -> Row: ...
 
 
-def push(nodes: list[Node], rows: Rows, node: Node, moments: dict[str, np.ndarray], kept: Sequence[range]) -> None:
+def push(nodes: list[Node], rows: Stack, node: Node, moments: dict[str, np.ndarray], kept: Sequence[range]) -> None:
     """Put a node and its moments behind others, added up as far as possible; its moments may be overwritten."""
     join(nodes, node, kept)
     while len(rows) >= len(nodes):

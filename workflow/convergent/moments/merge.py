@@ -1,12 +1,12 @@
 """Shards of a layer's moments to one store: the blocks that it keeps, in order, and their total; a pair at a time."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import store
+from ..commands import InputError, command, new_parser
 from . import blocks
 from .blocks import Node
 from .covariance import total
@@ -50,12 +50,13 @@ def checked(about: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[tuple[
     shards = [(path, [Node(*node) for node in found["nodes"]]) for path, found in about]
     order = [number for _, nodes in shards for node in nodes for number in blocks.covered(node, kept)]
     if order != list(range(first["fine_blocks"])):
-        raise SystemExit(f"{first['layer']}: shards hold blocks {order}, not 0 to {first['fine_blocks'] - 1} in order")
+        raise InputError(f"{first['layer']}: shards hold blocks {order}, not 0 to {first['fine_blocks'] - 1} in order")
     return shards, kept
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("shards", nargs="+", help="stores of one layer, in the order of their blocks (zarr.json)")
     parser.add_argument("output", help="store to write (zarr.json)")
     args = parser.parse_args(argv)

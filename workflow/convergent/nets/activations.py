@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from .. import store
+from ..commands import InputError
 from . import device
 from .model import Net
 
@@ -37,7 +38,7 @@ def recorded_module(net: Net, layer: str) -> nn.Module:
     name = net.module_name(layer)
     if not name or name not in modules:
         inner = [known for known, module in modules.items() if known and not list(module.children())]
-        raise SystemExit(f"layers: a net of architecture {net.architecture} has no module {name!r}; {', '.join(inner)}")
+        raise InputError(f"layers: a net of architecture {net.architecture} has no module {name!r}; {', '.join(inner)}")
     return modules[name]
 
 
@@ -81,11 +82,11 @@ def probe(net: Net, layers: Sequence[str], name: str = "the net") -> dict[str, R
     for layer, calls in outputs.items():
         module = f"{net.module_name(layer)} of {name}"
         if len(calls) != 1:
-            raise SystemExit(f"layers: {module} is called {len(calls)} times in a forward pass, it must be once")
+            raise InputError(f"layers: {module} is called {len(calls)} times in a forward pass, it must be once")
         output, version = calls[0]
         if not isinstance(output, torch.Tensor) or output.dim() not in (2, 4):
             what = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-            raise SystemExit(
+            raise InputError(
                 f"layers: {module} returns {what}; allowed are (images, units) and (images, units, rows, columns)"
             )
         found[layer] = Recorded(output.shape[1], tuple(output.shape[2:]), output._version != version)
@@ -153,12 +154,12 @@ def common_grid(layer: str, grids: Mapping[str, Grid], resample: str) -> Grid:
         return next(iter(grids.values()))
     if resample != "area":
         listed = ", ".join(f"{'x'.join(map(str, grid)) or 'none'} in {net}" for net, grid in grids.items())
-        raise SystemExit(f"layers: {layer} has positions {listed}; set resample: area, or name other layers")
+        raise InputError(f"layers: {layer} has positions {listed}; set resample: area, or name other layers")
     sizes = [grid or (1, 1) for grid in grids.values()]
     return min(rows for rows, _ in sizes), min(columns for _, columns in sizes)
 
 
-def batches(images: store.Rows, index: np.ndarray, batch: int, place: torch.device) -> Iterator[torch.Tensor]:
+def batches(images: store.StoredArray, index: np.ndarray, batch: int, place: torch.device) -> Iterator[torch.Tensor]:
     """Pixels of the images of an index on a device, a batch at a time; loaded while it computes. (n, H, W, C) uint8"""
     parts = (index[first : first + batch] for first in range(0, len(index), batch))
     for (pixels,) in device.loaded(lambda part: [images[part]], parts, place):
@@ -195,7 +196,9 @@ class Recorder:
         }
 
     @torch.no_grad()
-    def stream(self, images: store.Rows, index: np.ndarray, batch: int) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
+    def stream(
+        self, images: store.StoredArray, index: np.ndarray, batch: int
+    ) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
         """Batches of the images of an index: layer -> net -> (n, positions, units)."""
         place = next(iter(self.nets.values())).mean.device
         for pixels in batches(images, index, batch, place):

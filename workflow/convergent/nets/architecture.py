@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ..commands import InputError
+
 
 def module_names(architecture: dict[str, Any]) -> list[str]:
     """Names of the modules of an AlexNet, in order: of a layer, and of what follows it."""
@@ -36,7 +38,7 @@ def conv_sizes(architecture: dict[str, Any]) -> list[tuple[int, int]]:
         kernel, stride = conv.get("pool", (1, 1))
         left = (made - kernel) // stride + 1
         if made < 1 or left < 1:
-            raise SystemExit(
+            raise InputError(
                 f"architecture.conv: nothing is left of a crop of {architecture['crop']} pixels after conv{i}; "
                 "allow larger crops or smaller kernels, strides and pooling"
             )

@@ -1,7 +1,6 @@
 """State of a training on disk: it goes on from there wherever it was killed."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,12 +8,13 @@ from typing import Any
 
 import torch
 
+from ..files import write_atomically
 
-def save_atomically(path: Path, state: dict[str, Any]) -> None:
+
+def save(path: Path, state: dict[str, Any]) -> None:
     """A checkpoint that is either the old or the new one, whenever the process dies."""
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    os.replace(temporary, path)
+    with write_atomically(path) as temporary:
+        torch.save(state, temporary)
 
 
 @contextmanager

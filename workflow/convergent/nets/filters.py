@@ -1,12 +1,12 @@
 """First-layer filters of all nets as arrays, so that figures need no torch."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from .. import store
+from ..commands import command, new_parser
 from . import model
 
 
@@ -18,8 +18,9 @@ def first_filters(net: model.Net) -> np.ndarray | None:
     return None
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("output", help="store to write (zarr.json)")
     parser.add_argument("nets", nargs="+", type=Path, help="descriptions (.json), weights beside them")
     args = parser.parse_args(argv)

@@ -1,6 +1,5 @@
 """Weights of a user's own as a net of the experiment; nothing is trained."""
 
-import argparse
 import pickle
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 
 from .. import store
+from ..commands import InputError, command, new_parser
 from . import untrained
 from .model import Net, save
 
@@ -20,14 +20,14 @@ def read(file: str | Path) -> dict[str, torch.Tensor]:
     try:
         found: Any = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise SystemExit(f"weights: {file}: no such file") from None
+        raise InputError(f"weights: {file}: no such file") from None
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError):
-        raise SystemExit(f"weights: {file}: unreadable; save them by torch.save(net.state_dict(), file)") from None
+        raise InputError(f"weights: {file}: unreadable; save them by torch.save(net.state_dict(), file)") from None
     for name in INSIDE:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
     if not isinstance(found, dict) or not found or not all(isinstance(x, torch.Tensor) for x in found.values()):
-        raise SystemExit(f"weights: {file}: no weights by name; save them by torch.save(net.state_dict(), file)")
+        raise InputError(f"weights: {file}: no weights by name; save them by torch.save(net.state_dict(), file)")
     return {name.removeprefix(WRAPPED): tensor for name, tensor in found.items()}
 
 
@@ -43,11 +43,13 @@ def fill(module: torch.nn.Module, weights: dict[str, torch.Tensor], file: str | 
     for name in [*wanted, *there]:
         if there.get(name) != wanted.get(name):
             has, needs = (found.get(name, "nothing") for found in (there, wanted))
-            raise SystemExit(f"weights: {file} do not fit {architecture}: {name} is {has}, it must be {needs}")
+            raise InputError(f"weights: {file} do not fit {architecture}: {name} is {has}, it must be {needs}")
     module.load_state_dict(weights)
 
 
-def given_net(file: str | Path, architecture: str, settings: dict[str, Any], images: store.Rows, seed: int) -> Net:
+def given_net(
+    file: str | Path, architecture: str, settings: dict[str, Any], images: store.StoredArray, seed: int
+) -> Net:
     """A net of an architecture with a file's weights, which may be those of a net trained here."""
     weights = read(file)
     net = untrained.initial_net(architecture, settings, images, classes(weights), seed)
@@ -59,19 +61,20 @@ def given_net(file: str | Path, architecture: str, settings: dict[str, Any], ima
     return net
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("images", help="image store that the net will see (zarr.json)")
     parser.add_argument("file", help="weights: a state dictionary, saved by torch")
     parser.add_argument("description", type=Path, help="digest and architecture to write (.json)")
     parser.add_argument("weights", type=Path, help="weights to write (.pt)")
     untrained.add_options(parser)
     args = parser.parse_args(argv)
-    about, images = store.attributes(args.images), store.Rows(args.images, "images")
+    about, images = store.attributes(args.images), store.StoredArray(args.images, "images")
     net = given_net(args.file, args.architecture, args.settings, images, args.seed)
     for name, tensor in net.state_dict().items():
         if not torch.isfinite(tensor).all():
-            raise SystemExit(f"weights: {args.file}: {name} is not finite everywhere")
+            raise InputError(f"weights: {args.file}: {name} is not finite everywhere")
     save(net, args.weights, args.description, file=Path(args.file).name, images=about["sha256"])
     count = sum(p.numel() for p in net.parameters())
     print(f"{args.file}: {count} weights of {args.architecture}, {net.classes} outputs", flush=True)

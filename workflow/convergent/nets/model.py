@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..commands import InputError
 from ..seeds import derive
 from .alexnet import AlexNet
 
-PRESET = "alexnet"
+ALEXNET = "alexnet"
 DESCRIBED = ("architecture", "settings", "channels", "classes", "size")  # what a net is built from, beside its weights
 
 
@@ -76,7 +77,7 @@ class Net(nn.Module):
         if "deviation" in pixels:
             for name in ("mean", "deviation"):
                 if len(pixels[name]) != self.channels:
-                    raise SystemExit(f"pixels.{name}: {pixels[name]}, but images have {self.channels} channels")
+                    raise InputError(f"pixels.{name}: {pixels[name]}, but images have {self.channels} channels")
             self.mean.copy_(255 * torch.tensor(pixels["mean"]).expand_as(self.mean))
             self.deviation = 255 * torch.tensor(pixels["deviation"])
             return
@@ -117,28 +118,28 @@ def builder(architecture: str) -> Any:
         from torchvision import models
 
         if name not in (known := models.list_models(models)):
-            raise SystemExit(f"architecture: torchvision has no model {name!r}, it has {', '.join(known)}")
+            raise InputError(f"architecture: torchvision has no model {name!r}, it has {', '.join(known)}")
         return models.get_model_builder(name)
     try:
         return getattr(importlib.import_module(place), name)
     except ModuleNotFoundError as error:
-        raise SystemExit(
+        raise InputError(
             f"architecture: {architecture}: {error}; modules are looked for where snakemake runs"
         ) from None
     except AttributeError:
-        raise SystemExit(f"architecture: {architecture}: module {place} has no {name}") from None
+        raise InputError(f"architecture: {architecture}: module {place} has no {name}") from None
 
 
 def source_file(architecture: str) -> Path | None:
     """Where the code of a user's own architecture is."""
-    if architecture == PRESET or architecture.startswith("torchvision:"):
+    if architecture == ALEXNET or architecture.startswith("torchvision:"):
         return None
     return Path(inspect.getfile(builder(architecture)))
 
 
 def body(architecture: str, settings: dict[str, Any], channels: int, classes: int, seed: int) -> nn.Module:
     """The module of an architecture with initial weights of a seed."""
-    if architecture == PRESET:
+    if architecture == ALEXNET:
         return AlexNet(settings, channels, classes, seed)
     make = builder(architecture)
     takes = inspect.signature(make).parameters
@@ -147,7 +148,7 @@ def body(architecture: str, settings: dict[str, Any], channels: int, classes: in
         torch.manual_seed(derive(seed, "initialisation"))
         made = make(**({"num_classes": classes} if told else {}))
     if not isinstance(made, nn.Module):
-        raise SystemExit(f"architecture: {architecture} returns a {type(made).__name__}, it must be a torch module")
+        raise InputError(f"architecture: {architecture} returns a {type(made).__name__}, it must be a torch module")
     return made
 
 
@@ -161,10 +162,10 @@ def build(architecture: str, settings: dict[str, Any], channels: int, classes: i
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         shape = f"{crop.shape[2]}x{crop.shape[3]}x{channels}"
-        raise SystemExit(f"architecture: {architecture} cannot take crops of {shape}: {reason}") from None
+        raise InputError(f"architecture: {architecture} cannot take crops of {shape}: {reason}") from None
     if not isinstance(output, torch.Tensor) or output.dim() != 2:
         what = f"a tensor of {output.dim()} axes" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
-        raise SystemExit(f"architecture: {architecture} puts out {what}, it must be logits (images, classes)")
+        raise InputError(f"architecture: {architecture} puts out {what}, it must be logits (images, classes)")
     return Net(made, architecture, settings, channels, output.shape[1], size)
 
 
@@ -197,14 +198,14 @@ def load(description: str | Path, layers: Mapping[str, Mapping[str, str]] | None
     net = build(**{name: about[name] for name in DESCRIBED}, seed=0)
     file = description.with_suffix(".pt")
     if not file.exists():
-        raise SystemExit(f"{file}: no such file; {description} describes weights that are gone, make the net again")
+        raise InputError(f"{file}: no such file; {description} describes weights that are gone, make the net again")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
         net.deviation = state["deviation"]  # its shape is that of one number, or of one a channel
         net.load_state_dict(state)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, TypeError):
-        raise SystemExit(f"{file}: damaged, or not the weights of {description}; make the net again") from None
+        raise InputError(f"{file}: damaged, or not the weights of {description}; make the net again") from None
     if (found := weights_digest(net)) != about["sha256"]:
-        raise SystemExit(f"{file}: digest of the weights is {found[:12]}, {description} says {about['sha256'][:12]}")
+        raise InputError(f"{file}: digest of the weights is {found[:12]}, {description} says {about['sha256'][:12]}")
     net.layers = (layers or {}).get(about.get("control_of", description.stem), {})
     return net.eval()

@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from .. import store, tables
+from ..commands import InputError, command, new_parser
 from ..seeds import derive
 from . import checkpoints, device, model, untrained
 
@@ -63,7 +64,7 @@ def draws(count: int, batch: int, span: int, seed: int) -> Iterator[tuple[np.nda
 
 
 def batches(
-    images: store.Rows, labels: np.ndarray, draw: Iterable[tuple[np.ndarray, ...]], place: torch.device
+    images: store.StoredArray, labels: np.ndarray, draw: Iterable[tuple[np.ndarray, ...]], place: torch.device
 ) -> Iterator[list[torch.Tensor]]:
     """Images, labels and the rest of each draw on their way to a device; loaded while it computes."""
 
@@ -79,7 +80,7 @@ def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind
     wrong = torch.nonzero(~torch.isfinite(losses)).flatten()
     if len(wrong):
         step = first + int(wrong[0])
-        raise SystemExit(
+        raise InputError(
             f"{name}: {kind} is {losses[wrong[0]].item()} in epoch {epoch + 1} at step {step + 1}; "
             "lower training.learning_rate or training.clip"
         )
@@ -106,7 +107,7 @@ def train_epoch(
         with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda"):
             logits = net(net.crop(images, rows, columns, flip))
             if not isinstance(logits, torch.Tensor):
-                raise SystemExit(
+                raise InputError(
                     f"{name}: {net.architecture} returns a {type(logits).__name__} in training, not logits"
                 )
             loss = functional.cross_entropy(logits, labels)
@@ -123,7 +124,7 @@ def train_epoch(
 
 
 @torch.no_grad()
-def evaluate(net: model.Net, images: store.Rows, labels: np.ndarray, batch: int) -> tuple[float, float]:
+def evaluate(net: model.Net, images: store.StoredArray, labels: np.ndarray, batch: int) -> tuple[float, float]:
     """Mean loss and top-1 on the centre crops of all images."""
     place = net.mean.device
     loss = right = torch.zeros((), device=place)
@@ -149,7 +150,7 @@ def training_key(net: model.Net, training: dict, seed: int, images: list[str], k
 def train_and_evaluate(
     net: model.Net,
     sgd: torch.optim.SGD,
-    splits: dict[str, tuple[store.Rows, np.ndarray]],
+    splits: dict[str, tuple[store.StoredArray, np.ndarray]],
     settings: dict[str, Any],
     name: str,
     seed: int,
@@ -174,7 +175,7 @@ def train_and_evaluate(
 
 def train(
     net: model.Net,
-    splits: dict[str, tuple[store.Rows, np.ndarray]],
+    splits: dict[str, tuple[store.StoredArray, np.ndarray]],
     settings: dict[str, Any],
     name: str,
     seed: int,
@@ -190,7 +191,7 @@ def train(
         row, rate = train_and_evaluate(net, sgd, splits, settings, name, seed, epoch)
         history.append(row)
         state = {"key": key, "net": net.state_dict(), "optimiser": sgd.state_dict(), "history": history}
-        checkpoints.save_atomically(checkpoint, state)
+        checkpoints.save(checkpoint, state)
         left = (time.monotonic() - started) / (epoch + 1 - first) * (epochs - epoch - 1)
         print(
             f"{name}: epoch {epoch + 1}/{epochs}, loss {row['loss']:.3f}, top-1 {row['top1']:.1%}, "
@@ -201,7 +202,7 @@ def train(
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("train", help="image store to train on (zarr.json)")
     parser.add_argument("val", help="image store for validation (zarr.json)")
     parser.add_argument("description", type=Path, help="digest and architecture to write (.json)")
@@ -221,20 +222,22 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = args.training
-    device.deterministic(settings["threads"], strict=args.architecture == model.PRESET)
+    device.deterministic(settings["threads"], strict=args.architecture == model.ALEXNET)
     paths = {"train": args.train, "val": args.val}
     about = {split: store.attributes(path) for split, path in paths.items()}
     splits = {
-        split: (store.Rows(path, "images"), store.load(path, "labels")["labels"]) for split, path in paths.items()
+        split: (store.StoredArray(path, "images"), store.load(path, "labels")["labels"])
+        for split, path in paths.items()
     }
     store.require_equal("image sizes", **{split: images.shape[1:] for split, (images, _) in splits.items()})
     store.require_equal("classes", **{split: found["classes"] for split, found in about.items()})
     images, labels = splits["train"]
     if len(labels) < settings["batch"]:
-        raise SystemExit(f"training.batch: {settings['batch']} images, but there are only {len(labels)} to train on")
+        raise InputError(f"training.batch: {settings['batch']} images, but there are only {len(labels)} to train on")
     net = untrained.initial_net(args.architecture, args.settings, images, len(about["train"]["classes"]), args.seed)
     net.to(device.pick())
     digests = [found["sha256"] for found in about.values()]

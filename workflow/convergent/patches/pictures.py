@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from .. import store
+from ..commands import command, new_parser
 from ..nets import activations, device, model
 from . import deconvolution, receptive
 from .search import EMPTY, Found, search
@@ -67,7 +68,7 @@ def reduced(pictures: np.ndarray) -> np.ndarray:
     return functional.adaptive_avg_pool2d(x, THUMBNAIL).round().byte().permute(0, 2, 3, 1).numpy()
 
 
-def thumbnails(net: model.Net, images: store.Rows, image: np.ndarray, batch: int) -> dict[str, np.ndarray]:
+def thumbnails(net: model.Net, images: store.StoredArray, image: np.ndarray, batch: int) -> dict[str, np.ndarray]:
     """``thumbnail`` (n, top, h, w, C) uint8 of what the net sees of n units' top images. image: (n, top)"""
     side = min(net.width, THUMBNAIL)
     thumbnail = np.full((*image.shape, side, side, net.channels), GREY, np.uint8)
@@ -78,7 +79,7 @@ def thumbnails(net: model.Net, images: store.Rows, image: np.ndarray, batch: int
 
 def patches(
     net: model.Net,
-    images: store.Rows,
+    images: store.StoredArray,
     layer: str,
     seen: receptive.Fields,
     found: Found,
@@ -108,7 +109,13 @@ def patches(
 
 
 def save_layer(
-    path: str, net: model.Net, images: store.Rows, layer: str, seen: receptive.Fields | None, found: Found, batch: int
+    path: str,
+    net: model.Net,
+    images: store.StoredArray,
+    layer: str,
+    seen: receptive.Fields | None,
+    found: Found,
+    batch: int,
 ) -> list[str]:
     """Write what was found of a layer and its pictures, of as many units at a time as a chunk holds; their names.
 
@@ -137,7 +144,7 @@ def save_layer(
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("images", help="image store (zarr.json)")
     parser.add_argument("net", help="description of the net (.json), weights beside it")
     parser.add_argument("output", help="store to write (zarr.json)")
@@ -149,11 +156,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     net = model.load(args.net, args.modules)
     device.deterministic(args.threads, strict=net.preset)  # of other nets the deconvolution is a gradient
-    about, images = store.attributes(args.images), store.Rows(args.images, "images")
+    about, images = store.attributes(args.images), store.StoredArray(args.images, "images")
     store.require_equal("image shapes", images=images.shape[1:], net=(net.size, net.size, net.channels))
     seen = receptive.fields(net, args.layers)
     net = net.to(device.pick())

@@ -62,7 +62,7 @@ def update(best: Top, activation: torch.Tensor, first: int) -> Top:
 
 
 def search(
-    net: model.Net, images: store.Rows, batch: int, layers: Sequence[str], top: int
+    net: model.Net, images: store.StoredArray, batch: int, layers: Sequence[str], top: int
 ) -> dict[str, dict[str, np.ndarray]]:
     """layer -> image, row, column (int32) and activation (float32) of each unit's top images. (units, top)
 

@@ -14,6 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import store
+from ..commands import InputError, command, new_parser
 from ..moments.covariance import Arrays, comoment, load_pair
 from ..seeds import derive
 from . import lasso, mappings, replay
@@ -128,22 +129,22 @@ def check(args: argparse.Namespace, about: Mapping[str, Mapping[str, Any]]) -> N
     nets, others = (about[split]["nets"] for split in ("train", "val"))
     for pair in args.pairs:
         if pair not in [f"{a}-{b}" for a in nets for b in nets]:
-            raise SystemExit(f"--pairs: {pair}, allowed are <source>-<target> of {', '.join(nets)}")
+            raise InputError(f"--pairs: {pair}, allowed are <source>-<target> of {', '.join(nets)}")
         for net in pair.split("-"):
             store.require_equal(f"weights of {net}", **{args.train: nets[net], args.val: others.get(net)})
     if unasked := [pair for pair in args.published if pair not in args.pairs]:
-        raise SystemExit(f"--published: {unasked[0]}, allowed are the pairs {', '.join(args.pairs)}")
+        raise InputError(f"--published: {unasked[0]}, allowed are the pairs {', '.join(args.pairs)}")
     for name, values in (("decays", args.decays), ("alphas", args.alphas)):
         if wrong := [value for value in values if not 0 <= value < np.inf]:
-            raise SystemExit(f"--{name}: {wrong[0]}, allowed are numbers from 0")
+            raise InputError(f"--{name}: {wrong[0]}, allowed are numbers from 0")
     if args.published and not args.decays:
-        raise SystemExit("--published: it takes the decays, and --decays names none")
+        raise InputError("--published: it takes the decays, and --decays names none")
     if not args.decays + args.alphas:
-        raise SystemExit("--decays and --alphas: none, at least one of either is needed")
+        raise InputError("--decays and --alphas: none, at least one of either is needed")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("train", help="moments of one layer to fit on (zarr.json)")
     parser.add_argument("val", help="moments of the same layer to evaluate on (zarr.json)")
     parser.add_argument("folder", type=Path, help="folder for <source>-<target>.zarr of every pair")
@@ -157,6 +158,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     paths = {"train": args.train, "val": args.val}

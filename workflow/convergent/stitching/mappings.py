@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import store
+from ..commands import InputError
 
 
 class Scale(NamedTuple):
@@ -39,7 +40,7 @@ def path_point(path: str | Path, wanted: float) -> int:
     alphas = store.load(path, "alpha")["alpha"]
     points = np.flatnonzero(np.isclose(alphas, wanted))
     if not points.size:
-        raise SystemExit(
+        raise InputError(
             f"{path}: --alpha {wanted:g} is not on the path, which has {', '.join(f'{x:g}' for x in alphas)}"
         )
     return int(points[0])

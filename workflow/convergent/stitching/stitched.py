@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from .. import store, tables
+from ..commands import InputError, command, new_parser
 from ..nets import activations, device, model
 from . import mappings
 
@@ -53,7 +54,7 @@ class Stitched(NamedTuple):
 def top1(
     variants: Mapping[str, Stitched],
     recorder: activations.Recorder,
-    images: store.Rows,
+    images: store.StoredArray,
     labels: np.ndarray,
     batch: int,
 ) -> dict[str, float]:
@@ -132,7 +133,7 @@ def rows(accuracy: Mapping[str, float], path: Mapping[str, np.ndarray]) -> list[
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("images", help="image store (zarr.json)")
     parser.add_argument("output", type=Path, help="table to write (.csv)")
     parser.add_argument("--nets", nargs="+", required=True, type=Path, help="descriptions (.json), weights beside them")
@@ -145,6 +146,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     device.deterministic(args.threads)
@@ -155,12 +157,12 @@ def main(argv: list[str] | None = None) -> None:
     for path, found in about.items():
         for net, digest in found["nets"].items():
             if net not in loaded:
-                raise SystemExit(f"--nets: {', '.join(loaded)} given, but {path} maps {found['pair']}")
+                raise InputError(f"--nets: {', '.join(loaded)} given, but {path} maps {found['pair']}")
             store.require_equal(f"weights of {net}", **{path: digest, net: model.weights_digest(loaded[net])})
     loaded = {name: net.to(device.pick()) for name, net in loaded.items()}
     first, about_images = about[str(args.mapped)], store.attributes(args.images)
     store.require_equal("images", **{str(args.mapped): first["images"]["val"], args.images: about_images["sha256"]})
-    images, labels = store.Rows(args.images, "images"), store.load(args.images, "labels")["labels"]
+    images, labels = store.StoredArray(args.images, "images"), store.load(args.images, "labels")["labels"]
     recorder = activations.Recorder(loaded, [first["layer"]], resample=args.resample)
     stitched = variants(args.mapped, args.onto_itself, args.untrained)
     classes = len(about_images["classes"])
