@@ -25,3 +25,11 @@ def test_a_cell_is_a_number_where_it_can_be(text: str, expected: object) -> None
     found = tables.value(text)
     assert found == expected
     assert type(found) is type(expected)
+
+
+def test_columns_are_arrays_whose_empty_cells_are_nan(tmp_path: Path) -> None:
+    tables.write(tmp_path / "t.csv", [{"net": "net0", "unit": 3, "loss": ""}, {"net": "net1", "unit": 4, "loss": 0.5}])
+    found = tables.columns(tmp_path / "t.csv")
+    assert found["net"].tolist() == ["net0", "net1"]
+    assert found["unit"].dtype.kind == "i"
+    np.testing.assert_array_equal(found["loss"], [np.nan, 0.5])

@@ -134,7 +134,7 @@ def test_what_works_in_place_afterwards_is_told_beforehand(model: str) -> None:
 def test_a_module_that_is_called_twice_is_refused() -> None:
     net = build("torchvision:resnet18", SETTINGS, 3, 10, 64, seed=0)
     with pytest.raises(
-        SystemExit, match=r"^layers: layer1\.0\.relu of net3 is called 2 times in a forward pass, it must"
+        InputError, match=r"^layers: layer1\.0\.relu of net3 is called 2 times in a forward pass, it must"
     ):
         activations.probe(net, ["layer1.0.relu"], "net3")
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .files import write_atomically
 
 
@@ -22,6 +24,17 @@ def read(path: str | Path) -> list[dict[str, Any]]:
     """Rows with numbers where cells are numbers, and "" where they are empty."""
     with open(path, newline="") as file:
         return [{name: value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def columns(path: str | Path) -> dict[str, np.ndarray]:
+    """Columns by name (rows,): numbers, NaN where a cell is empty; texts where a cell of the column is a text."""
+    rows = read(path)
+    cells = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
+    numeric = {name: all(cell == "" or not isinstance(cell, str) for cell in column) for name, column in cells.items()}
+    return {
+        name: np.array([np.nan if cell == "" else cell for cell in column] if numeric[name] else column)
+        for name, column in cells.items()
+    }
 
 
 def write(path: str | Path, rows: Sequence[Mapping[str, Any]], digits: int | None = None) -> None:
