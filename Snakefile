@@ -40,6 +40,6 @@ include: "workflow/rules/patches.smk"
 include: "workflow/rules/figures.smk"
 
 
-# One environment serves every rule. Its path is relative to the rules.
+# One environment serves every rule.
 for each in workflow.rules:
-    each.conda_env = "../../environment.yml"
+    each.conda_env = f"{workflow.basedir}/environment.yml"
