@@ -89,7 +89,7 @@ def test_planted_partners_are_found_among_unequal_widths() -> None:
 @pytest.mark.parametrize(
     ("a", "b", "said"),
     [
-        (np.ones(3), np.ones((3, 1)), r"a: shape \(3,\)"),
+        (np.ones(3), np.ones((3, 1)), r"a: an array of shape \(3,\)"),
         (np.ones((1, 2)), np.ones((1, 2)), "at least 2 samples"),
         (np.ones((3, 2)), np.ones((4, 2)), "a has 3 samples, b has 4"),
         (np.ones((3, 2)), np.array([[0.0], [np.nan], [1]]), r"b: \[1, 0\] is not finite"),

@@ -91,3 +91,22 @@ def test_every_requirement_is_pinned_with_hashes_and_without_an_index() -> None:
     blocks = re.split(r"^(?=\S)", text, flags=re.M)[1:]
     assert all("--hash=sha256:" in block for block in blocks)
     assert not re.search(r"index|https?://|find-links", text)
+
+
+def test_the_map_of_the_package_names_every_module() -> None:
+    """In the folder that it lies in, once."""
+    document = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text()))
+    sections = re.split(r"^(?=\w)", document.split("\nGlossary")[0], flags=re.M)
+    listed = {
+        section.split()[0]: {
+            name for line in re.findall(r"^    ([\w, ]+?)   +", section, flags=re.M) for name in line.split(", ")
+        }
+        for section in sections
+        if section
+    }
+    there = {
+        folder: {file.stem for file in place.glob("*.py")} - {"__init__"}
+        for folder, place in {"shared": PACKAGE, **{f.name: f for f in PACKAGE.iterdir() if f.is_dir()}}.items()
+        if folder != "__pycache__"
+    }
+    assert {folder: listed[folder] for folder in there} == there

@@ -1,4 +1,85 @@
-"""Convergent learning: one module per stage, each importable and each runnable by hand (``python -m``)."""
+"""Convergent learning: do different neural networks learn the same features?
+
+A module with a ``main`` is a stage: one rule runs it, and ``python -m workflow.convergent.<folder>.<module> --help``
+describes it. All others are what stages share. The map follows the data.
+
+images
+    build           image sources to the image store: pixels, labels, groups
+    parts           an image store that is built in parts, in parallel, and resumed
+    decoding        image files to RGB pixels
+nets
+    model           any net with its preprocessing: from stored pixels to logits; weights on disk
+    alexnet         the preset architecture
+    architecture    what follows from the preset's settings alone, without torch
+    device          the GPU or CPU, determinism, loading ahead of the computation
+    activations     activations of chosen layers of several nets, on one grid of positions
+    train           one net from its seed
+    checkpoints     the state of an interrupted training
+    untrained       a net before its first step, the control of the mappings
+    given           a net with weights of the user's own
+    filters         first-layer filters as arrays
+moments
+    accumulate      one pass over the images: count, means and co-moments of all units, block by block
+    blocks          what a block is, which blocks a layer keeps, and the order in which they are added
+    merge           shards of a layer to one store with its total
+    covariance      covariances of any pair of nets over any weighted blocks
+alignment (paper, section 3.1: one to one)
+    correlation     Pearson correlation of the units of every pair of nets
+    histograms      joint histograms of the units of two nets
+    information     mutual information of the units of two nets
+    matching        greedy and assigned partners, and how far they agree
+    rotation        random rotations of a net's units: the chance level
+    convergence     similarity of every pair with intervals, chance and held-out partners
+    agreement       how far mutual information and correlation agree
+stitching (paper, section 3.2: one to few)
+    mappings        stored sparse mappings and the scale that units are standardised with
+    lasso           the whole L1 path, exactly, from Gram matrices
+    replay          the published optimiser, replayed on moments
+    fit             sparse mappings of all ordered pairs
+    stitched        top-1 accuracy of nets that a mapping joins
+clustering (paper, section 3.3: many to many)
+    hierarchy       average linkage of a mapping's weights
+    graphs          spectral clustering of a weighted graph
+    spectral        spectral clusters of both nets' units; canonical correlations and principal angles
+patches
+    search          the images that excite each unit most
+    receptive       which pixels a unit sees
+    deconvolution   what of these pixels it answers to
+    pictures        patches and deconvolutions of all units as pictures
+figures
+    draw            a figure's function as a command
+    plots           arrays to panels
+    statistics, units, mapping, clusters    the figures
+shared
+    api             results in Python
+    configuration   what a configuration must fulfil beyond its schema
+    sources         which files a stage's result depends on
+    store           arrays on disk with their digests
+    tables          CSV files
+    files           atomic writing
+    commands        refused input, help
+    seeds           random seeds by name
+
+Glossary
+    unit            a channel of a convolution, a neuron of a fully connected layer
+    group           all images that are not independent of each other: the crops of one photograph
+    block           a union of whole groups, drawn by seed; intervals resample blocks
+    fine block      a block as it is computed
+    kept block      a block as a layer keeps it: very wide layers keep few, each a run of fine blocks
+    node            consecutive fine blocks of one kept block, added up
+    shard           the fine blocks that one job computes
+    greedy          the most similar unit of the other net (the paper's semi-matching)
+    assigned        the partner in the one-to-one matching of the largest total similarity (bipartite matching)
+    overlap         share of units whose greedy and assigned partners are the same unit
+    dead            a unit of constant activation: listed, without partner, an empty cell in tables
+    control         what a number is compared with; a control net is a net before its training
+    decay, alpha    L1 penalty of a mapping; alpha = decay times the number of target units, comparable across layers
+    chance          similarity under random rotations of one net's standardised units
+
+Letters of shapes
+    N images    U units    B blocks    S source units    T target units
+    P points of an L1 path    K entries of a loss history    E inner edges of bins
+"""
 
 import os
 
