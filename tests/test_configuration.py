@@ -14,21 +14,19 @@ from workflow.convergent import configuration
 from workflow.convergent.commands import InputError
 
 EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
-
-
 SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
 
 
 @pytest.fixture
 def config() -> dict:
     """The embedded configuration with the schema's defaults."""
-    found = yaml.safe_load((ROOT / "config.yaml").read_text())
-    validate(found, str(SCHEMA))
-    return found
+    embedded = yaml.safe_load((ROOT / "config.yaml").read_text())
+    validate(embedded, str(SCHEMA))
+    return embedded
 
 
 def change(config: dict, key: str, value: object) -> None:
-    """Set a nested entry: data.crops.train; None removes it."""
+    """Set a nested entry, such as data.crops.train. None removes it."""
     *folders, last = key.split(".")
     for name in folders:
         config = config[int(name)] if name.isdigit() else config[name]
@@ -59,10 +57,19 @@ def test_the_embedded_configuration_passes(config: dict, monkeypatch: pytest.Mon
         ("stitching.images", 3, "stitching.images: 3 is not possible; at least stitching.blocks, 4"),
         ("figures.unit", 32, "figures.unit: 32 is not possible; median, or a unit of conv1, 0 to 31"),
         ("clustering.layers", ["fc9"], "clustering.layers: 'fc9' is not possible"),
-        ("clustering.range", [9, 3], "clustering.range: [9, 3] is not possible; the fewest comes first"),
+        ("clustering.range", [9, 3], "clustering.range: [9, 3] is not possible; the smaller number must"),
         ("figures.pair", "net0-net4", "figures.pair: 'net0-net4' is not possible; two different of net0, net1"),
         ("figures.pair", "net1-net1", "two different"),
         ("figures.pair", "net1-net0", "in this order"),
+        (
+            "layers",
+            ["conv1", "conv2", "conv9"],
+            "layers: 'conv9' is not possible; net0 is an alexnet and has ",
+        ),
+        ("nets.1.layers", {"conv2": "conv9"}, "nets.1.layers.conv2: 'conv9' is not possible; net1 is an alexnet"),
+        ("nets.1.layers", {"first": "conv1"}, "nets.1.layers: 'first' is not possible; it must be among layers, conv1"),
+        ("architecture.dropout", None, "architecture.dropout: None is not possible; net0 is an alexnet and needs it"),
+        ("training", None, "training: None is not possible; it is needed where a net has no weights"),
         ("nets.1.seed", 0, "each net that is trained needs a seed of its own"),
         ("nets.1.weights", "no.pth", "nets.1.weights: 'no.pth' is not possible; it must be an existing file"),
         ("nets.1.architecture", "torchvision:alexnett", "torchvision has no model 'alexnett', it has alexnet, "),
@@ -78,6 +85,54 @@ def test_what_does_not_fit_together(
         configuration.check(config)
     assert said in str(stopped.value)
     assert "\n" not in str(stopped.value)
+
+
+RESNET = {"architecture": "torchvision:resnet18", "weights": "resnet18.pth"}
+PRESET = {"architecture": "alexnet", "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("nets", "layers", "with_positions", "logits"),
+    [
+        ([PRESET], ["conv1", "relu5", "pool5", "flatten", "fc6", "fc8"], ["conv1", "relu5", "pool5"], ["fc8"]),
+        ([RESNET], ["layer1", "fc"], ["layer1", "fc"], []),  # nothing is known of its modules
+        ([RESNET], ["conv1", "fc6", "fc8"], ["conv1", "fc6", "fc8"], []),  # not the preset's fc6
+        ([PRESET | {"layers": {"fc": "fc8"}}, RESNET], ["conv1", "fc"], ["conv1"], ["fc"]),
+        ([PRESET | {"layers": {"deep": "fc7"}}, RESNET | {"layers": {"deep": "layer4"}}], ["deep"], [], []),
+        ([RESNET | {"layers": {"deep": "fc7"}}, PRESET | {"layers": {"deep": "conv5"}}], ["deep"], ["deep"], []),
+    ],
+    ids=["embedded", "resnet", "resnet-named", "mixed", "flat-in-the-preset", "flat-elsewhere"],
+)
+def test_layers_with_positions_and_logits_follow_from_the_modules_of_the_preset(
+    config: dict, nets: list[dict], layers: list[str], with_positions: list[str], logits: list[str]
+) -> None:
+    config |= {"nets": nets, "layers": layers}
+    assert configuration.spatial(config, layers) == with_positions
+    assert configuration.logits(config) == logits
+
+
+def test_without_the_preset_in_the_configuration_every_layer_counts_as_one_with_positions(config: dict) -> None:
+    config |= {"nets": [RESNET], "architecture": {"crop": 32}}
+    assert configuration.spatial(config, ["conv1", "fc8"]) == ["conv1", "fc8"]
+    assert configuration.logits(config) == []
+
+
+def test_preset_modules_are_those_of_nets_that_are_the_preset(config: dict) -> None:
+    assert configuration.preset_modules(config, "fc6") == ["fc6"] * 4
+    config["nets"] = [PRESET, RESNET | {"layers": {"deep": "layer4"}}, PRESET | {"layers": {"deep": "fc7"}}]
+    assert configuration.preset_modules(config, "deep") == ["deep", "fc7"]
+    assert configuration.preset_modules(config | {"nets": [RESNET]}, "fc") == []
+
+
+def test_stages_without_layers_get_those_with_positions(config: dict) -> None:
+    for section in ("information", "stitching", "clustering"):
+        del config[section]["layers"]
+    configuration.complete(config)
+    convolutions = ["conv1", "conv2", "conv3", "conv4", "conv5"]
+    sections = ("information", "stitching", "clustering")
+    assert [config[section]["layers"] for section in sections] == [convolutions[:2], convolutions, convolutions]
+    configuration.complete(config | {"layers": ["conv1"]})
+    assert config["stitching"]["layers"] == convolutions  # what is set stays
 
 
 def plan(folder: Path, config: dict) -> subprocess.CompletedProcess[str]:
@@ -184,14 +239,14 @@ STANDARD = {"mean": "channel", "scale": "unit"}
         ({"architecture": "alexnet", "pixels": OWN}, OWN),
         ({"architecture": "torchvision:resnet18"}, STANDARD),
         ({"architecture": "torchvision:resnet18", "pixels": OWN}, OWN),
-        ({"architecture": "torchvision:resnet18", "weights": "a.pth"}, configuration.IMAGENET),
+        ({"architecture": "torchvision:resnet18", "weights": "a.pth"}, configuration.IMAGENET_PIXELS),
         ({"architecture": "torchvision:resnet18", "weights": "a.pth", "pixels": OWN}, OWN),
     ],
     ids=str,
 )
 def test_pixels_are_those_of_the_net_before_those_of_all(config: dict, entry: dict, pixels: dict) -> None:
     config["nets"][1] = entry
-    found = configuration.net_settings(config, 1)
-    assert found["pixels"] == pixels
-    assert ("conv" in found) == (entry["architecture"] == "alexnet")
+    settings = configuration.net_settings(config, 1)
+    assert settings["pixels"] == pixels
+    assert ("conv" in settings) == (entry["architecture"] == "alexnet")
     assert configuration.net_settings(config, 0) == config["architecture"]

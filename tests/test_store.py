@@ -1,4 +1,4 @@
-"""Stores: what is written comes back, and what is damaged, unfinished or does not fit together is refused."""
+"""Stores: arrays that are written come back; damaged and unfinished stores and input that differs are refused."""
 
 import json
 import os
@@ -28,7 +28,7 @@ ARRAYS = {
 
 
 def save(path: Path, arrays: dict = ARRAYS, **attributes: object) -> Path:
-    """The declared file of a new store."""
+    """The zarr.json of a new store."""
     store.save(path / "zarr.json", arrays, **attributes)
     return path / "zarr.json"
 
@@ -38,10 +38,10 @@ def sha256(path: Path) -> str:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    found = store.load(save(tmp_path / "a.zarr"))
-    assert list(found) == list(ARRAYS)
+    loaded = store.load(save(tmp_path / "a.zarr"))
+    assert list(loaded) == list(ARRAYS)
     for name, array in ARRAYS.items():
-        np.testing.assert_array_equal(found[name], array, strict=True)
+        np.testing.assert_array_equal(loaded[name], array, strict=True)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_digest_tells_a_scalar_from_an_array_of_one() -> None:
     assert store.array_digest(np.array(1.0)) != store.array_digest(np.array([1.0]))
 
 
-def test_equal_data_give_equal_bytes_of_the_declared_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_data_give_equal_bytes_of_zarr_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the code revision, and so the provenance, differs."""
     one = save(tmp_path / "a.zarr", layer="conv1")
     monkeypatch.chdir(tmp_path)
@@ -116,9 +116,9 @@ def test_git_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("read", [store.attributes, store.load, lambda path: store.StoredArray(path, "images")])
 def test_an_unfinished_store_is_refused(tmp_path: Path, read) -> None:
     path = save(tmp_path / "a.zarr")
-    about = json.loads(path.read_text())
-    del about["attributes"]["sha256"]
-    path.write_text(json.dumps(about))
+    content = json.loads(path.read_text())
+    del content["attributes"]["sha256"]
+    path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=f"{path}: unfinished store"):
         read(path)
 
@@ -130,7 +130,7 @@ def test_a_missing_store_is_refused(tmp_path: Path, read) -> None:
 
 
 def test_a_store_whose_writing_died_is_refused(tmp_path: Path) -> None:
-    """Arrays of objects cannot be written: the second array stops a save in which the first is already on disk."""
+    """Arrays of objects cannot be written: here the second array fails after the first is on disk."""
     with pytest.raises((TypeError, ValueError), match=r"object"):
         save(tmp_path / "a.zarr", {"x": np.arange(3), "y": np.array([{}], object)})
     with pytest.raises(InputError, match="unfinished store"):
@@ -154,7 +154,7 @@ def test_load_notices_a_damaged_chunk(tmp_path: Path, monkeypatch: pytest.Monkey
     damage(path.parent / "images" / "c" / "1" / "0" / "0" / "0")
     with pytest.raises(InputError, match="array images does not match its digest"):
         store.load(path)
-    store.load(path, "mean/*", "count")  # which are whole
+    store.load(path, "mean/*", "count")  # undamaged
 
 
 INDICES = [[0], [9], [5, 0, 7, 7, 9], list(range(10)), list(range(9, -1, -1)), []]
@@ -169,7 +169,7 @@ def test_rows_equal_fancy_indexing(
     path = save(tmp_path / "a.zarr", {"images": ARRAYS["images"], "labels": np.arange(10, 20)})
     for name, array in store.load(path).items():
         rows = store.StoredArray(path, name)
-        assert len(rows.chunks) == -(-10 // rows.rows)
+        assert len(rows.chunks) == -(-10 // rows.chunk_rows)
         assert (len(rows), rows.shape, rows.dtype) == (10, array.shape, array.dtype)
         np.testing.assert_array_equal(rows[np.array(index, int)], array[np.array(index, int)], strict=True)
 
@@ -195,7 +195,7 @@ def test_rows_with_a_damaged_chunk_are_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def test_rows_of_zeros(tmp_path: Path) -> None:
-    """For which Zarr by itself writes no file."""
+    """By default Zarr writes no file for a chunk of zeros."""
     path = save(tmp_path / "a.zarr", {"images": np.zeros((4, 2, 2, 3), np.uint8)})
     np.testing.assert_array_equal(store.StoredArray(path, "images")[[1, 3]], np.zeros((2, 2, 2, 3)))
 
@@ -208,19 +208,19 @@ def test_rows_outside_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         store.StoredArray(path, "images")[[3, index]]
 
 
-@pytest.mark.parametrize("found", [{}, {"a": 1}, {"a": [1, 2], "b": [1, 2]}, {"a": {"x": 1}, "b": {"x": 1}}])
-def test_equal_things_fit_together(found: dict) -> None:
-    store.require_equal("images", **found)
+@pytest.mark.parametrize("values", [{}, {"a": 1}, {"a": [1, 2], "b": [1, 2]}, {"a": {"x": 1}, "b": {"x": 1}}])
+def test_equal_things_fit_together(values: dict) -> None:
+    store.require_equal("images", **values)
 
 
-@pytest.mark.parametrize("found", [{"a": 1, "b": 2}, {"a": "x", "b": "x", "c": "y"}, {"a": [1, 2], "b": [2, 1]}])
-def test_different_things_do_not_fit_together(found: dict) -> None:
+@pytest.mark.parametrize("values", [{"a": 1, "b": 2}, {"a": "x", "b": "x", "c": "y"}, {"a": [1, 2], "b": [2, 1]}])
+def test_different_things_do_not_fit_together(values: dict) -> None:
     with pytest.raises(InputError) as refusal:
-        store.require_equal("images", **found)
+        store.require_equal("images", **values)
     message = str(refusal.value)
     assert "\n" not in message
     assert "images differ" in message
-    assert all(f"{who}: {what}" in message for who, what in found.items())
+    assert all(f"{owner}: {value}" in message for owner, value in values.items())
 
 
 CHUNKED = {"x": ((7, 3), np.float32), "y": ((2,), np.int64)}
@@ -259,7 +259,7 @@ def test_a_store_that_turns_out_shorter(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_an_unfinished_store_can_be_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where its declared file is gone, as after a failed job."""
+    """Also without its zarr.json, which Snakemake removes after a failed job."""
     path = begin(tmp_path / "a.zarr", monkeypatch)
     store.write(path, "x", X[:4], 0)
     path.unlink()
@@ -272,7 +272,7 @@ def test_an_unfinished_store_can_be_gone_on_with(tmp_path: Path, monkeypatch: py
 
 
 def test_a_chunk_can_be_written_row_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also one of other strides, and the last, which is not full; all files as if written at once."""
+    """Also from rows of other strides, and the last chunk, which is not full. The files equal those of one write."""
     paths = [begin(tmp_path / f"{name}.zarr", monkeypatch) for name in "ab"]
     store.write(paths[0], "x", X)
     rows = np.asfortranarray(X)
@@ -286,14 +286,14 @@ def test_a_chunk_can_be_written_row_by_row(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_array_that_was_cut_has_its_length_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a ``finish`` was interrupted; what an interrupted write left is removed."""
+    """After an interrupted ``finish``. The file that an interrupted write left is removed."""
     path = begin(tmp_path / "a.zarr", monkeypatch)
     store.write(path, "x", X)
     store.finish(path, {"x": None, "y": None}, {"x": 3})
-    (left := path.parent / "x" / "c" / "0" / "0.1234.partial").touch()
+    (leftover := path.parent / "x" / "c" / "0" / "0.1234.partial").touch()
     path.unlink()
     store.create(path, CHUNKED, wipe=False)
-    assert not left.exists()
+    assert not leftover.exists()
     store.write(path, "x", X[3:], 3)
     store.finish(path, {"x": None, "y": None})
     np.testing.assert_array_equal(store.load(path)["x"], X, strict=True)
@@ -301,7 +301,7 @@ def test_an_array_that_was_cut_has_its_length_again(tmp_path: Path, monkeypatch:
 
 @pytest.fixture
 def few_files() -> Iterator[int]:
-    """This process may have only so many files open, until it asks for more."""
+    """Limit of open files of this process, set to a few more than it has open; the process may raise it."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     few = len(os.listdir("/dev/fd")) + 20
     resource.setrlimit(resource.RLIMIT_NOFILE, (few, limits[1]))

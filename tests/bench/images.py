@@ -127,7 +127,7 @@ class Maps(store.StoredArray):
     """Views of raw rows, of which a crop copies only itself."""
 
     def __getitem__(self, index: np.ndarray) -> list[np.ndarray]:
-        return [self.chunks[row // self.rows][row % self.rows] for row in index.tolist()]
+        return [self.chunks[row // self.chunk_rows][row % self.chunk_rows] for row in index.tolist()]
 
 
 class Array:

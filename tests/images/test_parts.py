@@ -89,7 +89,7 @@ def test_parts_are_the_store_that_is_built_in_one_go(folder: Path) -> None:
         whole, about = in_one_go(folder, split), store.attributes(path)
         for name, array in store.load(path).items():
             np.testing.assert_array_equal(array, whole[name], strict=True)
-        assert store.StoredArray(path, "images").rows == ROWS
+        assert store.StoredArray(path, "images").chunk_rows == ROWS
         assert not (path.parent / "parts").exists()
         saved = folder.parent / "saved.zarr" / "zarr.json"
         store.save(saved, whole, **{key: about[key] for key in about if key not in ("arrays", "sha256")})

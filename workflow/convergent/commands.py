@@ -1,4 +1,8 @@
-"""What all commands share: their options' help, and how they refuse input."""
+"""What the commands of all stages share: how they refuse input, and how their ``--help`` looks.
+
+Functions of the package raise InputError. A stage's ``main`` is decorated with ``command`` and parses its arguments
+with ``new_parser``.
+"""
 
 import argparse
 from collections.abc import Callable
@@ -6,11 +10,14 @@ from functools import wraps
 
 
 class InputError(ValueError):
-    """Input that cannot be used. The text is one line that names the thing, its value and what is allowed."""
+    """Input that cannot be used. Its text is one line that names the input, its value and what is allowed."""
 
 
 def command(main: Callable[[list[str] | None], None]) -> Callable[..., None]:
-    """A stage's ``main`` as a command: refused input ends it with status 1 and the one line."""
+    """``main`` as a command: an InputError becomes its one line on standard error and exit status 1.
+
+    Other exceptions are faults of the program and keep their traceback.
+    """
 
     @wraps(main)
     def run(argv: list[str] | None = None) -> None:
@@ -23,7 +30,7 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[..., None]:
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """The description as it is written, and the default of each option that has one."""
+    """Help that keeps the line breaks of the description and adds the default to each option that has one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         if action.required or action.default in (None, [], {}):
@@ -32,5 +39,5 @@ class Help(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFo
 
 
 def new_parser(description: str | None) -> argparse.ArgumentParser:
-    """A parser whose ``--help`` shows a module's docstring and the defaults."""
+    """A parser without arguments, whose ``--help`` begins with ``description``, the docstring of a module."""
     return argparse.ArgumentParser(description=description, formatter_class=Help)

@@ -1,16 +1,21 @@
-"""Files that are either the old or the new one, whenever the process dies."""
+"""Files that are complete whenever they exist.
+
+A file is written under a temporary name and then renamed. A process that dies on the way leaves the old file untouched.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-UNFINISHED = ".partial"  # behind the name of a file that is being written
+UNFINISHED = ".partial"  # ends the temporary name of a file that is being written
 
 
 @contextmanager
 def write_atomically(path: str | Path) -> Iterator[Path]:
-    """A path beside a file, to write to within the block; its end puts it in the file's place, an error removes it.
+    """A temporary path to write to. When the block ends, the file written there replaces ``path``.
+
+    If the block raises, the temporary file is removed and ``path`` stays as it was. Missing folders are created.
 
     >>> with write_atomically("table.csv") as temporary:
     ...     temporary.write_text("unit,greedy")

@@ -1,4 +1,8 @@
-"""Which files of the package a stage's result depends on, read from its imports."""
+"""Which files of the package a stage's result depends on, read from its imports.
+
+The rules take these files as inputs, so that an edit of a module reruns the stages that import it and no others. Only
+relative imports are followed; a test holds that the package has no absolute imports of itself.
+"""
 
 import ast
 from collections.abc import Collection
@@ -9,7 +13,7 @@ PACKAGE = Path("workflow/convergent")
 
 
 def path_of(module: str) -> Path:
-    """File of a module below the place where Snakemake runs.
+    """File of a module, relative to the folder in which Snakemake runs.
 
     >>> path_of("moments.merge").as_posix()
     'workflow/convergent/moments/merge.py'
@@ -25,15 +29,15 @@ def imports(module: str) -> frozenset[str]:
         if isinstance(node, ast.ImportFrom) and node.level:
             folder = [*module.split(".")[: -node.level], *(node.module.split(".") if node.module else [])]
             modules = {".".join([*folder, alias.name]) for alias in node.names}
-            # what is imported from a folder is a module, and from a module a name in it
+            # an import from a folder names a module, an import from a module names something in it
             names |= {name if path_of(name).exists() else ".".join(folder) for name in modules}
     return frozenset(names)
 
 
 def sources(module: str, without: Collection[str] = ()) -> list[str]:
-    """Files of a module and of all that it imports, directly or not, in order of their names.
+    """Files of a module and of all modules that it imports, directly or through others, sorted by name.
 
-    ``without``: modules that the result does not depend on. What only these import is left out too.
+    ``without`` names modules that the result does not depend on. Modules that only they import are left out too.
     Raises FileNotFoundError where there is no such module.
     """
     needed: set[str] = set()

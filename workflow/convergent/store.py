@@ -1,7 +1,14 @@
-"""Arrays on disk with their evidence; the only module that knows Zarr.
+"""Arrays on disk with a digest of their values; the only module that knows Zarr.
 
-A store is declared to Snakemake as its ``zarr.json``. The root attributes hold what the result depends on and
-``sha256``, the digest of the data, written last; the child group ``provenance`` holds what varies without meaning.
+A store is a Zarr group ``<name>.zarr`` of named arrays. Each array is split into chunk files along its first axis, the
+rows. Rules and functions name a store by its file ``<name>.zarr/zarr.json``, called ``path`` here. That file holds the
+root attributes:
+- what the arrays were computed from: layer, nets, settings, digests of the stores that were read;
+- ``arrays``, a digest of each array, and ``sha256``, the digest of the store. They cover names, types, shapes and
+  values of the arrays, and nothing else. They are written last: a store without ``sha256`` is unfinished, and refused.
+
+The child group ``provenance`` holds versions of packages, machine, commit and time. These differ between equal results
+and are therefore kept out of ``zarr.json``, whose bytes are equal where arrays and attributes are.
 """
 
 import hashlib
@@ -25,48 +32,58 @@ import zarr
 from .commands import InputError
 from .files import UNFINISHED, write_atomically
 
-CHUNK_BYTES = 64 * 2**20  # of one chunk file; an array is split along its first axis only
+CHUNK_BYTES = 64 * 2**20  # of one chunk file; digests depend on it
 
 
 def chunk_rows(shape: Sequence[int], dtype: np.dtype) -> int:
-    """Rows of one chunk of an array: as many as fit into CHUNK_BYTES, at least one."""
-    row = max(1, dtype.itemsize * math.prod(shape[1:]))
-    return max(1, min(shape[0], CHUNK_BYTES // row))
+    """Number of rows in one chunk of an array: as many as fit into CHUNK_BYTES, at least one."""
+    row_bytes = max(1, dtype.itemsize * math.prod(shape[1:]))
+    return max(1, min(shape[0], CHUNK_BYTES // row_bytes))
 
 
 def chunk_digest(rows: np.ndarray) -> str:
-    """sha256 over the bytes of one chunk, which need not be full."""
+    """sha256 of the bytes of one chunk. The last chunk of an array may have fewer rows than the others."""
     return hashlib.sha256(np.ascontiguousarray(rows).data.cast("B") if rows.size else b"").hexdigest()
 
 
 def joined_digest(shape: Sequence[int], dtype: np.dtype, chunks: Iterable[str]) -> str:
-    """sha256 over type and shape of an array and the digests of its chunks, so that parts can be digested apart."""
+    """sha256 of an array from its type, its shape and the digests of its chunks, which can be computed apart."""
     return hashlib.sha256(f"{dtype.str}{tuple(shape)}{','.join(chunks)}".encode()).hexdigest()
 
 
+def digest_by_rows(array: np.ndarray | zarr.Array, step: int) -> str:
+    """sha256 of an array whose chunks have so many rows each. A scalar is one chunk."""
+    parts = (array[first : first + step] for first in range(0, array.shape[0], step)) if array.ndim else (array[()],)
+    return joined_digest(array.shape, array.dtype, (chunk_digest(np.asarray(part)) for part in parts))
+
+
 def array_digest(array: np.ndarray) -> str:
-    """Digest of an array, chunk by chunk as it is stored."""
-    rows = chunk_rows(array.shape, array.dtype) if array.ndim else 1
-    parts = (array[first : first + rows] for first in range(0, len(array), rows)) if array.ndim else (array,)
-    return joined_digest(array.shape, array.dtype, map(chunk_digest, parts))
+    """sha256 of an array in memory, computed over the chunks in which it would be stored."""
+    return digest_by_rows(array, chunk_rows(array.shape, array.dtype) if array.ndim else 1)
+
+
+def stored_digest(path: str | Path, name: str) -> str:
+    """sha256 of an array on disk, read chunk by chunk. It equals ``array_digest`` of the array in memory."""
+    array = zarr.open_array(Path(path).parent / name, mode="r")
+    return digest_by_rows(array, array.chunks[0] if array.ndim else 1)
 
 
 def digest(digests: Mapping[str, str]) -> str:
-    """sha256 of a whole store from the digests of its arrays, in the order of their names."""
+    """sha256 of a whole store from the digests of its arrays by name. Their order does not matter."""
     return hashlib.sha256(json.dumps(dict(sorted(digests.items()))).encode()).hexdigest()
 
 
 def revision() -> str:
-    """The commit checked out where the command runs; empty without git or a repository."""
+    """Hash of the commit that is checked out where the command runs. Empty without git or without a repository."""
     try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     except OSError:
         return ""
-    return found.stdout.strip()
+    return done.stdout.strip()
 
 
 def provenance() -> dict[str, Any]:
-    """Versions, machine, code revision and time: of interest, but not what a result depends on."""
+    """Versions of the packages that are loaded, machine, commit and time (UTC) of a result."""
     packages = ["numpy", "scipy", "torch", "zarr"]
     return {
         "python": platform.python_version(),
@@ -78,74 +95,81 @@ def provenance() -> dict[str, Any]:
 
 
 def create(path: str | Path, arrays: Mapping[str, tuple[Sequence[int], Any]], wipe: bool = True) -> None:
-    """An unfinished store with arrays of some shape and type, to be filled by ``write`` and sealed by ``finish``.
+    """Create an unfinished store of empty arrays, to be filled by ``write`` and closed by ``finish``.
 
-    Its declared file is path, ``<name>.zarr/zarr.json``. Without ``wipe`` arrays that are there stay as they are, but
-    have their whole length again where a ``finish`` that was interrupted cut them.
+    ``arrays``: name -> (shape, type); a name may contain slashes. Without ``wipe`` arrays that exist keep their rows.
+    Those that an interrupted ``finish`` shortened get their full length again.
     """
     root = zarr.open_group(Path(path).parent, mode="w" if wipe else "a")
-    for left in Path(path).parent.rglob(f"*{UNFINISHED}"):  # of a write that was interrupted
-        left.unlink()
-    for name, (shape, kind) in arrays.items():
+    for leftover in Path(path).parent.rglob(f"*{UNFINISHED}"):  # of interrupted writes
+        leftover.unlink()
+    for name, (shape, dtype) in arrays.items():
         if name in root:
             zarr.open_array(Path(path).parent / name, mode="r+").resize(tuple(shape))
             continue
-        chunks = (chunk_rows(shape, np.dtype(kind)), *(max(n, 1) for n in shape[1:])) if shape else ()
-        root.create_array(name, shape=tuple(shape), dtype=kind, chunks=chunks, compressors=None)
+        chunks = (chunk_rows(shape, np.dtype(dtype)), *(max(n, 1) for n in shape[1:])) if shape else ()
+        root.create_array(name, shape=tuple(shape), dtype=dtype, chunks=chunks, compressors=None)
 
 
 def write(path: str | Path, name: str, rows: np.ndarray, first: int | None = None) -> None:
-    """Rows of an array of an unfinished store from the first on, or all of it. Processes may write different chunks."""
+    """Write rows of an array of an unfinished store, beginning with row ``first``; without ``first`` the whole array.
+
+    Several processes may write at once if each writes other chunks.
+    """
     array = zarr.open_array(Path(path).parent / name, mode="r+").with_config({"write_empty_chunks": True})
     array[... if first is None else slice(first, first + len(rows))] = rows
 
 
 def chunk_file(path: str | Path, name: str, number: int, axes: int) -> Path:
-    """File of a chunk of an array that is split along the first of its axes."""
+    """File that holds chunk ``number`` of an array with so many axes."""
     return Path(path).parent.joinpath(name, "c", str(number), *"0" * (axes - 1))
 
 
 def write_chunk(path: str | Path, name: str, rows: Iterable[np.ndarray], first: int) -> str:
-    """All rows of one chunk of an unfinished store, from the first on, one by one; their digest.
+    """Write one whole chunk of an unfinished store row by row, beginning with row ``first``, and return its digest.
 
-    They are hashed and written while they are in the processor's cache: gathering a chunk in memory first would cost
+    Each row is hashed and written while it is in the processor's cache. To gather the chunk in memory first would cost
     images a tenth of the time of decoding them.
     """
     array = zarr.open_array(Path(path).parent / name, mode="r")
     file = chunk_file(path, name, first // array.chunks[0], array.ndim)
-    digest = hashlib.sha256()
+    hashed = hashlib.sha256()
     with write_atomically(file) as temporary, temporary.open("wb") as out:
         for row in rows:
             content = np.ascontiguousarray(row, array.dtype).data
-            digest.update(content)
+            hashed.update(content)
             out.write(content)
-        out.truncate(array.dtype.itemsize * math.prod(array.chunks))  # the last chunk is padded
-    return digest.hexdigest()
+        out.truncate(array.dtype.itemsize * math.prod(array.chunks))  # chunk files are of equal length
+    return hashed.hexdigest()
 
 
 def row(path: str | Path, name: str, index: int) -> np.ndarray:
-    """One row of an array of an unfinished store, as it was written."""
+    """One row of an array of an unfinished store, not checked against any digest."""
     return np.asarray(zarr.open_array(Path(path).parent / name, mode="r")[index])
 
 
 def finish(
     path: str | Path, digests: Mapping[str, str | None], rows: Mapping[str, int] | None = None, **attributes: Any
 ) -> None:
-    """Write what the data depends on and, last, its digest: now the store is complete.
+    """Write the attributes and, last, the digest. Now the store is finished.
 
-    ``digests`` names all arrays; what is None is read back for it. ``rows`` cuts off arrays that turned out shorter.
+    ``digests``: digest of each array of the store by its name; for None it is computed from the array on disk.
+    ``rows``: number of rows to keep, by name, of arrays that turned out shorter than they were created.
     """
     root = zarr.open_group(Path(path).parent, mode="a")
     for name, count in (rows or {}).items():
         array = zarr.open_array(Path(path).parent / name, mode="r+")
         array.resize((count, *array.shape[1:]))
     root.require_group("provenance").attrs.update(provenance())
-    found = {name: known or stored_digest(path, name) for name, known in digests.items()}
-    root.attrs.update({**attributes, "arrays": found, "sha256": digest(found)})
+    complete = {name: known or stored_digest(path, name) for name, known in digests.items()}
+    root.attrs.update({**attributes, "arrays": complete, "sha256": digest(complete)})
 
 
 def save(path: str | Path, arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:
-    """Write arrays (a name may hold slashes) to the store whose declared file is path, ``<name>.zarr/zarr.json``."""
+    """Write arrays by name, and attributes, as a finished store that replaces any store at ``path``.
+
+    A name may contain slashes: ``mean/net0``.
+    """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     create(path, {name: (array.shape, array.dtype) for name, array in arrays.items()})
     for name, array in arrays.items():
@@ -154,17 +178,21 @@ def save(path: str | Path, arrays: Mapping[str, np.ndarray], **attributes: Any) 
 
 
 def attributes(path: str | Path) -> dict[str, Any]:
-    """Root attributes of a finished store; one line and out where it is missing or unfinished."""
+    """Root attributes of a finished store. Raises InputError where the store is missing or unfinished."""
     if not Path(path).exists():
         raise InputError(f"{path}: no such store")
-    found = json.loads(Path(path).read_text())["attributes"]
-    if "sha256" not in found:
+    stored = json.loads(Path(path).read_text())["attributes"]
+    if "sha256" not in stored:
         raise InputError(f"{path}: unfinished store, it has no digest; remove it and run again")
-    return found
+    return stored
 
 
 def load(path: str | Path, *patterns: str) -> dict[str, np.ndarray]:
-    """Arrays whose name fits one of the patterns (all without any), each checked against its digest."""
+    """Arrays by name, each checked against its digest: those that match one of the patterns, all without patterns.
+
+    Patterns are those of fnmatch: ``load(path, "count", "mean/*")``. Raises InputError where the store is missing or
+    unfinished, or where an array does not match its digest.
+    """
     digests = attributes(path)["arrays"]
     root = zarr.open_group(Path(path).parent, mode="r")
     arrays = {}
@@ -178,17 +206,23 @@ def load(path: str | Path, *patterns: str) -> dict[str, np.ndarray]:
 
 
 def allow_maps(count: int) -> None:
-    """Raise this process's limit of open files for so many more memory maps, each of which holds a file open."""
-    wanted = len(os.listdir("/dev/fd")) + count + 100  # some to spare for all else
+    """Raise this process's limit of open files to allow ``count`` more memory maps, each of which keeps a file open.
+
+    Raises InputError where the system does not allow so many.
+    """
+    needed = len(os.listdir("/dev/fd")) + count + 100  # 100 to spare for everything else
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        raise InputError(f"{wanted} files have to be open at once, this system allows {hard}; raise its `ulimit -Hn`")
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise InputError(f"{needed} files have to be open at once, this system allows {hard}; raise its `ulimit -Hn`")
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 class StoredArray:
-    """Rows of a stored array, gathered by index through memory maps of its chunk files.
+    """An array on disk whose rows are read by their indices, through memory maps of its chunk files.
+
+    Only the rows that are asked for are read; they are not checked against the digest. Raises InputError where the
+    store is missing, unfinished (unless ``finished`` is False) or lacks a chunk, and IndexError for a row outside.
 
     >>> images = StoredArray("images/train.zarr/zarr.json", "images")
     >>> images[[5, 0, 7]].shape
@@ -200,8 +234,8 @@ class StoredArray:
             attributes(path)
         array = zarr.open_array(Path(path).parent / name, mode="r")
         self.shape, self.dtype = array.shape, array.dtype
-        self.rows = array.chunks[0]
-        files = [chunk_file(path, name, number, array.ndim) for number in range(-(-len(self) // self.rows))]
+        self.chunk_rows = array.chunks[0]
+        files = [chunk_file(path, name, number, array.ndim) for number in range(-(-len(self) // self.chunk_rows))]
         allow_maps(len(files))
         try:
             # as plain arrays, whose indexing takes a third of the time
@@ -214,26 +248,21 @@ class StoredArray:
 
     def __getitem__(self, index: Sequence[int] | np.ndarray) -> np.ndarray:
         index = np.asarray(index)
-        # beyond the last row the last chunk is padded
+        # to be checked here: the last chunk is padded beyond the last row
         if (outside := index[(index < 0) | (index >= len(self))]).size:
             raise IndexError(f"row {outside[0]} is outside 0 to {len(self) - 1}")
         out = np.empty((len(index), *self.shape[1:]), self.dtype)
-        chunks, offsets = (part.tolist() for part in np.divmod(index, self.rows))
-        for row, (chunk, offset) in enumerate(zip(chunks, offsets, strict=True)):
-            out[row] = self.chunks[chunk][offset]
+        chunks, offsets = (part.tolist() for part in np.divmod(index, self.chunk_rows))
+        for i, (chunk, offset) in enumerate(zip(chunks, offsets, strict=True)):
+            out[i] = self.chunks[chunk][offset]
         return out
 
 
-def stored_digest(path: str | Path, name: str) -> str:
-    """Digest of an array as it is stored, read chunk by chunk."""
-    array = zarr.open_array(Path(path).parent / name, mode="r")
-    step = array.chunks[0] if array.ndim else 1
-    parts = (array[first : first + step] for first in range(0, array.shape[0], step)) if array.ndim else (array[()],)
-    return joined_digest(array.shape, array.dtype, (chunk_digest(np.asarray(part)) for part in parts))
+def require_equal(name: str, **values: Any) -> None:
+    """Raise InputError where values that must agree differ: ``require_equal("images", net0=digest, net1=other)``.
 
-
-def require_equal(name: str, **found: Any) -> None:
-    """Refuse with one line where things that are combined differ: ``require_equal("images", net0=a, net1=b)``."""
-    if len(set(map(str, found.values()))) > 1:
-        listed = ", ".join(f"{who}: {what}" for who, what in found.items())
-        raise InputError(f"what is combined does not fit together, {name} differ: {listed}")
+    ``name`` says in the plural what the values are; each keyword says whose value it is.
+    """
+    if len(set(map(str, values.values()))) > 1:
+        listed = ", ".join(f"{owner}: {value}" for owner, value in values.items())
+        raise InputError(f"the input does not fit together, {name} differ: {listed}")

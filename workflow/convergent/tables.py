@@ -1,4 +1,8 @@
-"""Tables as CSV files: rows are dictionaries, and what a row has not is an empty cell."""
+"""Tables as CSV files; every CSV of the project is read and written here.
+
+In memory a table is a list of rows, and a row is a dictionary from column to cell. A cell that a row lacks, and a NaN,
+is an empty cell in the file.
+"""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -7,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from .commands import InputError
 from .files import write_atomically
 
 
-def value(text: str) -> Any:
-    """A cell as a whole number, a number, or text."""
+def parsed(text: str) -> int | float | str:
+    """The content of a cell: an integer where the text is one, else a float where it is one, else the text."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -20,16 +25,36 @@ def value(text: str) -> Any:
     return text
 
 
-def read(path: str | Path) -> list[dict[str, Any]]:
-    """Rows with numbers where cells are numbers, and "" where they are empty."""
+def read(path: str | Path, allow_no_rows: bool = False) -> list[dict[str, Any]]:
+    """Rows of a table. Cells are numbers where their text is a number, and "" where they are empty.
+
+    Raises InputError where the file is missing or empty, where a row has more or fewer cells than the header, and,
+    unless ``allow_no_rows``, where there are no rows.
+    """
+    if not Path(path).exists():
+        raise InputError(f"{path}: no such table")
     with open(path, newline="") as file:
-        return [{name: value(text) for name, text in row.items()} for row in csv.DictReader(file)]
+        lines = csv.DictReader(file)
+        rows = list(lines)
+        header = lines.fieldnames
+    if header is None:
+        raise InputError(f"{path}: empty file; a table begins with a header")
+    if not rows and not allow_no_rows:
+        raise InputError(f"{path}: table without rows; at least one is needed")
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():  # where DictReader puts surplus cells, and what it fills gaps with
+            amount = "more" if None in row else "fewer"
+            raise InputError(f"{path}: row {number} has {amount} cells than the header, which has {len(header)}")
+    return [{name: parsed(text) for name, text in row.items()} for row in rows]
 
 
 def columns(path: str | Path) -> dict[str, np.ndarray]:
-    """Columns by name (rows,): numbers, NaN where a cell is empty; texts where a cell of the column is a text."""
+    """Columns of a table by name, (rows,) each. A column that holds a text is one of texts, any other of numbers.
+
+    An empty cell among numbers is NaN, among texts "". Raises InputError as ``read`` does.
+    """
     rows = read(path)
-    cells = {name: [row[name] for row in rows] for name in (rows[0] if rows else {})}
+    cells = {name: [row[name] for row in rows] for name in rows[0]}
     numeric = {name: all(cell == "" or not isinstance(cell, str) for cell in column) for name, column in cells.items()}
     return {
         name: np.array([np.nan if cell == "" else cell for cell in column] if numeric[name] else column)
@@ -37,21 +62,22 @@ def columns(path: str | Path) -> dict[str, np.ndarray]:
     }
 
 
+def formatted(cell: Any, digits: int | None) -> Any:
+    """A cell as it is written: a float with ``digits`` significant digits, or, for None, with all that it needs."""
+    if not isinstance(cell, float):
+        return cell
+    if cell != cell:
+        return ""
+    return repr(float(cell)) if digits is None else f"{cell:.{digits}g}"
+
+
 def write(path: str | Path, rows: Sequence[Mapping[str, Any]], digits: int | None = None) -> None:
-    """Rows to a file, columns in the order in which they first appear; NaN is an empty cell.
+    """Write rows to a file. Columns come in the order in which they first appear in the rows.
 
-    Numbers that are not whole have so many significant digits, or as many as they need to be read back exactly.
+    Floats get ``digits`` significant digits. Without ``digits`` they get as many as reading them back exactly takes.
     """
-
-    def shown(cell: Any) -> Any:
-        if not isinstance(cell, float):
-            return cell
-        if cell != cell:
-            return ""
-        return repr(float(cell)) if digits is None else f"{cell:.{digits}g}"
-
     with write_atomically(path) as temporary, temporary.open("w", newline="") as file:
-        columns = dict.fromkeys(name for row in rows for name in row)
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        header = dict.fromkeys(name for row in rows for name in row)
+        writer = csv.DictWriter(file, header, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: shown(cell) for name, cell in row.items()} for row in rows)
+        writer.writerows({name: formatted(cell, digits) for name, cell in row.items()} for row in rows)

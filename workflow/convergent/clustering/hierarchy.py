@@ -126,7 +126,7 @@ def best_mixed(scored: Sequence[Subtree], most: int, smallest: int = 2) -> list[
 
 def read(path: str | Path) -> list[Subtree]:
     """Scored subtrees of a table, in the order of their rank."""
-    return [Subtree(*(row[name] for name in Subtree._fields)) for row in tables.read(path)]
+    return [Subtree(*(row[name] for name in Subtree._fields)) for row in tables.read(path, allow_no_rows=True)]
 
 
 @command

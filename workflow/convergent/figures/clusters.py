@@ -142,7 +142,8 @@ def draw_chance(part: SubFigure, found: dict[str, np.ndarray]) -> None:
 
 def figS_spectral(args: argparse.Namespace) -> Figure:  # noqa: N802
     """inputs: the store and the table of spectral clusters, correlation stores of a-a, b-b and a-b, patches of both"""
-    about, found, rows = store.attributes(args.inputs[0]), store.load(args.inputs[0]), tables.read(args.inputs[1])
+    about, found = store.attributes(args.inputs[0]), store.load(args.inputs[0])
+    rows = tables.read(args.inputs[1], allow_no_rows=True)  # none where the layer is dead
     names = [plots.title(net) for net in about["pair"].split("-")]
     pictures = [unit_layer(path, about["layer"]) for path in args.inputs[5:7]]
     mixed = [row for row in rows if row["units_a"] and row["units_b"] and row["size"] >= SMALLEST][:CLUSTERS]
