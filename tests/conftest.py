@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from snakemake.utils import validate
 
+from tests import ROOT
 from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.nets import device
@@ -28,6 +31,14 @@ TINY = {
     "fc": [{"units": 12}, {"units": 10}],
     "dropout": 0.5,
 }
+
+
+@pytest.fixture
+def config() -> dict:
+    """The embedded configuration with the schema's defaults."""
+    embedded = yaml.safe_load((ROOT / "config.yaml").read_text())
+    validate(embedded, str(ROOT / "workflow/schemas/config.schema.yaml"))
+    return embedded
 
 
 def random_images(count: int, seed: int) -> dict[str, np.ndarray]:
