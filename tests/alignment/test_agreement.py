@@ -48,10 +48,10 @@ def stores(tmp_path: Path) -> dict[str, list[str]]:
     paths: dict[str, list[str]] = {"mutual_information": [], "correlation": []}
     for pair in ("net0-net1", "net0-net2"):
         nets = {net: net for net in pair.split("-")}
-        for name, found in paths.items():
+        for name, stored in paths.items():
             path = tmp_path / name / "conv1" / f"{pair}.zarr/zarr.json"
             store.save(path, {name: rng.random((5, 6))}, layer="conv1", images="abc", nets=nets, samples=100)
-            found.append(str(path))
+            stored.append(str(path))
     return paths
 
 
@@ -71,4 +71,10 @@ def test_the_table_has_every_pair_and_their_mean(stores: dict[str, list[str]], t
 def test_stores_of_different_pairs_are_refused(stores: dict[str, list[str]], tmp_path: Path) -> None:
     given = ["--information", *stores["mutual_information"], "--correlation", *stores["correlation"][::-1]]
     with pytest.raises(SystemExit, match="does not fit together, nets differ"):
+        agreement.main([str(tmp_path / "t.csv"), *given])
+
+
+def test_as_many_stores_of_both_similarities_are_needed(stores: dict[str, list[str]], tmp_path: Path) -> None:
+    given = ["--information", *stores["mutual_information"], "--correlation", stores["correlation"][0]]
+    with pytest.raises(SystemExit, match="--correlation: 1 stores are not possible; as many as --information, 2"):
         agreement.main([str(tmp_path / "t.csv"), *given])

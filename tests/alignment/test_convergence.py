@@ -1,25 +1,26 @@
 """Intervals, chance and held-out similarity from moments of planted nets."""
 
-import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.alignment.planted import moments
+from workflow.convergent import store, tables
 from workflow.convergent.alignment import convergence
 from workflow.convergent.moments import covariance
 
-SETTINGS = argparse.Namespace(resamples=40, rotations=20, halves=4, seed=0)
+SETTINGS = convergence.ConvergenceSettings(resamples=40, rotations=20, halves=4, seed=0)
 
 
 def rows_of(blocks: dict[str, np.ndarray]) -> Iterator[dict]:
-    return convergence.converged(covariance.net_names(blocks), lambda a, b: blocks, SETTINGS)
+    return convergence.convergence_rows(covariance.net_names(blocks), lambda a, b: blocks, SETTINGS)
 
 
 def test_resampling_with_every_block_once_is_the_correlation(planted: dict[str, np.ndarray]) -> None:
     blocks = moments(planted, 10)
-    (found,) = convergence.correlations(blocks, "net0", "net1", np.ones((1, 10)))
+    (found,) = convergence.weighted_correlations(blocks, "net0", "net1", np.ones((1, 10)))
     expected = np.corrcoef(planted["net0"].T, planted["net1"].T)[:9, 9:]
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
@@ -85,3 +86,17 @@ def test_a_layer_that_died_gives_empty_values_without_a_word(planted: dict[str, 
     assert np.isnan(rows["net0-net1"]["greedy"])
     assert np.isnan(rows["net0-net1"]["assigned_null"])
     assert np.isfinite(rows["net0-net2"]["greedy"])
+
+
+def test_the_stage_writes_the_rows_of_all_nets_but_controls(planted: dict[str, np.ndarray], tmp_path: Path) -> None:
+    blocks = moments(planted | {"net0_untrained": planted["net2"]}, 6)
+    path, output = tmp_path / "conv1.zarr" / "zarr.json", tmp_path / "conv1.csv"
+    nets = [*planted, "net0_untrained"]
+    store.save(path, blocks, layer="conv1", nets=dict.fromkeys(nets, ""), controls=["net0_untrained"])
+    options = ["--resamples", "40", "--rotations", "20", "--halves", "4", "--seed", "0"]
+    convergence.main([str(path), str(output), *options])
+    rows = tables.read(output)
+    assert [row["pair"] for row in rows] == ["net0-net1", "net0-net2", "net1-net2", "mean"]
+    assert rows[3]["units"] == rows[3]["live"] == rows[3]["below_half"] == ""
+    expected = next(iter(rows_of({name: x for name, x in blocks.items() if "untrained" not in name})))
+    assert rows[0] == {"layer": "conv1", **expected}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.alignment.planted import moments
 from workflow.convergent import store
 from workflow.convergent.alignment import correlation
 from workflow.convergent.moments import accumulate
@@ -87,6 +88,15 @@ def test_several_at_once() -> None:
     found = correlation.correlation(products, a, b)
     for k in range(3):
         np.testing.assert_array_equal(found[k], correlation.correlation(products[k], a[k], b[k]))
+
+
+def test_joint_correlation_is_that_of_the_units_side_by_side() -> None:
+    x = {net: values[:, live(net)] for net, values in activity().items()}
+    joint = correlation.joint_correlation(moments(x, 4), "net0", "net1", np.ones(4))
+    np.testing.assert_allclose(joint, np.corrcoef(np.hstack(list(x.values())).T), atol=1e-12)
+    swapped = correlation.joint_correlation(moments(x, 4), "net1", "net0", np.ones(4))
+    turned = np.roll(np.arange(8), -5)
+    np.testing.assert_allclose(swapped, joint[np.ix_(turned, turned)], atol=1e-12)
 
 
 def test_the_same_net_twice_is_found_and_another_is_not(images: dict[str, Path], nets: dict[str, Path]) -> None:

@@ -7,8 +7,12 @@ import pytest
 import torch
 from sklearn.metrics import mutual_info_score
 
+from tests.alignment.planted import bins_of, rectified
 from workflow.convergent import store
-from workflow.convergent.alignment import histograms, information
+from workflow.convergent.alignment import information
+from workflow.convergent.alignment.counters import BitPlanes
+from workflow.convergent.alignment.histograms import Chunk
+from workflow.convergent.alignment.sampling import bin_edges
 from workflow.convergent.nets import activations
 from workflow.convergent.nets.model import load, save
 
@@ -18,39 +22,14 @@ EMPTY_BINS = [1, 3, 8]  # different positive values
 
 def measured(
     a: np.ndarray, b: np.ndarray, bins: int = BINS, sample: int | None = None
-) -> tuple[np.ndarray, np.ndarray, information.Found]:
+) -> tuple[np.ndarray, np.ndarray, information.Information]:
     """Information of all units of one array with all of another, bins from the first rows. -> corrected, plug-in"""
     values = {"net0": a.astype(np.float32), "net1": b.astype(np.float32)}
-    edges = {net: information.bin_edges(x[:sample], bins) for net, x in values.items()}
-    planes = {net: histograms.BitPlanes.planes(torch.from_numpy(x), edges[net]) for net, x in values.items()}
-    chunks = [(len(a), planes)]
-    found = information.informations(chunks, edges, [("net0", "net1")], histograms.BitPlanes())
+    edges = {net: bin_edges(x[:sample], bins) for net, x in values.items()}
+    planes = {net: BitPlanes.planes(torch.from_numpy(x), edges[net]) for net, x in values.items()}
+    chunks = [Chunk(len(a), planes)]
+    found = information.pairwise_information(chunks, edges, [("net0", "net1")], BitPlanes())
     return found.corrected["net0", "net1"], found.plug_in["net0", "net1"], found
-
-
-def rectified(samples: int, units: int, seed: int) -> np.ndarray:
-    """Half of the values are zeros."""
-    return np.random.default_rng(seed).normal(size=(samples, units)).clip(0).astype(np.float32)
-
-
-def codes(x: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Bin of each value. (samples, units) -> (samples, units)"""
-    return np.stack([(values[:, None] > e).sum(axis=1) for values, e in zip(x.T, edges, strict=True)], axis=1)
-
-
-def test_the_first_bin_holds_the_zeros_and_the_others_equal_mass() -> None:
-    x = rectified(9_000, 3, 0)
-    x[:, 0] = np.where(np.arange(9_000) < 900, np.linspace(1, 2, 9_000), 0)
-    counts = np.stack([np.bincount(c, minlength=BINS) for c in codes(x, information.bin_edges(x, BINS)).T])
-    zeros = (x == 0).sum(axis=0)
-    np.testing.assert_array_equal(counts[:, 0], zeros)
-    assert (np.abs(counts[:, 1:] - (9_000 - zeros)[:, None] / 9) <= 1).all()
-
-
-def test_a_layer_with_negative_values_has_bins_of_equal_mass() -> None:
-    x = np.random.default_rng(0).normal(3, 1, size=(5_000, 2)).astype(np.float32)
-    counts = [np.bincount(c, minlength=BINS) for c in codes(x, information.bin_edges(x, BINS)).T]
-    np.testing.assert_array_equal(counts, np.full((2, BINS), 500))
 
 
 @pytest.mark.parametrize("different", EMPTY_BINS)
@@ -67,7 +46,7 @@ def test_agreement_with_scikit_learn() -> None:
     shared = rectified(700, 3, 0)
     a, b = shared + rectified(700, 3, 1), shared @ rectified(3, 4, 2)
     _, plug_in, _ = measured(a, b)
-    one, two = (codes(x, information.bin_edges(x, BINS)) for x in (a, b))
+    one, two = (bins_of(x, bin_edges(x, BINS)) for x in (a, b))
     expected = [[mutual_info_score(one[:, i], two[:, j]) for j in range(4)] for i in range(3)]
     np.testing.assert_allclose(plug_in, expected, rtol=1e-10)
 
@@ -86,7 +65,7 @@ def test_independent_units_have_none_within_the_bound_of_the_bias() -> None:
 def test_a_unit_tells_of_itself_its_equally_corrected_entropy() -> None:
     x = rectified(300, 4, 0)
     corrected, plug_in, _ = measured(x, x)
-    counts = np.stack([np.bincount(c, minlength=BINS) for c in codes(x, information.bin_edges(x, BINS)).T])
+    counts = np.stack([np.bincount(c, minlength=BINS) for c in bins_of(x, bin_edges(x, BINS)).T])
     p = counts / 300
     entropy = -(p * np.log(p)).sum(axis=1)
     np.testing.assert_allclose(np.diagonal(plug_in), entropy, rtol=1e-12)
@@ -153,9 +132,9 @@ def test_the_stage_agrees_with_all_activations_at_once(
     (whole,) = activations.Recorder(loaded, [layer]).stream(rows, np.arange(30), 30)
     values = {net: x.flatten(0, 1) for net, x in whole[layer].items()}
     edges = {net: found[f"edges/{net}"] for net in nets}
-    planes = {net: histograms.BitPlanes.planes(x, edges[net]) for net, x in values.items()}
+    planes = {net: BitPlanes.planes(x, edges[net]) for net, x in values.items()}
     samples = len(values["net0"])
-    again = information.informations([(samples, planes)], edges, [("net0", "net1")], histograms.BitPlanes())
+    again = information.pairwise_information([Chunk(samples, planes)], edges, [("net0", "net1")], BitPlanes())
     assert about["samples"] == samples
     assert about["dead"] == {net: units.tolist() for net, units in again.dead.items()}
     np.testing.assert_allclose(found["plug_in"], again.plug_in["net0", "net1"], atol=2 / samples * BINS)

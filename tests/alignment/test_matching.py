@@ -10,6 +10,7 @@ import pytest
 from workflow.convergent import store
 from workflow.convergent.alignment import matching
 from workflow.convergent.alignment.matching import UNMATCHED
+from workflow.convergent.commands import InputError
 
 NAN = np.nan
 
@@ -19,7 +20,7 @@ def similarity(rows: int, columns: int, seed: int = 0) -> np.ndarray:
 
 
 def with_dead(array: np.ndarray, rows: list[int], columns: list[int]) -> np.ndarray:
-    """The same with units that have no variance."""
+    """The array with NaN for units that have no variance."""
     array = array.copy()
     array[rows] = np.nan
     array[:, columns] = np.nan
@@ -27,7 +28,7 @@ def with_dead(array: np.ndarray, rows: list[int], columns: list[int]) -> np.ndar
 
 
 def total(array: np.ndarray, partner: np.ndarray) -> float:
-    return float(np.nansum(matching.taken(array, partner)))
+    return float(np.nansum(matching.partner_similarity(array, partner)))
 
 
 def assert_one_to_one(partner: np.ndarray, units: int) -> None:
@@ -88,7 +89,9 @@ def test_networkx_finds_the_same_total(rows: int, columns: int, dead: tuple[list
 @pytest.mark.parametrize("shape", [(8, 8), (6, 9), (9, 6)])
 def test_greedy_is_an_upper_bound_of_assignment(shape: tuple[int, int], seed: int) -> None:
     array = similarity(*shape, seed)
-    chosen, assigned = (matching.taken(array, match(array)) for match in (matching.greedy, matching.assignment))
+    chosen, assigned = (
+        matching.partner_similarity(array, match(array)) for match in (matching.greedy, matching.assignment)
+    )
     np.testing.assert_array_equal(chosen, array.max(1))
     assert (assigned[~np.isnan(assigned)] <= chosen[~np.isnan(assigned)]).all()
 
@@ -120,7 +123,7 @@ def test_dead_units_take_no_part(match, rows: list[int], columns: list[int]) -> 
     assert (partner[rows] == UNMATCHED).all()
     assert partner[alive].tolist() == np.where(reduced == UNMATCHED, UNMATCHED, there[reduced]).tolist()
     assert not set(columns) & set(partner)
-    assert np.isnan(matching.taken(array, partner)).tolist() == (partner == UNMATCHED).tolist()
+    assert np.isnan(matching.partner_similarity(array, partner)).tolist() == (partner == UNMATCHED).tolist()
 
 
 @pytest.mark.parametrize("match", [matching.greedy, matching.assignment])
@@ -227,7 +230,9 @@ def test_diagonal_order_puts_matches_on_the_diagonal(shape: tuple[int, int], dea
     assert partner[rows[:matched]].tolist() == columns[:matched].tolist()
     assert (partner[rows[matched:]] == UNMATCHED).all()
     permuted = array[np.ix_(rows, columns)]
-    np.testing.assert_array_equal(np.diagonal(permuted)[:matched], matching.taken(array, partner)[rows[:matched]])
+    np.testing.assert_array_equal(
+        np.diagonal(permuted)[:matched], matching.partner_similarity(array, partner)[rows[:matched]]
+    )
 
 
 TABLES = {
@@ -255,7 +260,7 @@ def test_tables_come_back_to_the_bit(tables: dict[str, Path], pair: str) -> None
     np.testing.assert_array_equal(found["unit"], np.arange(len(array)))
     for name, match in (("greedy", matching.greedy), ("assigned", matching.assignment)):
         np.testing.assert_array_equal(found[name], match(array))
-        np.testing.assert_array_equal(found[f"{name}_similarity"], matching.taken(array, match(array)))
+        np.testing.assert_array_equal(found[f"{name}_similarity"], matching.partner_similarity(array, match(array)))
 
 
 def test_cells_of_units_without_a_partner_are_empty(tables: dict[str, Path]) -> None:
@@ -270,3 +275,31 @@ def test_the_array_to_match_on_can_be_chosen(tmp_path: Path) -> None:
     store.save(path, {"correlation": np.eye(3), "mutual_information": np.eye(3)[::-1]})
     matching.main([str(tmp_path), str(path), "--array", "mutual_information"])
     assert matching.read(tmp_path / "net0-net1.csv")["greedy"].tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "refusal"),
+    [
+        (
+            "unit,greedy\n0,1\n",
+            "columns unit, greedy; those of a matching table are unit, greedy, greedy_similarity, a",
+        ),
+        ("unit,assigned,assigned_similarity,greedy,greedy_similarity\n0,1,0.5,1,0.5\n", "columns unit, assigned, "),
+        (",".join(matching.HEADER) + "\n", "table without rows"),
+        ("", "empty file"),
+    ],
+)
+def test_a_file_that_is_no_matching_table_is_refused_in_one_line(tmp_path: Path, text: str, refusal: str) -> None:
+    path = tmp_path / "net0-net1.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"^{path}: {refusal}[^\n]*$"):
+        matching.read(path)
+
+
+def test_tables_have_the_shortest_text_of_each_number(tmp_path: Path) -> None:
+    path = tmp_path / "net0-net1.zarr" / "zarr.json"
+    store.save(path, {"correlation": np.array([[1 / 3, -1.0], [np.nan, np.nan], [0.1, 1.0]])})
+    matching.main([str(tmp_path), str(path)])
+    expected = "unit,greedy,greedy_similarity,assigned,assigned_similarity\n"
+    expected += "0,0,0.3333333333333333,0,0.3333333333333333\n1,,,,\n2,1,1.0,1,1.0\n"
+    assert (tmp_path / "net0-net1.csv").read_bytes() == expected.encode()

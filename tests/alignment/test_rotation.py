@@ -1,10 +1,11 @@
-"""Random rotations: uniform, and the same on moments as on activations."""
+"""Random rotations: uniform, and equal on moments, on correlations and on activations."""
 
 import numpy as np
 import pytest
 
 from tests.alignment.planted import moments
 from workflow.convergent.alignment import rotation
+from workflow.convergent.alignment.correlation import joint_correlation
 
 
 def test_rotation_is_orthogonal_and_uniform() -> None:
@@ -19,8 +20,19 @@ def test_rotation_is_orthogonal_and_uniform() -> None:
 def test_rotated_correlation_is_that_of_rotated_activations(planted: dict[str, np.ndarray]) -> None:
     turn = rotation.random_rotation(9, np.random.default_rng(3))
     weights = np.array([1.0, 0, 1, 1, 0, 1])
-    found = rotation.rotated(moments(planted, 6), "net0", "net1", weights, turn)
+    found = rotation.rotated_correlation(moments(planted, 6), "net0", "net1", weights, turn)
     turned = (planted["net1"] / planted["net1"].std(0)) @ turn.T
     kept = np.repeat(weights > 0, 200)
     expected = np.corrcoef(planted["net0"][kept].T, turned[kept].T)[:9, 9:]
     np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_a_rotated_joint_correlation_is_that_of_standardised_units(planted: dict[str, np.ndarray]) -> None:
+    turn = rotation.random_rotation(9, np.random.default_rng(1))
+    nets = {"net0": planted["net0"][:, :6], "net1": planted["net1"]}
+    turned = {"net0": nets["net0"], "net1": (nets["net1"] / nets["net1"].std(0)) @ turn.T}
+    joint, expected = (joint_correlation(moments(x, 4), "net0", "net1", np.ones(4)) for x in (nets, turned))
+    before = joint.copy()
+    np.testing.assert_allclose(rotation.rotated_joint_correlation(joint, 6, turn), expected, atol=1e-12)
+    np.testing.assert_array_equal(joint, before)
+    np.testing.assert_allclose(rotation.rotated_joint_correlation(joint, 6, np.eye(9)), joint, atol=1e-12)

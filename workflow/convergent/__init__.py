@@ -25,7 +25,9 @@ moments
     covariance      covariances of any pair of nets over any weighted blocks
 alignment (paper, section 3.1: one to one)
     correlation     Pearson correlation of the units of every pair of nets
+    counters        in how many samples units exceed the edges of their bins, on the CPU or on CUDA
     histograms      joint histograms of the units of two nets
+    sampling        samples of a layer: the bins of its units, and chunks of samples to count
     information     mutual information of the units of two nets
     matching        greedy and assigned partners, and how far they agree
     rotation        random rotations of a net's units: the chance level

@@ -35,7 +35,7 @@ def match_similarity(similarity: np.ndarray) -> pd.DataFrame:
         partner = match(similarity)
         columns[name] = pd.array(partner, "Int64")
         columns[name][partner == matching.UNMATCHED] = pd.NA  # type: ignore[index]
-        columns[f"{name}_similarity"] = matching.taken(similarity, partner)
+        columns[f"{name}_similarity"] = matching.partner_similarity(similarity, partner)
     return pd.DataFrame(columns)
 
 

@@ -1,4 +1,5 @@
-# Correlation, matching and convergence of all pairs, a layer a job: the work is milliseconds, the start-up is not.
+# Similarity and matching of the units of all pairs of nets. A job does a whole layer: starting it takes longer than
+# the work on one pair.
 rule correlation:
     input:
         **stage("alignment.correlation"),

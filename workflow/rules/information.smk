@@ -1,4 +1,4 @@
-# Mutual information of all pairs of nets, a layer a job, and how far it agrees with correlation.
+# Mutual information of all pairs of nets, one job for each layer, and how far it agrees with correlation.
 rule information:
     input:
         **stage("alignment.information"),

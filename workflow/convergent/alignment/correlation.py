@@ -1,4 +1,4 @@
-"""Pearson correlation of the units of every pair of nets, from moments (paper, section 2)."""
+"""Pearson correlation between the units of every pair of nets, from moments (paper, section 2)."""
 
 from itertools import combinations_with_replacement
 from pathlib import Path
@@ -7,11 +7,13 @@ import numpy as np
 
 from .. import store
 from ..commands import command, new_parser
-from ..moments.covariance import Arrays, comoment, compared, load_pair
+from ..moments.covariance import Arrays, comoment, compared, load_pair, pooled, variance
 
 
 def correlation(products: np.ndarray, variance_a: np.ndarray, variance_b: np.ndarray) -> np.ndarray:
-    """Signed correlation from centred sums; NaN where a unit is dead. (..., units_a, units_b)
+    """Signed correlation from centred sums of products; NaN where a unit is dead.
+
+    (..., units_a, units_b), (..., units_a), (..., units_b) -> (..., units_a, units_b)
 
     Divides by sqrt(v_a v_b), not sqrt(v_a) sqrt(v_b), so that a unit's correlation with itself is exactly 1.
     """
@@ -21,30 +23,52 @@ def correlation(products: np.ndarray, variance_a: np.ndarray, variance_b: np.nda
 
 
 def correlate(moments: Arrays, a: str, b: str) -> np.ndarray:
-    """Correlation of a pair from one set of moments. (units_a, units_b)"""
-    variance = {net: np.diagonal(comoment(moments, net, net)) for net in {a, b}}
-    return correlation(comoment(moments, a, b), variance[a], variance[b])
+    """Correlation of two nets from one set of moments, those of all images or of one block. (units_a, units_b)"""
+    variances = {net: np.diagonal(comoment(moments, net, net)) for net in {a, b}}
+    return correlation(comoment(moments, a, b), variances[a], variances[b])
+
+
+def joint_correlation(blocks: Arrays, a: str, b: str, weights: np.ndarray) -> np.ndarray:
+    """Correlation of all units of both nets, a's units first; NaN for dead units.
+
+    Block i counts ``weights[i]`` times. (blocks,) -> (units_a + units_b, units_a + units_b)
+    """
+    variances = {net: variance(blocks, net, weights) for net in (a, b)}
+    split = len(variances[a])
+    joint = np.empty((split + len(variances[b]),) * 2)
+    joint[:split, :split] = correlation(pooled(blocks, a, a, weights), variances[a], variances[a])
+    joint[split:, split:] = correlation(pooled(blocks, b, b, weights), variances[b], variances[b])
+    joint[:split, split:] = correlation(pooled(blocks, a, b, weights), variances[a], variances[b])
+    joint[split:, :split] = joint[:split, split:].T
+    return joint
+
+
+def dead_units(moments: Arrays, net: str) -> list[int]:
+    """Numbers of a net's units that have no variance."""
+    return np.flatnonzero(np.diagonal(comoment(moments, net, net)) == 0).tolist()
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("moments", help="store of one layer (zarr.json)")
-    parser.add_argument("folder", type=Path, help="folder for <a>-<b>.zarr of every pair of nets, each with itself too")
+    parser.add_argument("moments", help="store of one layer's moments (zarr.json)")
+    parser.add_argument(
+        "folder", type=Path, help="folder to write <a>-<b>.zarr to, for every pair of nets and each net with itself"
+    )
     args = parser.parse_args(argv)
-    about = store.attributes(args.moments)
-    for a, b in combinations_with_replacement(compared(about), 2):
+    attributes = store.attributes(args.moments)
+    for a, b in combinations_with_replacement(compared(attributes), 2):
         moments = load_pair(args.moments, a, b, "total/")
         nets = list(dict.fromkeys((a, b)))
         store.save(
             args.folder / f"{a}-{b}.zarr" / "zarr.json",
             {"correlation": correlate(moments, a, b)},
-            layer=about["layer"],
-            moments=about["sha256"],
-            images=about["images"],
-            nets={net: about["nets"][net] for net in nets},
+            layer=attributes["layer"],
+            moments=attributes["sha256"],
+            images=attributes["images"],
+            nets={net: attributes["nets"][net] for net in nets},
             samples=int(moments["count"]),
-            dead={net: np.flatnonzero(np.diagonal(comoment(moments, net, net)) == 0).tolist() for net in nets},
+            dead={net: dead_units(moments, net) for net in nets},
         )
 
 

@@ -1,18 +1,29 @@
-"""Greedy and assigned partner of each unit (paper, section 3.1: semi-matching and bipartite matching)."""
+"""Greedy and assigned partner of each unit (paper, section 3.1: semi-matching and bipartite matching).
+
+The greedy partner of a unit is its most similar unit in the other net; several units may share one. Assigned partners
+are one to one and have the largest total similarity. Similarities are signed.
+
+Each store of similarities gives one table with a row for each unit of the first net. Both cells of a unit without
+partner are empty.
+"""
 
 from pathlib import Path
 
 import numpy as np
 
-from .. import store
-from ..commands import command, new_parser
+from .. import store, tables
+from ..commands import InputError, command, new_parser
 
-UNMATCHED = -1
+UNMATCHED = -1  # partner of a unit that has none
 MEASURES = ["greedy", "assigned", "overlap"]
+HEADER = ["unit", "greedy", "greedy_similarity", "assigned", "assigned_similarity"]
 
 
 def greedy(similarity: np.ndarray) -> np.ndarray:
-    """Most similar column of each row, the first of equals; UNMATCHED if dead. (units_a, units_b) -> (units_a,)"""
+    """Most similar column of each row, the first of several equal ones. (units_a, units_b) -> (units_a,)
+
+    A dead unit, whose similarities are all NaN, is UNMATCHED.
+    """
     if not similarity.size:
         return np.full(len(similarity), UNMATCHED)
     filled = np.where(np.isnan(similarity), -np.inf, similarity)
@@ -21,9 +32,9 @@ def greedy(similarity: np.ndarray) -> np.ndarray:
 
 
 def assignment(similarity: np.ndarray) -> np.ndarray:
-    """One-to-one partners of the largest total similarity; dead units take no part. (units_a, units_b) -> (units_a,)
+    """One-to-one partners with the largest total similarity. (units_a, units_b) -> (units_a,)
 
-    With more rows than columns some rows stay UNMATCHED.
+    Dead units are UNMATCHED. Where live rows outnumber live columns, some live rows are UNMATCHED too.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -35,37 +46,41 @@ def assignment(similarity: np.ndarray) -> np.ndarray:
     return partner
 
 
-def taken(similarity: np.ndarray, partner: np.ndarray) -> np.ndarray:
-    """Similarity of each row with its partner, NaN without one. (units_a,)"""
-    found = np.full(len(partner), np.nan)
+def partner_similarity(similarity: np.ndarray, partner: np.ndarray) -> np.ndarray:
+    """Similarity of each row with its partner; NaN without one. (units_a, units_b), (units_a,) -> (units_a,)"""
+    chosen = np.full(len(partner), np.nan)
     matched = np.flatnonzero(partner != UNMATCHED)
-    found[matched] = similarity[matched, partner[matched]]
-    return found
+    chosen[matched] = similarity[matched, partner[matched]]
+    return chosen
 
 
 def live_mean(values: np.ndarray) -> float:
-    """Mean without the NaN of dead units; NaN where no unit lives."""
+    """Mean of the values that are not NaN (those of live units); NaN where there are none."""
     live = values[~np.isnan(values)]
     return float(live.mean()) if live.size else np.nan
 
 
-def overlap(one: np.ndarray, two: np.ndarray) -> float:
-    """Share of units with the same partner in both, among those that have one in the first."""
-    live = one != UNMATCHED
-    return float((one[live] == two[live]).mean()) if live.any() else np.nan
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Share of units whose partner is equal in both matchings, among those with a partner in the first. (units,) each
+
+    NaN where no unit has a partner in the first.
+    """
+    matched = first != UNMATCHED
+    return float((first[matched] == second[matched]).mean()) if matched.any() else np.nan
 
 
 def measures(similarity: np.ndarray) -> np.ndarray:
-    """Mean greedy and assigned similarity and their overlap, of one pair. (units_a, units_b) -> (3,)"""
+    """MEASURES of one pair of nets: mean greedy and assigned similarity, and overlap. (units_a, units_b) -> (3,)"""
     chosen, assigned = greedy(similarity), assignment(similarity)
-    means = [live_mean(taken(similarity, partner)) for partner in (chosen, assigned)]
+    means = [live_mean(partner_similarity(similarity, partner)) for partner in (chosen, assigned)]
     return np.array([*means, overlap(chosen, assigned)])
 
 
 def loop_order(partner: np.ndarray) -> np.ndarray:
-    """Units in the order of the assignment's loops 0 -> partner[0] -> ...: in a matrix whose rows and columns are both
-    permuted by it a match lies one right of the diagonal. Chains that do not close (they end at a dead unit, or in
-    a wider second net) come first. (units,)
+    """Units in the order of the assignment's loops 0 -> partner[0] -> partner[partner[0]] ... (units,) -> (units,)
+
+    If both rows and columns of a similarity matrix take this order, each match lies one right of the diagonal.
+    Chains that do not close come first: they end at a dead unit, or in a wider second net.
 
     >>> loop_order(np.array([2, 1, 0]))
     array([0, 2, 1])
@@ -83,49 +98,50 @@ def loop_order(partner: np.ndarray) -> np.ndarray:
 
 
 def diagonal_order(partner: np.ndarray, units_b: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns in an order that puts every match on the diagonal; what has no match comes last."""
+    """Orders of rows and columns that put every match on the diagonal. (units_a,) -> (units_a,), (units_b,)
+
+    Units without partner come last.
+    """
     matched = partner != UNMATCHED
     rows = np.concatenate([np.flatnonzero(matched), np.flatnonzero(~matched)])
     return rows, np.concatenate([partner[matched], np.setdiff1d(np.arange(units_b), partner)])
 
 
-def table(similarity: np.ndarray) -> list[list[object]]:
-    """Rows of the matching table; cells of a unit without partner are empty."""
-    chosen, assigned = greedy(similarity), assignment(similarity)
-    found, given = taken(similarity, chosen), taken(similarity, assigned)
-
-    def cells(partner: int, value: float) -> list[object]:
-        return ["", ""] if partner == UNMATCHED else [int(partner), repr(float(value))]
-
-    rows = zip(chosen, found, assigned, given, strict=True)
-    return [[unit, *cells(g, gs), *cells(a, s)] for unit, (g, gs, a, s) in enumerate(rows)]
-
-
-HEADER = ["unit", "greedy", "greedy_similarity", "assigned", "assigned_similarity"]
+def table_rows(similarity: np.ndarray) -> list[dict[str, object]]:
+    """Rows of the matching table, one for each unit of the first net. (units_a, units_b)"""
+    columns: dict[str, list] = {"unit": list(range(len(similarity)))}
+    for name, partner in (("greedy", greedy(similarity)), ("assigned", assignment(similarity))):
+        columns[name] = ["" if unit == UNMATCHED else unit for unit in partner.tolist()]
+        columns[f"{name}_similarity"] = partner_similarity(similarity, partner).tolist()
+    return [dict(zip(HEADER, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
 def read(path: str | Path) -> dict[str, np.ndarray]:
-    """Columns of a matching table; partners as integers with UNMATCHED, similarities with NaN."""
-    found = np.genfromtxt(path, delimiter=",", names=True, filling_values=np.nan, ndmin=1)
-    partners = {name: np.nan_to_num(found[name], nan=UNMATCHED).astype(int) for name in ("unit", "greedy", "assigned")}
-    return {**{name: found[name] for name in HEADER}, **partners}
+    """Columns of a matching table: partners as integers with UNMATCHED, similarities with NaN. name -> (units_a,)
+
+    Raises InputError for a file that is no matching table or has no rows.
+    """
+    columns = tables.columns(path)
+    if list(columns) != HEADER:
+        raise InputError(f"{path}: columns {', '.join(columns)}; those of a matching table are {', '.join(HEADER)}")
+    similarities = {name: column.astype(float) for name, column in columns.items()}
+    partners = {
+        name: np.nan_to_num(similarities[name], nan=UNMATCHED).astype(int) for name in ("unit", "greedy", "assigned")
+    }
+    return similarities | partners
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
-    import csv
-
     parser = new_parser(__doc__)
-    parser.add_argument("folder", type=Path, help="folder for <a>-<b>.csv, one for each store of similarities")
-    parser.add_argument("similarities", nargs="+", type=Path, help="stores <a>-<b>.zarr (zarr.json)")
-    parser.add_argument("--array", default="correlation", help="array to match on")
+    parser.add_argument("folder", type=Path, help="folder to write <a>-<b>.csv to, one table for each store")
+    parser.add_argument("similarities", nargs="+", type=Path, help="stores <a>-<b>.zarr/zarr.json of similarities")
+    parser.add_argument(
+        "--array", default="correlation", help="array of the stores to match on: correlation or mutual_information"
+    )
     args = parser.parse_args(argv)
-    args.folder.mkdir(parents=True, exist_ok=True)
     for path in args.similarities:
-        with (args.folder / f"{path.parent.stem}.csv").open("w", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(HEADER)
-            writer.writerows(table(store.load(path, args.array)[args.array]))
+        tables.write(args.folder / f"{path.parent.stem}.csv", table_rows(store.load(path, args.array)[args.array]))
 
 
 if __name__ == "__main__":

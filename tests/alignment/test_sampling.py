@@ -1,0 +1,59 @@
+"""Samples of a layer: the bins of its units, and chunks that hold every sample once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.alignment.planted import bins_of, rectified
+from workflow.convergent import store
+from workflow.convergent.alignment import sampling
+from workflow.convergent.alignment.counters import BitPlanes
+from workflow.convergent.nets.activations import Recorder
+from workflow.convergent.nets.model import load
+
+BINS = 10
+
+
+def test_the_first_bin_holds_the_zeros_and_the_others_equal_mass() -> None:
+    x = rectified(9_000, 3, 0)
+    x[:, 0] = np.where(np.arange(9_000) < 900, np.linspace(1, 2, 9_000), 0)
+    counts = np.stack([np.bincount(c, minlength=BINS) for c in bins_of(x, sampling.bin_edges(x, BINS)).T])
+    zeros = (x == 0).sum(axis=0)
+    np.testing.assert_array_equal(counts[:, 0], zeros)
+    assert (np.abs(counts[:, 1:] - (9_000 - zeros)[:, None] / 9) <= 1).all()
+
+
+def test_a_layer_with_negative_values_has_bins_of_equal_mass() -> None:
+    x = np.random.default_rng(0).normal(3, 1, size=(5_000, 2)).astype(np.float32)
+    counts = [np.bincount(c, minlength=BINS) for c in bins_of(x, sampling.bin_edges(x, BINS)).T]
+    np.testing.assert_array_equal(counts, np.full((2, BINS), 500))
+
+
+def test_edges_are_values_of_the_sample() -> None:
+    x = rectified(500, 4, 0)
+    edges = sampling.bin_edges(x, BINS)
+    assert edges.shape == (4, BINS - 1)
+    assert (edges[:, 0] == 0).all()
+    assert all(np.isin(edges[unit], x[:, unit]).all() for unit in range(4))
+
+
+@pytest.mark.parametrize("positions", [None, 3])
+def test_chunks_hold_every_sample_once_in_order(
+    images: dict[str, Path], nets: dict[str, Path], positions: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the size of a chunk; 0 as the only edge, so that planes say which samples are positive."""
+    settings = sampling.SamplingSettings("conv2", BINS, positions, edge_images=20, batch=7, seed=0)
+    recorder = Recorder({name: load(path) for name, path in nets.items()}, ["conv2"])
+    sampler = sampling.Sampler(recorder, store.StoredArray(images["val"], "images"), settings)
+    batches = list(sampler.batches(np.arange(30), positions))
+    samples = {net: torch.cat([batch[net] for batch in batches]) for net in nets}
+    edges = {net: np.zeros((x.shape[1], 1), np.float32) for net, x in samples.items()}
+    monkeypatch.setattr(sampling, "CHUNK_SAMPLES", 64)
+    *full, last = sampler.chunks(edges)
+    assert {chunk.samples for chunk in full} == {64}
+    assert sum(chunk.samples for chunk in (*full, last)) == len(samples["net0"])
+    for net, x in samples.items():
+        planes = np.concatenate([chunk.planes[net] for chunk in (*full, last)], axis=2)
+        np.testing.assert_array_equal(planes, BitPlanes.planes(x, edges[net]))
