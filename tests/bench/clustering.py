@@ -14,7 +14,7 @@ GROUPS = 24
 
 
 def save_mapping(path: Path, units: int) -> None:
-    """A mapping with four weights a target."""
+    """Write a mapping with four weights for each target unit."""
     rng = np.random.default_rng(0)
     weights = np.zeros((1, units, units))
     np.put_along_axis(weights[0], rng.integers(units, size=(units, 4)), rng.uniform(0.01, 0.5, (units, 4)), axis=1)
@@ -23,7 +23,7 @@ def save_mapping(path: Path, units: int) -> None:
 
 
 def save_moments(path: Path, units: int, blocks: int) -> None:
-    """Moments of rectified units in groups of one cause each, and noise. Blocks of 1000 samples."""
+    """Write moments of rectified units: groups of one cause each, and noise. Blocks hold 1000 samples."""
     rng = np.random.default_rng(0)
     group = rng.integers(GROUPS, size=2 * units)
     arrays = {"count": np.full(blocks, 1000)}
@@ -44,13 +44,13 @@ def save_moments(path: Path, units: int, blocks: int) -> None:
 
 
 def measure(stage: str, *argv: str | Path) -> tuple[float, float]:
-    """Seconds and peak memory in GiB of a stage in a fresh process, reading and writing included."""
+    """Seconds and peak memory in GiB of a stage in a fresh process, with reading and writing."""
     code = f"from workflow.convergent.clustering import {stage}"
     return in_fresh_process(f"{code}\n{stage}.main({[str(arg) for arg in argv]})")
 
 
 def bench_clustering() -> None:
-    """Both stages at the width of conv3 and at that of fc6, where only one clustering has a goal."""
+    """Both stages at the widths of conv3 and fc6; at the latter only one clustering has a goal."""
     with tempfile.TemporaryDirectory() as folder:
         mapping, moments, out = (Path(folder) / f"{name}.zarr" / "zarr.json" for name in ("mapping", "moments", "out"))
         table = Path(folder) / "out.csv"

@@ -204,9 +204,9 @@ def test_the_stage_writes_tree_and_scores(tmp_path: Path, stitched: Path) -> Non
     found, about = store.load(out), store.attributes(out)
     np.testing.assert_array_equal(found["linkage"], tree)
     np.testing.assert_array_equal(found["order"], order)
-    assert found["net"].tolist() == [hierarchy.TARGET] * 10 + [hierarchy.SOURCE] * 12
+    assert found["net"].tolist() == [1] * 10 + [0] * 12  # 0: the pair's first net, the source
     assert found["unit"].tolist() == [*range(10), *range(12)]
-    assert (found["net"][10], found["unit"][10]) == (hierarchy.SOURCE, 0)  # unit C
+    assert (found["net"][10], found["unit"][10]) == (0, 0)  # unit C: the first source
     assert [about[key] for key in ("target", "source", "point", "top")] == ["net1", "net0", 1, 1.0]
     assert (about["stitching"], about["nets"]) == (store.attributes(stitched)["sha256"], {"net0": "x", "net1": "y"})
     assert hierarchy.read(table) == scored

@@ -42,7 +42,8 @@ stitching (paper, section 3.2: one to few)
 clustering (paper, section 3.3: many to many)
     hierarchy       average linkage of a mapping's weights
     graphs          spectral clustering of a weighted graph
-    spectral        spectral clusters of both nets' units; canonical correlations and principal angles
+    subspaces       canonical correlations and principal angles between the spans of two sets of units
+    spectral        spectral clusters of both nets' units, with spans, stability and chance
 patches
     search          the images that excite each unit most
     receptive       which pixels a unit sees

@@ -1,4 +1,4 @@
-# Clusters of both nets' units: by the tree of a sparse mapping, and by the spectrum of their correlations.
+# Clusters of the units of two nets: by the tree of a sparse mapping, and by the spectrum of their correlations.
 rule hierarchy:
     input:
         **stage("clustering.hierarchy"),

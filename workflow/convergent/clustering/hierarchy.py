@@ -1,9 +1,11 @@
 """Clusters of the units of two nets by average linkage of a sparse mapping's weights (paper, section 3.3, Fig 5).
 
-Rows of every matrix and leaves of the tree are the target net's units first, then the source net's.
+Rows of every matrix and leaves of the tree are the target net's units, followed by the source net's units. The stored
+array ``net`` is 0 for units of the pair's first net, the source, and 1 for units of the second, the target.
 
-With exact zeros most distances tie at the largest one, ``top``. Merges at that height join clusters that share no
-weight: they carry no information and are taken for one merge of all that is left, neither scored nor drawn.
+Because the mapping has exact zeros, most distances tie at the largest one, ``top``. A merge at that height joins
+clusters that share no weight. Such merges carry no information: they are taken for one merge of all that is left, and
+are neither scored nor drawn.
 """
 
 from collections.abc import Sequence
@@ -16,24 +18,24 @@ from .. import store, tables
 from ..commands import command, new_parser
 from ..stitching import mappings
 
-TARGET, SOURCE = 0, 1  # values of the stored array ``net``
+SOURCE, TARGET = 0, 1  # values of the stored array ``net``: the source is the first net of the pair
 
 
 class Subtree(NamedTuple):
-    """A merge below the top: leaves first to first + size of the leaf order."""
+    """A merge below the top, whose units are contiguous in the leaf order."""
 
-    node: int  # as in the linkage: leaves come first, then merges
-    first: int
-    size: int
-    target: int  # how many of its units belong to the target net
-    source: int
+    node: int  # number in the linkage, which counts leaves first, then merges
+    first: int  # place of its first unit in the leaf order
+    size: int  # units
+    target: int  # units of the target net
+    source: int  # units of the source net
     height: float
-    gap: float  # how far above it its parent is, or the top if it has none below
+    gap: float  # height of its parent (of the top if the parent is not below it) less its own height
     within: float  # mean of M over its distinct pairs of units
 
 
 def joined(weights: np.ndarray) -> np.ndarray:
-    """M = [[I, \\|W\\|], [\\|W\\|', I]], target rows first. (target, source) -> (target + source, target + source)"""
+    """M = [[I, \\|W\\|], [\\|W\\|', I]], target rows first. (T, S) -> (T + S, T + S)"""
     targets = len(weights)
     matrix = np.eye(sum(weights.shape))
     matrix[:targets, targets:] = np.abs(weights)
@@ -42,16 +44,17 @@ def joined(weights: np.ndarray) -> np.ndarray:
 
 
 def distance(matrix: np.ndarray) -> np.ndarray:
-    """max(M) - M with a diagonal of zeros. (leaves, leaves)"""
-    found = matrix.max() - matrix
-    np.fill_diagonal(found, 0)
-    return found
+    """Distances max(M) - M, 0 on the diagonal. (leaves, leaves)"""
+    distances = matrix.max() - matrix
+    np.fill_diagonal(distances, 0)
+    return distances
 
 
 def average_linkage(matrix: np.ndarray) -> np.ndarray:
-    """scipy's linkage of the distances of M: two nodes, height, size of each merge. (leaves, leaves) -> (leaves - 1, 4)
+    """scipy's linkage of the distances of M: both nodes, height and size of each merge. -> (leaves - 1, 4)
 
-    Distances enter as shares of the largest, because averages of exactly 1 are exactly 1: ties stay ties.
+    Distances enter as shares of the largest one, because an average of ones is exactly 1: ties stay ties.
+    matrix: M (leaves, leaves)
     """
     from scipy.cluster.hierarchy import linkage
     from scipy.spatial.distance import squareform
@@ -63,10 +66,11 @@ def average_linkage(matrix: np.ndarray) -> np.ndarray:
 
 
 def leaf_order(tree: np.ndarray, top: float) -> np.ndarray:
-    """Leaves by depth-first traversal; of siblings the larger first, then the lower, then that with the smallest leaf.
+    """Leaves in the order of a depth-first traversal. (leaves,)
 
-    So a cluster begins with its core and ends with what joins late, the matrix begins with the largest clusters and
-    ends with single leaves, and how ties at the top were broken does not matter. (leaves,)
+    Of two siblings the larger comes first; of equally large ones the lower, then that with the smallest leaf. Thus a
+    cluster begins with its core and ends with units that join late; the matrix begins with the largest clusters and
+    ends with single leaves. The way in which ties at the top were broken does not matter.
     """
     leaves, pairs, informative = len(tree) + 1, tree[:, :2].astype(int), tree[:, 2] < top
     size, height = np.r_[np.ones(leaves), tree[:, 3]], np.r_[np.zeros(leaves), tree[:, 2]]
@@ -92,9 +96,10 @@ def leaf_order(tree: np.ndarray, top: float) -> np.ndarray:
 
 
 def subtrees(tree: np.ndarray, order: np.ndarray, targets: int, top: float) -> list[Subtree]:
-    """Every merge below the top, the best first: by gap, then by height, then in leaf order.
+    """Every merge below the top, sorted by gap (largest first), then by height, then by place in the leaf order.
 
-    The mean of M between two merged nodes is top - height, so that the tree alone gives every mean within.
+    The mean of M between two merged nodes is top - height. Therefore the tree alone gives the mean within each subtree.
+    tree: (leaves - 1, 4); order: (leaves,); targets: units of the target net
     """
     leaves, nodes = len(order), len(order) + len(tree)
     first, target, similarity, parent = np.zeros(nodes, int), np.zeros(nodes, int), np.zeros(nodes), np.full(nodes, top)
@@ -105,55 +110,66 @@ def subtrees(tree: np.ndarray, order: np.ndarray, targets: int, top: float) -> l
         parent[pair] = height
         first[node], target[node] = first[pair].min(), target[pair].sum()
         similarity[node] = similarity[pair].sum() + sizes[pair].prod() * (top - height)
-    found = []
+    scored = []
     for node in (leaves + np.flatnonzero(tree[:, 2] < top)).tolist():
         size, height = int(sizes[node]), float(tree[node - leaves, 2])
         counts = int(target[node]), size - int(target[node])
         within = float(similarity[node] / (size * (size - 1) / 2))
-        found.append(Subtree(node, int(first[node]), size, *counts, height, float(parent[node] - height), within))
-    return sorted(found, key=lambda subtree: (-subtree.gap, subtree.height, subtree.first))
+        scored.append(Subtree(node, int(first[node]), size, *counts, height, float(parent[node] - height), within))
+    return sorted(scored, key=lambda subtree: (-subtree.gap, subtree.height, subtree.first))
 
 
 def best_mixed(scored: Sequence[Subtree], most: int, smallest: int = 2) -> list[Subtree]:
-    """The first of the scored that hold units of both nets and at least ``smallest`` in all, none inside another."""
+    """At most ``most`` of the best subtrees with units of both nets, none inside another.
+
+    scored: the best first; smallest: units that a subtree must have
+    """
     chosen: list[Subtree] = []
-    for one in scored:
-        apart = all(one.first + one.size <= two.first or two.first + two.size <= one.first for two in chosen)
-        if one.target and one.source and one.size >= smallest and apart and len(chosen) < most:
-            chosen.append(one)
+    for subtree in scored:
+        first, last = subtree.first, subtree.first + subtree.size
+        apart = all(last <= other.first or other.first + other.size <= first for other in chosen)
+        if subtree.target and subtree.source and subtree.size >= smallest and apart and len(chosen) < most:
+            chosen.append(subtree)
     return chosen
 
 
 def read(path: str | Path) -> list[Subtree]:
-    """Scored subtrees of a table, in the order of their rank."""
+    """Scored subtrees of a table that this stage wrote, in the order of their rank."""
     return [Subtree(*(row[name] for name in Subtree._fields)) for row in tables.read(path, allow_no_rows=True)]
+
+
+def grow(weights: np.ndarray) -> tuple[dict[str, np.ndarray], list[Subtree], float]:
+    """Arrays to store, scored subtrees and the top of the tree of a mapping. weights: (T, S)"""
+    matrix = joined(weights)
+    tree, top = average_linkage(matrix), float(matrix.max())
+    order = leaf_order(tree, top)
+    arrays = {
+        "linkage": tree,
+        "order": order,
+        "net": np.repeat([TARGET, SOURCE], weights.shape),
+        "unit": np.concatenate([np.arange(units) for units in weights.shape]),
+    }
+    return arrays, subtrees(tree, order, len(weights), top), top
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("stitching", help="store of a sparse mapping of one layer (zarr.json)")
-    parser.add_argument("output", help="store to write (zarr.json)")
-    parser.add_argument("table", help="scores of all subtrees to write (.csv)")
-    parser.add_argument("--alpha", type=float, default=0.24, help="point of the path, units x decay")
+    parser.add_argument("stitching", help="store of one layer's sparse mappings between two nets (zarr.json)")
+    parser.add_argument("output", help="store to write the tree to (zarr.json)")
+    parser.add_argument("table", help="table to write the scores of all subtrees to (.csv)")
+    parser.add_argument(
+        "--alpha", type=float, default=0.24, help="penalty of the mapping on its path: target units x decay"
+    )
     args = parser.parse_args(argv)
-    about, point = store.attributes(args.stitching), mappings.path_point(args.stitching, args.alpha)
-    weights = mappings.read_weights(args.stitching, point)
-    matrix = joined(weights)
-    tree, top = average_linkage(matrix), float(matrix.max())
-    order = leaf_order(tree, top)
-    scored = subtrees(tree, order, len(weights), top)
+    attributes, point = store.attributes(args.stitching), mappings.path_point(args.stitching, args.alpha)
+    arrays, scored, top = grow(mappings.read_weights(args.stitching, point))
     tables.write(args.table, [{"rank": rank, **subtree._asdict()} for rank, subtree in enumerate(scored, 1)])
     store.save(
         args.output,
-        {
-            "linkage": tree,
-            "order": order,
-            "net": np.repeat([TARGET, SOURCE], weights.shape),
-            "unit": np.concatenate([np.arange(units) for units in weights.shape]),
-        },
-        **{key: about[key] for key in ("layer", "source", "target", "nets")},
-        stitching=about["sha256"],
+        arrays,
+        **{key: attributes[key] for key in ("layer", "source", "target", "nets")},
+        stitching=attributes["sha256"],
         alpha=args.alpha,
         point=point,
         top=top,

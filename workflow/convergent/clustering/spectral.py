@@ -1,16 +1,20 @@
 """Spectral clusters of the units of two nets together, from moments (paper, section 3.3 and supplement).
 
-Graph: the live units of both nets, joined by the positive part of their correlation, within a net and between nets.
+Graph: the live units of both nets are vertices. Positive correlations, within a net and between nets, are edges.
 Clusters: k-means of the rows, scaled to length 1, of the first k eigenvectors of I - D^-1/2 A D^-1/2 (Ng, Jordan and
-Weiss 2002), with k at the largest gap of the eigenvalues in a range. Of ten seeded starts the best is kept.
-Span: canonical correlations of a cluster's units of one net with those of the other; all 1 where one spans the other.
-Stability: adjusted Rand index with the clusters of resampled blocks (whole photographs), for the same k.
-Chance: random rotations of the second net's standardised units, which keep its subspace and destroy its axes, for the
-same k.
+Weiss 2002). k lies at the largest gap of the eigenvalues in a range. The best of ten seeded starts is kept.
+Span: canonical correlations between a cluster's units of one net and its units of the other. Each is the cosine of a
+principal angle between the two subspaces. All are 1 where one subspace contains the other.
+Stability: adjusted Rand index between the clusters and those of resampled blocks (whole photographs), with equal k.
+Chance: clusters after random rotations of the second net's standardised units, which keep its subspace and destroy its
+axes, with equal k.
+
+The stored array ``net`` is 0 for units of the pair's first net and 1 for units of the second.
 """
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -18,134 +22,121 @@ from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits  # only of libraries that are loaded by then: no imports in functions here
 
 from .. import store, tables
-from ..alignment.correlation import correlation
+from ..alignment.correlation import joint_correlation
 from ..alignment.matching import live_mean
-from ..alignment.rotation import random_rotation
+from ..alignment.rotation import random_rotation, rotated_joint_correlation
 from ..commands import InputError, command, new_parser
-from ..moments.covariance import Arrays, net_names, pooled, variance
+from ..moments.covariance import Arrays, load_pair, net_names
 from ..seeds import derive
 from .graphs import UNCLUSTERED, affinity, densities, partition
+from .subspaces import canonical_correlations, smallest_principal_angle
 
-CUTOFF = 1e-4  # share of the largest variance below which a direction is the rounding of float32 activations
 SUMMARY = ["density_inside", "contrast", "span", "mixed"]
 
 
+@dataclass(frozen=True)
+class SpectralSettings:
+    """How many clusters are wanted, and how often resamples and rotations are clustered."""
+
+    clusters: str  # a number, or auto: from the gap of the eigenvalues
+    range: tuple[int, int]  # lowest and highest number of clusters for auto
+    resamples: int  # bootstrap samples of the blocks
+    rotations: int  # random rotations in the null
+    seed: int
+
+
 class Cluster(NamedTuple):
-    """A row of the table; NaN where a cluster has no pair or no unit to compare."""
+    """A row of the table. A mean over no pairs is NaN, and so are span and angle of units of one net alone."""
 
     cluster: int  # 0 is the densest
-    size: int
-    units_a: int
-    units_b: int
+    size: int  # units
+    units_a: int  # units of the first net
+    units_b: int  # units of the second net
     density_inside: float  # mean weight of the pairs of its units
-    density_outside: float  # of the pairs of one of its units with one of another cluster
-    span: float  # mean squared canonical correlation of its units of either net
-    smallest_angle: float  # between their subspaces, degrees
+    density_outside: float  # mean weight of the pairs of one of its units with one of another cluster
+    span: float  # mean squared canonical correlation between its units of the first net and those of the second
+    smallest_angle: float  # smallest principal angle between the subspaces of these units, degrees
 
 
-def joint_correlation(blocks: Arrays, a: str, b: str, weights: np.ndarray) -> np.ndarray:
-    """Correlation of all units of both nets, a's first, from blocks that count ``weights`` times; NaN for the dead.
+class Clustering(NamedTuple):
+    """Clusters of the live units of both nets."""
 
-    (blocks,) -> (units_a + units_b, units_a + units_b)
+    label: np.ndarray  # (units,): number of the cluster, or UNCLUSTERED
+    eigenvalues: np.ndarray  # (high + 1,) or fewer: the smallest of the Laplacian, ascending
+    clusters: list[Cluster]
+
+
+def cluster_units(joint: np.ndarray, split: int, low: int, high: int, seed: int) -> Clustering:
+    """``low`` to ``high`` clusters of live units, from their correlation.
+
+    joint: (units, units), the first net's ``split`` units first
     """
-    spread = {net: variance(blocks, net, weights) for net in (a, b)}
-    split = len(spread[a])
-    found = np.empty((split + len(spread[b]),) * 2)
-    found[:split, :split] = correlation(pooled(blocks, a, a, weights), spread[a], spread[a])
-    found[split:, split:] = correlation(pooled(blocks, b, b, weights), spread[b], spread[b])
-    found[:split, split:] = correlation(pooled(blocks, a, b, weights), spread[a], spread[b])
-    found[split:, :split] = found[:split, split:].T
-    return found
-
-
-def whitening(covariance: np.ndarray) -> np.ndarray:
-    """Combinations of units that are uncorrelated and of variance 1; those below CUTOFF are dropped. (units, kept)"""
-    values, vectors = np.linalg.eigh(covariance)
-    kept = values > CUTOFF * values[-1]
-    return vectors[:, kept] / np.sqrt(values[kept])
-
-
-def canonical(joint: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Canonical correlations, descending: cosines of the principal angles between the spans of two sets of units.
-
-    joint: correlation or covariance; first, second: rows of it. -> (the smaller number of dimensions,)
-    """
-    left, right = (whitening(joint[np.ix_(side, side)]) for side in (first, second))
-    return np.linalg.svd(left.T @ joint[np.ix_(first, second)] @ right, compute_uv=False).clip(0, 1)
-
-
-def clustered(
-    joint: np.ndarray, split: int, low: int, high: int, seed: int
-) -> tuple[np.ndarray, np.ndarray, list[Cluster]]:
-    """Cluster of each unit, the eigenvalues, and what is to say of each cluster; the second net begins at ``split``."""
     graph = affinity(joint)
     label, eigenvalues = partition(graph, low, high, derive(seed, "k-means"))
-    found = []
+    clusters = []
     for cluster, (inside, outside) in enumerate(zip(*densities(graph, label), strict=True)):
         members = np.flatnonzero(label == cluster)
         a, b = members[members < split], members[members >= split]
-        cosines = canonical(joint, a, b) if len(a) and len(b) else np.array([np.nan])
-        span, angle = (cosines**2).mean(), np.degrees(np.arccos(cosines[0]))
-        found.append(Cluster(cluster, len(members), len(a), len(b), inside, outside, span, angle))
-    return label, eigenvalues, found
+        cosines = canonical_correlations(joint, a, b) if len(a) and len(b) else np.array([np.nan])
+        span, angle = (cosines**2).mean(), smallest_principal_angle(cosines)
+        clusters.append(Cluster(cluster, len(members), len(a), len(b), inside, outside, span, angle))
+    return Clustering(label, eigenvalues, clusters)
 
 
-def summary(rows: Sequence[Cluster]) -> np.ndarray:
-    """Of all clusters together: mean density inside by size, the ratio of that to the mean outside, mean span of the
-    mixed clusters, share of clusters that are mixed. -> (4,)
+def summary(clusters: Sequence[Cluster]) -> np.ndarray:
+    """SUMMARY of all clusters together. (4,)
+
+    - density_inside: mean density inside, weighted by size
+    - contrast: density_inside by the mean density outside
+    - span: mean span of the clusters that hold units of both nets
+    - mixed: share of these among all clusters
     """
-    if not rows:
+    if not clusters:
         return np.full(len(SUMMARY), np.nan)
+    sizes = [cluster.size for cluster in clusters]
     inside, outside = (
-        live_mean(np.repeat([getattr(row, name) for row in rows], [row.size for row in rows]))
+        live_mean(np.repeat([getattr(cluster, name) for cluster in clusters], sizes))
         for name in ("density_inside", "density_outside")
     )
     contrast = inside / outside if outside else np.inf
-    mixed = np.mean([row.units_a > 0 and row.units_b > 0 for row in rows])
-    return np.array([inside, contrast, live_mean(np.array([row.span for row in rows])), mixed])
+    mixed = np.mean([cluster.units_a > 0 and cluster.units_b > 0 for cluster in clusters])
+    return np.array([inside, contrast, live_mean(np.array([cluster.span for cluster in clusters])), mixed])
 
 
 def stability(blocks: Arrays, a: str, b: str, label: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Adjusted Rand index of the clusters with those of blocks drawn with replacement. (resamples,)
+    """Adjusted Rand index between the clusters and those of each draw of blocks with replacement. (resamples,)
 
-    Over the units that have a cluster in both.
+    It is taken over the units that have a cluster in both; NaN where there are none. label: (units_a + units_b,)
     """
     count, k = len(blocks["count"]), int(label.max(initial=UNCLUSTERED)) + 1
     draws = np.random.default_rng(derive(seed, "resamples")).multinomial(count, np.full(count, 1 / count), resamples)
-    found = np.full(resamples, np.nan)
+    index = np.full(resamples, np.nan)
     for draw, weights in enumerate(draws if k else []):
         again, _ = partition(affinity(joint_correlation(blocks, a, b, weights)), k, k, derive(seed, "k-means"))
         both = (label != UNCLUSTERED) & (again != UNCLUSTERED)
         if both.any():
-            found[draw] = adjusted_rand_score(label[both], again[both])
-    return found
-
-
-def rotated(joint: np.ndarray, split: int, rotation: np.ndarray) -> np.ndarray:
-    """Correlation after a rotation of the second net's standardised units; all units live. (units, units)"""
-    found = joint.copy()
-    first, second = slice(split), slice(split, None)
-    found[first, second] = joint[first, second] @ rotation.T
-    found[second, second] = rotation @ joint[second, second] @ rotation.T
-    deviation = np.sqrt(np.diagonal(found)[second])
-    found[:, second] /= deviation
-    found[second, second] /= deviation[:, None]
-    found[second, first] = found[first, second].T
-    return found
+            index[draw] = adjusted_rand_score(label[both], again[both])
+    return index
 
 
 def chance(joint: np.ndarray, split: int, k: int, rotations: int, seed: int) -> np.ndarray:
-    """Summaries of k clusters after random rotations of the second net; all units live. (rotations, 4)"""
-    found = np.full((rotations, len(SUMMARY)), np.nan)
-    for turn in range(rotations if k else 0):
-        rotation = random_rotation(len(joint) - split, np.random.default_rng(derive(seed, "rotations", turn)))
-        _, _, rows = clustered(rotated(joint, split, rotation), split, k, k, seed)
-        found[turn] = summary(rows)
-    return found
+    """SUMMARY of k clusters after each random rotation of the second net. (rotations, 4)
+
+    joint: correlation of live units (units, units), the first net's ``split`` units first
+    """
+    null = np.full((rotations, len(SUMMARY)), np.nan)
+    for number in range(rotations if k else 0):
+        rotation = random_rotation(len(joint) - split, np.random.default_rng(derive(seed, "rotations", number)))
+        rotated = rotated_joint_correlation(joint, split, rotation)
+        null[number] = summary(cluster_units(rotated, split, k, k, seed).clusters)
+    return null
 
 
-def cluster_range(clusters: str, wanted: Sequence[int], units: int) -> tuple[int, int]:
-    """Numbers of clusters to choose from, at most half of the units; only one if it is set by hand."""
+def cluster_range(clusters: str, wanted: tuple[int, int], units: int) -> tuple[int, int]:
+    """Lowest and highest number of clusters to choose from: at most half of the live units, or the number that is set.
+
+    clusters: a number, or auto for the range ``wanted``. Raises InputError for numbers that are not possible.
+    """
     if clusters != "auto":
         if not clusters.isdecimal() or not 2 <= int(clusters) < units:
             raise InputError(f"--clusters {clusters}: must be auto or from 2 to {units - 1}, fewer than live units")
@@ -156,77 +147,99 @@ def cluster_range(clusters: str, wanted: Sequence[int], units: int) -> tuple[int
     return min(low, units // 2), min(high, units // 2)
 
 
-def analysed(blocks: Arrays, a: str, b: str, args: argparse.Namespace) -> tuple[dict[str, np.ndarray], list[Cluster]]:
-    """Arrays to store and rows of the table; resamples and rotations take the number of clusters found."""
+def cluster_pair(
+    blocks: Arrays, a: str, b: str, settings: SpectralSettings
+) -> tuple[dict[str, np.ndarray], list[Cluster]]:
+    """Arrays to store and clusters of the units of two nets, from block moments.
+
+    Resamples and rotations are cut into as many clusters as the nets themselves.
+    """
+    seed = settings.seed
     joint = joint_correlation(blocks, a, b, np.ones(len(blocks["count"])))
     widths = [blocks[f"mean/{net}"].shape[1] for net in (a, b)]
     live = ~np.isnan(np.diagonal(joint))
     split = int(live[: widths[0]].sum())
     if not live.all():
         joint = joint[np.ix_(live, live)]
-    low, high = cluster_range(args.clusters, args.range, len(joint))
-    label, eigenvalues, rows = clustered(joint, split, low, high, args.seed)
-    every = np.full(len(live), UNCLUSTERED)
-    every[live] = label
-    null = chance(joint, split, len(rows), args.rotations, args.seed)
+    low, high = cluster_range(settings.clusters, settings.range, len(joint))
+    live_label, eigenvalues, clusters = cluster_units(joint, split, low, high, seed)
+    label = np.full(len(live), UNCLUSTERED)
+    label[live] = live_label
+    null = chance(joint, split, len(clusters), settings.rotations, seed)
     arrays = {
-        "label": every,
-        "net": np.repeat([0, 1], widths),  # of the pair
+        "label": label,
+        "net": np.repeat([0, 1], widths),
         "unit": np.concatenate([np.arange(units) for units in widths]),
-        "order": np.argsort(np.where(every == UNCLUSTERED, len(every), every), stable=True),
+        "order": np.argsort(np.where(label == UNCLUSTERED, len(label), label), stable=True),
         "eigenvalue": eigenvalues,
-        "stability": stability(blocks, a, b, every, args.resamples, args.seed),
-        **dict(zip(SUMMARY, summary(rows), strict=True)),
+        "stability": stability(blocks, a, b, label, settings.resamples, seed),
+        **dict(zip(SUMMARY, summary(clusters), strict=True)),
         **{f"null/{name}": null[:, k] for k, name in enumerate(SUMMARY)},
     }
-    return arrays, rows
+    return arrays, clusters
 
 
-def described(rows: Sequence[Cluster], arrays: Arrays, nets: Sequence[str]) -> list[dict[str, object]]:
-    """Rows of the table: the clusters with their members, named net0:12."""
+def table_rows(clusters: Sequence[Cluster], arrays: Arrays, nets: Sequence[str]) -> list[dict[str, object]]:
+    """Rows of the table: the clusters and the names of their members, as net0:12. nets: names of the pair's nets"""
     names = np.array([f"{nets[net]}:{unit}" for net, unit in zip(arrays["net"], arrays["unit"], strict=True)])
-    return [{**row._asdict(), "members": " ".join(names[arrays["label"] == row.cluster])} for row in rows]
+    label = arrays["label"]
+    return [{**row._asdict(), "members": " ".join(names[label == row.cluster])} for row in clusters]
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = new_parser(__doc__)
-    parser.add_argument("moments", help="store of one layer (zarr.json)")
-    parser.add_argument("output", help="store to write (zarr.json)")
-    parser.add_argument("table", help="clusters to write (.csv)")
-    parser.add_argument("--pair", required=True, help="two nets, as net0-net1; the second is rotated in the null")
-    parser.add_argument("--clusters", default="auto", help="how many, or auto: from the gap of the eigenvalues")
-    parser.add_argument("--range", type=int, nargs=2, default=[2, 32], metavar=("LOW", "HIGH"), help="of auto")
-    parser.add_argument("--resamples", type=int, default=20, help="bootstrap samples of the blocks")
-    parser.add_argument("--rotations", type=int, default=20, help="of the null, 20 at least for an interval")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2, help="of BLAS; fixed, as results may depend on it")
+    parser.add_argument("moments", help="store of one layer's moments (zarr.json)")
+    parser.add_argument("output", help="store to write the clusters to (zarr.json)")
+    parser.add_argument("table", help="table to write the clusters to (.csv)")
+    parser.add_argument("--pair", required=True, help="two nets, as net0-net1; the null rotates the second")
+    parser.add_argument(
+        "--clusters", default="auto", help="number of clusters, or auto: from the largest gap of the eigenvalues"
+    )
+    parser.add_argument(
+        "--range",
+        type=int,
+        nargs=2,
+        default=[2, 32],
+        metavar=("LOW", "HIGH"),
+        help="lowest and highest number of clusters for auto, at least 2",
+    )
+    parser.add_argument("--resamples", type=int, default=20, help="bootstrap samples of the blocks, for stability")
+    parser.add_argument(
+        "--rotations", type=int, default=20, help="random rotations in the null; at least 20 for its 95 %% range"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of k-means, bootstrap and rotations")
+    parser.add_argument("--threads", type=int, default=2, help="threads of BLAS; results may differ in the last bits")
     return parser.parse_args(argv)
+
+
+def parse_pair(pair: str, moments: str, known: Sequence[str]) -> tuple[str, str]:
+    """The two nets of ``net0-net1``. Raises InputError unless both are known and differ. moments: path of the store"""
+    a, _, b = pair.partition("-")
+    if a == b or not {a, b} <= set(known):
+        raise InputError(f"{moments}: --pair {pair}: must be two of the nets {', '.join(known)}, as net0-net1")
+    return a, b
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    about = store.attributes(args.moments)
-    a, _, b = args.pair.partition("-")
-    known = net_names(about["arrays"])
-    if a == b or not {a, b} <= set(known):
-        raise InputError(
-            f"{args.moments}: --pair {args.pair}: must be two of the nets {', '.join(known)}, as net0-net1"
-        )
-    names = ["count", *(f"mean/{net}" for net in (a, b)), *(f"comoment/{x}-{y}" for x in (a, b) for y in (a, b))]
+    settings = SpectralSettings(args.clusters, tuple(args.range), args.resamples, args.rotations, args.seed)
+    attributes = store.attributes(args.moments)
+    a, b = parse_pair(args.pair, args.moments, net_names(attributes["arrays"]))
     with threadpool_limits({"blas": args.threads, "openmp": 1}):  # k-means is quick, and exact on one thread alone
-        arrays, rows = analysed(store.load(args.moments, *names), a, b, args)
-    tables.write(args.table, described(rows, arrays, (a, b)))
+        arrays, clusters = cluster_pair(load_pair(args.moments, a, b), a, b, settings)
+    tables.write(args.table, table_rows(clusters, arrays, (a, b)))
     store.save(
         args.output,
         arrays,
-        layer=about["layer"],
+        layer=attributes["layer"],
         pair=args.pair,
-        moments=about["sha256"],
-        images=about["images"],
-        nets={net: about["nets"][net] for net in (a, b)},
-        k=len(rows),
-        **{name: getattr(args, name) for name in ("clusters", "range", "resamples", "rotations", "seed", "threads")},
+        moments=attributes["sha256"],
+        images=attributes["images"],
+        nets={net: attributes["nets"][net] for net in (a, b)},
+        k=len(clusters),
+        **asdict(settings),
+        threads=args.threads,
     )
 
 
