@@ -113,12 +113,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", required=True, type=int, help="seed of the crops and of the order of images")
     parser.add_argument(
         "--on-error",
-        default="stop",
+        default=ImageSettings.on_error,
         choices=["stop", "skip"],
         help="at an unreadable image, stop with its name, or skip it and list it in the stores",
     )
     parser.add_argument(
-        "--workers", default=1, type=int, help="processes that decode an image_folder; no result depends on it"
+        "--workers",
+        default=ImageSettings.workers,
+        type=int,
+        help="processes that decode an image_folder; no result depends on it",
     )
     parser.add_argument(
         "--crops",
