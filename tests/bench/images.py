@@ -1,4 +1,4 @@
-"""The image store at ImageNet's scale: rate of building it, and what encoding its images would gain and cost."""
+"""The image store at ImageNet's scale: the rate of building it, and the bytes and rates of other encodings."""
 
 import contextlib
 import io
@@ -16,21 +16,22 @@ from numcodecs import Blosc, blosc
 from PIL import Image, ImageChops
 
 from workflow.convergent import store
-from workflow.convergent.images import build, parts
-from workflow.convergent.images.decoding import decode
+from workflow.convergent.images import parts
+from workflow.convergent.images.decoding import decode, image_files
+from workflow.convergent.images.workers import ParallelMap, parallel_map
 
 from .common import ROOT
 
-COUNT, WIDTH, HEIGHT = 4000, 500, 375  # JPEGs as ImageNet's, 110 kB on average
+COUNT, WIDTH, HEIGHT = 4000, 500, 375  # JPEGs like those of ImageNet, 110 kB on average
 IMAGENET = 1_281_167 + 50_000
 SIZE, CROP, BATCH = 256, 227, 256
-SAMPLE = 1024  # images that are encoded in another way than the store's
+SAMPLE = 1024  # images in each of the other encodings
 
 
 def make_photographs(folder: Path, count: int = COUNT) -> list[str]:
-    """Random parts of the embedded photographs with some grain, for the typical size of a file; their names."""
+    """Names of JPEGs: random parts of the embedded photographs, with grain that gives files of typical size."""
     rng = np.random.default_rng(0)
-    scenes = [decode(file) for file in build.image_files(ROOT / "workflow/resources/scenes")]
+    scenes = [decode(file) for file in image_files(ROOT / "workflow/resources/scenes")]
     grain = Image.fromarray(rng.normal(128, 8, (1024, 1024, 3)).round().astype(np.uint8))
     names = [f"{number}.jpg" for number in range(count)]
     for number, name in enumerate(names):
@@ -45,39 +46,39 @@ def make_photographs(folder: Path, count: int = COUNT) -> list[str]:
 
 
 def only_decode(part: parts.Part) -> int:
-    """The bare work on a part: decode and resize its images, keep nothing."""
+    """Number of images of a part, after they were decoded and resized and thrown away: the least work."""
     for name in part.names:
         np.asarray(decode(part.folder / name).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
     return len(part.names)
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """Seconds, and how many of them a core spent on this process."""
+    """Seconds by the clock, and seconds of a core, that some work takes."""
     begun = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - begun[0], time.process_time() - begun[1]
 
 
-def both(part: parts.Part) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Time of the bare work on a part and of making it, one right after the other: machines are noisy."""
+def timed(part: parts.Part) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Times of the least work on a part and of building it, one right after the other: machines are noisy."""
     parts.record_file(part.path, part.number).unlink(missing_ok=True)
-    return seconds(lambda: only_decode(part)), seconds(lambda: parts.make(part))
+    return seconds(lambda: only_decode(part)), seconds(lambda: parts.build_part(part))
 
 
-def built(plan: parts.Plan, each: parts.Each) -> None:
-    """The whole store."""
+def built(plan: parts.Plan, each: ParallelMap) -> None:
+    """Build the whole store."""
     labels = np.zeros(COUNT, np.int32)
     with contextlib.redirect_stdout(None):
-        parts.finish(plan, parts.build(plan, each, "stop"), labels, labels)
-    parts.forget(plan)
+        parts.finish(plan, parts.build_parts(plan, each, "stop"), labels, labels)
+    parts.remove_records(plan)
 
 
 def bench_building(plan: parts.Plan, workers: int = 2, repeats: int = 3) -> None:
-    """The work of processes against bare decoding and resizing by them, and all of a build."""
-    with parts.processes(workers) as each:
-        parts.begin(plan)
-        list(each(both, plan.parts[:workers]))  # start them
-        pairs = np.array([pair for _ in range(repeats) for pair in each(both, plan.parts)])
+    """Building a part against only decoding and resizing its images, and a whole build."""
+    with parallel_map(workers) as each:
+        parts.open_store(plan)
+        list(each(timed, plan.parts[:workers]))  # start them
+        pairs = np.array([pair for _ in range(repeats) for pair in each(timed, plan.parts)])
         shutil.rmtree(plan.path.parent)
         whole = COUNT / seconds(lambda: built(plan, each))[0]
     bare, made = COUNT * repeats / pairs[:, :, 1].sum(0)
@@ -96,7 +97,7 @@ def cropped(images: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarra
 
 
 def written(image: np.ndarray, **how: object) -> bytes:
-    """An image as a file in memory."""
+    """Bytes of an image as a file."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, **how)
     return file.getvalue()
@@ -106,8 +107,8 @@ def read(file: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(file)))
 
 
-class Rows:
-    """Images of encoded rows, one after the other."""
+class Encoded:
+    """Encoded images, decoded one after the other."""
 
     def __init__(self, images: store.StoredArray, encode: Callable[[np.ndarray], bytes], decode: Callable) -> None:
         self.encoded = [encode(image) for image in images[range(SAMPLE)]]
@@ -123,15 +124,15 @@ class Rows:
         return statistics.mean(map(len, self.encoded))
 
 
-class Maps(store.StoredArray):
-    """Views of raw rows, of which a crop copies only itself."""
+class Views(store.StoredArray):
+    """Views of raw images, of which a crop copies only its own pixels."""
 
     def __getitem__(self, index: np.ndarray) -> list[np.ndarray]:
         return [self.chunks[row // self.chunk_rows][row % self.chunk_rows] for row in index.tolist()]
 
 
-class Array:
-    """Rows through the array interface of Zarr."""
+class ThroughZarr:
+    """Images read through Zarr's own array."""
 
     def __init__(self, array: zarr.Array) -> None:
         self.array = array
@@ -147,7 +148,7 @@ class Array:
 
 
 def bench_encodings(path: Path, repeats: int = 3) -> None:
-    """Bytes of an image and shuffled crops a second and core, out of memory or the page cache."""
+    """Bytes of an image and shuffled crops a second on one core, of each encoding, from memory or the page cache."""
     blosc.set_nthreads(1)
     zstd = Blosc("zstd", 1, Blosc.NOSHUFFLE)
     images = store.StoredArray(path, "images")
@@ -160,14 +161,14 @@ def bench_encodings(path: Path, repeats: int = 3) -> None:
         compressors=zarr.codecs.BloscCodec(cname="zstd", clevel=1, shuffle="noshuffle"),
     )
     compressed[:] = images[range(SAMPLE)]
-    lossless = Rows(images, zstd.encode, lambda f: np.frombuffer(zstd.decode(f), np.uint8).reshape(SIZE, SIZE, 3))
-    png = Rows(images, lambda image: written(image, format="png", compress_level=6), read)
-    jpegs = {q: Rows(images, lambda image, q=q: written(image, format="jpeg", quality=q), read) for q in (95, 90)}
+    lossless = Encoded(images, zstd.encode, lambda f: np.frombuffer(zstd.decode(f), np.uint8).reshape(SIZE, SIZE, 3))
+    png = Encoded(images, lambda image: written(image, format="png", compress_level=6), read)
+    jpegs = {q: Encoded(images, lambda image, q=q: written(image, format="jpeg", quality=q), read) for q in (95, 90)}
     ways = {  # images, bytes of one, batches
         "raw: memory maps, whole images then cropped": (images, raw, 10),
-        "raw: memory maps, crops alone": (Maps(path, "images"), raw, 10),
-        "raw: Zarr's array": (Array(zarr.open_array(path.parent / "images", mode="r")), raw, 1),
-        "zstd: Zarr's array, an image a chunk": (Array(compressed), Array(compressed).bytes(), 1),
+        "raw: memory maps, crops alone": (Views(path, "images"), raw, 10),
+        "raw: Zarr's array": (ThroughZarr(zarr.open_array(path.parent / "images", mode="r")), raw, 1),
+        "zstd: Zarr's array, an image a chunk": (ThroughZarr(compressed), ThroughZarr(compressed).bytes(), 1),
         "zstd: an image a frame": (lossless, lossless.bytes(), 4),
         "PNG": (png, png.bytes(), 1),
         **{f"JPEG of quality {q}": (rows, rows.bytes(), 2) for q, rows in jpegs.items()},
@@ -189,11 +190,11 @@ def bench_encodings(path: Path, repeats: int = 3) -> None:
 
 
 def bench_images() -> None:
-    """JPEGs of typical size to the store, and out of it in shuffled batches."""
+    """Write JPEGs of typical size to the store, and read them in shuffled batches."""
     with tempfile.TemporaryDirectory() as folder:
         names = make_photographs(Path(folder))
         size = statistics.mean((Path(folder) / name).stat().st_size for name in names)
         print(f"images: {COUNT} JPEGs of {WIDTH}x{HEIGHT}, {size / 1000:.0f} kB on average")
-        plan = parts.plan(Path(folder) / "store" / "train.zarr" / "zarr.json", Path(folder), names, SIZE)
+        plan = parts.plan_parts(Path(folder) / "store" / "train.zarr" / "zarr.json", Path(folder), names, SIZE)
         bench_building(plan)
         bench_encodings(plan.path)

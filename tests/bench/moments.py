@@ -1,4 +1,4 @@
-"""The moments pass: time against the forward pass alone, memory, exactness."""
+"""The pass that computes moments: its time against the forward pass alone, its memory and its exactness."""
 
 import statistics
 import time
@@ -8,7 +8,7 @@ import torch
 
 from tests.presets import preset
 from workflow.convergent.alignment import correlation
-from workflow.convergent.moments import accumulate
+from workflow.convergent.moments import accumulate, comoments
 from workflow.convergent.nets import activations
 from workflow.convergent.nets.model import Net
 
@@ -16,7 +16,7 @@ from .common import LAYERS, Photographs, in_fresh_process, paper_nets, section
 
 
 class Gatherer:
-    """Adds up the time and the arithmetic of the calls of a function."""
+    """A function of two matrices that adds up the seconds and operations of its calls."""
 
     def __init__(self, function) -> None:
         self.function, self.seconds, self.operations = function, 0.0, 0.0
@@ -31,7 +31,7 @@ class Gatherer:
 
 
 def forward_operations(nets: dict[str, Net]) -> float:
-    """Floating-point operations of one image through all nets, two a multiplication with addition."""
+    """Floating-point operations of one image through all nets; a multiplication with addition counts as two."""
     counted = []
     handles = [
         module.register_forward_hook(lambda m, i, o: counted.append(2 * m.weight[0].numel() * o[0].numel()))
@@ -48,7 +48,7 @@ def forward_operations(nets: dict[str, Net]) -> float:
 
 
 def product_peak() -> float:
-    """Rate of a large square float32 matrix product, operations a second: the better of numpy's and torch's."""
+    """Operations a second of a large square float32 product, the better of numpy and torch."""
     x = torch.rand(4096, 4096)
     rates = []
     for product in (lambda: x @ x, lambda: x.numpy() @ x.numpy()):
@@ -60,10 +60,10 @@ def product_peak() -> float:
 
 
 def bench_moments(images: int = 1024, repeats: int = 5) -> None:
-    """Forward with moments against forward alone, at the paper's preset."""
+    """Time of forward passes with moments against forward passes alone, of four nets of the paper's architecture."""
     rows, index = Photographs(256), np.arange(images)
     nets = paper_nets(4, rows)
-    gatherer = accumulate.product = Gatherer(accumulate.product)
+    gatherer = comoments.product = Gatherer(comoments.product)
     alone, together, peaks = [], [], []
 
     def forward() -> float:
@@ -75,14 +75,16 @@ def bench_moments(images: int = 1024, repeats: int = 5) -> None:
                     net(net.centre_crop(pixels))
         return time.perf_counter() - begun
 
-    passes = accumulate.block_moments(activations.Recorder(nets, LAYERS), rows, [np.arange(64), *[index] * repeats], 32)
+    moments = accumulate.block_moments(
+        activations.Recorder(nets, LAYERS), rows, [np.arange(64), *[index] * repeats], 32
+    )
 
     def with_moments() -> float:
         begun = time.perf_counter()
-        next(passes)
+        next(moments)
         return time.perf_counter() - begun
 
-    with_moments()  # makes the accumulators, once a pass
+    with_moments()  # the first block creates the accumulators
     gatherer.seconds = gatherer.operations = 0.0
     for _ in range(repeats):
         alone.append(forward())
@@ -100,7 +102,7 @@ def bench_moments(images: int = 1024, repeats: int = 5) -> None:
 
 
 def stream_moments(images: int) -> None:
-    """Moments of the small nets over so many images in one block."""
+    """Compute moments of the small nets over one block of ``images`` images."""
     architecture = section("config.yaml", "architecture")
     nets = {f"net{i}": preset(architecture, 3, 52, 36, seed=i).eval() for i in range(4)}
     for _ in accumulate.block_moments(activations.Recorder(nets, LAYERS), Photographs(36), [np.arange(images)], 60):
@@ -108,7 +110,7 @@ def stream_moments(images: int) -> None:
 
 
 def bench_memory() -> None:
-    """Peak memory of the moments pass against the number of images."""
+    """Peak memory of the pass at two numbers of images."""
     code = "from tests.bench.moments import stream_moments; stream_moments"
     few, many = (1024 * in_fresh_process(f"{code}({images})")[1] for images in (3000, 12000))
     print(f"memory: {few:.0f} MiB for 3,000 images, {many:.0f} MiB for 12,000: ratio {many / few:.2f} (goal 1.10)")
@@ -121,13 +123,13 @@ def bench_exactness(count: int = 600) -> None:
     nets = {f"net{seed}": preset(architecture, 3, 52, 36, seed).eval() for seed in range(2)}
     for net in nets.values():
         net.standardise_with(images.pool)
-    (found,) = accumulate.block_moments(activations.Recorder(nets, LAYERS), images, [index], 60)
-    kept = list(activations.Recorder(nets, LAYERS).stream(images, index, 60))
+    (moments,) = accumulate.block_moments(activations.Recorder(nets, LAYERS), images, [index], 60)
+    batches = list(activations.Recorder(nets, LAYERS).stream(images, index, 60))
     errors = []
     for layer in LAYERS:
-        x = {net: np.concatenate([part[layer][net].flatten(0, 1).double().numpy() for part in kept]) for net in nets}
+        x = {net: np.concatenate([part[layer][net].flatten(0, 1).double().numpy() for part in batches]) for net in nets}
         live = {net: values.std(axis=0) > 0 for net, values in x.items()}
-        ours = correlation.correlate(found[layer], *nets)[np.ix_(live["net0"], live["net1"])]
+        ours = correlation.correlate(moments[layer], *nets)[np.ix_(live["net0"], live["net1"])]
         units = int(live["net0"].sum())
         exact = np.corrcoef(x["net0"][:, live["net0"]].T, x["net1"][:, live["net1"]].T)[:units, units:]
         errors.append(np.abs(ours - exact).max())

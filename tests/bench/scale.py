@@ -1,4 +1,4 @@
-"""Memory and disk of the paper's moments: four nets with random weights, all layers, fc6 and fc7 keep few blocks."""
+"""Memory and disk of moments at the paper's size: four nets with random weights, all layers; fc6 and fc7 are wide."""
 
 import tempfile
 from pathlib import Path
@@ -10,8 +10,8 @@ from workflow.convergent.nets import model
 
 from .common import LAYERS, Photographs, in_fresh_process, paper_nets
 
-KEPT, FINE, SHARDS = 4, 8, 3  # a kept block spans two shards, and each shard adds two fine blocks
-IMAGES = 64  # of a fine block
+KEPT, FINE, SHARDS = 4, 8, 3  # blocks, so that a kept block spans two shards and each shard adds two fine blocks
+IMAGES = 64  # of each fine block
 
 
 def stage(module: str, *arguments: object) -> tuple[float, float]:
@@ -20,12 +20,12 @@ def stage(module: str, *arguments: object) -> tuple[float, float]:
 
 
 def gigabytes(path: Path) -> float:
-    """On disk, of a file or of all files below a folder."""
+    """Size of all files below a folder, in 10**9 bytes."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e9
 
 
 def prepare(folder: Path) -> None:
-    """Images and nets, as the stages read them."""
+    """Write images and nets as the stages read them."""
     photographs = Photographs(256)
     images = photographs[np.arange(FINE * IMAGES)]
     store.save(folder / "images.zarr" / "zarr.json", {"images": images, "group": np.arange(len(images))})
@@ -34,20 +34,21 @@ def prepare(folder: Path) -> None:
 
 
 def shard_outputs(folder: Path, shard: int) -> list[Path]:
+    """Declared file of the store of each layer."""
     return [folder / f"shards/{shard}/{layer}.zarr/zarr.json" for layer in LAYERS]
 
 
 def bench_scale() -> None:
-    """Peak memory of every stage that reads moments of 4 x 4096 units, or writes them."""
+    """Print the peak memory of every stage that reads or writes moments of 4 x 4096 units."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
         described = sorted(folder.glob("net*.json"))
         for shard in range(SHARDS):
-            given = ["--nets", *described, "--layers", *LAYERS, "--blocks", FINE, "--wide-blocks", KEPT]
-            work = ["--shard", shard, "--shards", SHARDS, "--batch", 32]
+            options = ["--nets", *described, "--layers", *LAYERS, "--blocks", FINE, "--wide-blocks", KEPT]
+            options += ["--shard", shard, "--shards", SHARDS, "--batch", 32]
             seconds, peak = stage(
-                "moments", folder / "images.zarr/zarr.json", *shard_outputs(folder, shard), *given, *work
+                "moments.accumulate", folder / "images.zarr/zarr.json", *shard_outputs(folder, shard), *options
             )
             disk = gigabytes(folder / f"shards/{shard}")
             print(f"scale: moments, shard {shard}: {seconds:.0f} s, peak {peak:.2f} GiB (goal 7.45), {disk:.2f} GB")

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from tests import ROOT
 from tests.presets import preset
 from workflow.convergent import store
-from workflow.convergent.images import build
+from workflow.convergent.images import datasets
 from workflow.convergent.moments import accumulate
 from workflow.convergent.nets import activations, train
 from workflow.convergent.nets.model import Net
@@ -30,7 +30,7 @@ STEPS, BATCH = 100, 32  # of the training
 SAMPLES, TARGETS = 100_000, 2  # of raw activations for scikit-learn
 
 
-def trained_nets(split: build.Split) -> dict[str, Net]:
+def trained_nets(split: datasets.Split) -> dict[str, Net]:
     """Two nets of the embedded experiment with the paper's widths, after a few steps."""
     architecture = copy.deepcopy(section("config.yaml", "architecture"))
     for conv, units in zip(architecture["conv"], WIDTHS, strict=True):
@@ -47,12 +47,13 @@ def trained_nets(split: build.Split) -> dict[str, Net]:
     return nets
 
 
-def photographs() -> build.Split:
+def photographs() -> datasets.Split:
     """Random crops of the embedded photographs in random order, enough for the training."""
-    crops = {"train": STEPS * BATCH // 52 + 1, "val": 1, "smallest": 48, "largest": 128, "left": 0.7}
-    made = build.scenes(ROOT / "workflow/resources/scenes", 36, 0, "stop", crops).splits["train"]
+    settings = datasets.ImageSettings("scenes", ROOT / "workflow/resources/scenes", size=36, seed=0)
+    crops = datasets.CropSettings(train=STEPS * BATCH // 52 + 1, val=1, smallest=48, largest=128, left=0.7)
+    made = datasets.scenes(settings, crops).splits["train"]
     order = np.random.default_rng(0).permutation(len(made.labels))
-    return build.Split(made.images[order], made.labels[order], made.group[order])
+    return datasets.Split(made.images[order], made.labels[order], made.group[order])
 
 
 def standardised(found: dict[str, np.ndarray]) -> fit.Standardised:

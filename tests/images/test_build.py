@@ -1,4 +1,4 @@
-"""Image sources on tiny generated folders."""
+"""Image stores of every source, from tiny generated folders."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from PIL import Image
 
 from workflow.convergent import store
 from workflow.convergent.commands import InputError
-from workflow.convergent.images import build
+from workflow.convergent.images import build, datasets, decoding
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 CROPS = {"train": 7, "val": 4, "smallest": 10, "largest": 30, "left": 0.6}
@@ -58,17 +58,17 @@ def classes(tmp_path: Path) -> Path:
 def built(
     source: str, folder: Path, *options: str, size: int = 8, seed: int = 0, crops: dict | None = CROPS
 ) -> dict[str, Path]:
-    """Run the stage; the declared file of each split."""
+    """The declared file of each split, after a run of the stage."""
     out = folder.parent / f"out-{seed}"
     paths = {split: out / f"{split}.zarr" / "zarr.json" for split in build.SPLITS}
     where = ["--source", source, "--folder", str(folder), "--size", str(size), "--seed", str(seed)]
-    given = ["--crops", json.dumps(crops)] if source == "scenes" and crops else []
-    build.main([*map(str, paths.values()), *where, *given, *options])
+    cut = ["--crops", json.dumps(crops)] if source == "scenes" and crops else []
+    build.main([*map(str, paths.values()), *where, *cut, *options])
     return paths
 
 
 def refusal(*arguments: object, **changed: object) -> str:
-    """The one line that the stage stops with."""
+    """The line with which the stage refuses its input."""
     with pytest.raises(SystemExit) as stopped:
         built(*arguments, **changed)
     message = str(stopped.value)
@@ -78,27 +78,27 @@ def refusal(*arguments: object, **changed: object) -> str:
 
 def test_scenes_counts_labels_and_groups(photographs: Path) -> None:
     for split, path in built("scenes", photographs).items():
-        found, about = store.load(path), store.attributes(path)
-        assert about["classes"] == ["attic", "beach", "castle"]
-        assert found["images"].shape == (3 * CROPS[split], 8, 8, 3)
-        assert found["images"].dtype == np.uint8
-        assert np.bincount(found["labels"]).tolist() == [CROPS[split]] * 3
-        np.testing.assert_array_equal(found["group"], found["labels"])
-        assert found["labels"].dtype == found["group"].dtype == np.int32
+        arrays = store.load(path)
+        assert store.attributes(path)["classes"] == ["attic", "beach", "castle"]
+        assert arrays["images"].shape == (3 * CROPS[split], 8, 8, 3)
+        assert arrays["images"].dtype == np.uint8
+        assert np.bincount(arrays["labels"]).tolist() == [CROPS[split]] * 3
+        np.testing.assert_array_equal(arrays["group"], arrays["labels"])
+        assert arrays["labels"].dtype == arrays["group"].dtype == np.int32
 
 
 def test_training_and_validation_crops_share_no_pixel(photographs: Path) -> None:
-    """Resampling included: not one pixel is a mixture of both sides."""
+    """Not even by resampling: no pixel is a mixture of both sides."""
     paths = built("scenes", photographs)
     for split, colour in (("train", RED), ("val", BLUE)):
         assert (store.load(paths[split])["images"] == colour).all()
 
 
 def test_crops_are_cut_from_the_photograph_and_reach_all_of_it() -> None:
-    """Each pixel tells its place; crops as large as what they are resized to are copied exactly."""
+    """Each pixel holds its row and column; a crop that keeps its size is an exact copy."""
     rows, columns = np.mgrid[:20, :30]
     photo = Image.fromarray(np.stack([rows, columns, 0 * rows], 2).astype(np.uint8))
-    made = np.stack(list(build.crops(photo, 400, (6, 6), 6, seed=0)))
+    made = np.stack(list(datasets.random_crops(photo, 400, (6, 6), 6, seed=0)))
     corners = made[:, 0, 0, :2].astype(int)
     assert corners.min(0).tolist() == [0, 0]
     assert corners.max(0).tolist() == [14, 24]
@@ -106,18 +106,18 @@ def test_crops_are_cut_from_the_photograph_and_reach_all_of_it() -> None:
 
 
 def test_widths_of_crops_are_between_the_given_ones() -> None:
-    """In a photograph whose brightness is the column, a crop's range of brightness is its width, but for resampling."""
+    """Brightness is the column, so that the range of a crop's brightness is its width."""
     photo = Image.fromarray(np.repeat(np.tile(np.arange(90, dtype=np.uint8), (40, 1))[..., None], 3, 2))
-    made = np.stack(list(build.crops(photo, 300, (20, 30), 40, seed=0)))
+    made = np.stack(list(datasets.random_crops(photo, 300, (20, 30), 40, seed=0)))
     widths = made[..., 0].max((1, 2)).astype(int) - made[..., 0].min((1, 2)) + 1
     assert (widths.min(), widths.max()) == (20, 30)
 
 
 def test_crops_see_nothing_outside_themselves() -> None:
-    """Dark but for the last column: a crop without it is dark, also where a kernel would have reached it."""
+    """Only the last column is bright: a crop beside it is dark, though a resampling kernel could reach it."""
     pixels = np.zeros((30, 31, 3), np.uint8)
     pixels[:, 30] = 255
-    brightest = {int(crop.max()) for crop in build.crops(Image.fromarray(pixels), 40, (30, 30), 6, seed=0)}
+    brightest = {int(crop.max()) for crop in datasets.random_crops(Image.fromarray(pixels), 40, (30, 30), 6, seed=0)}
     assert len(brightest) == 2
     assert 0 in brightest
 
@@ -126,7 +126,7 @@ def test_crops_see_nothing_outside_themselves() -> None:
 def test_the_seed_decides_all(photographs: Path, classes: Path, source: str) -> None:
     folder = photographs if source == "scenes" else classes
     if source == "scenes":
-        for seed, file in enumerate(build.image_files(folder)):
+        for seed, file in enumerate(decoding.image_files(folder)):
             noise(file, seed, size=(90, 50))
     contents = [{s: p.read_bytes() for s, p in built(source, folder, seed=seed).items()} for seed in (0, 0, 1)]
     assert contents[0] == contents[1]
@@ -142,16 +142,16 @@ def test_the_seed_of_an_image_folder_changes_nothing_but_the_order(classes: Path
 
 def test_image_folder(classes: Path) -> None:
     for split, path in built("image_folder", classes, size=5).items():
-        found = store.load(path)
-        files = build.image_files(classes / split)
-        assert sorted(found["group"]) == list(range(len(files)))
-        for image, label, group in zip(found["images"], found["labels"], found["group"], strict=True):
+        arrays = store.load(path)
+        files = decoding.image_files(classes / split)
+        assert sorted(arrays["group"]) == list(range(len(files)))
+        for image, label, group in zip(arrays["images"], arrays["labels"], arrays["group"], strict=True):
             warped = Image.open(files[group]).resize((5, 5), Image.Resampling.BILINEAR)
             np.testing.assert_array_equal(image, np.asarray(warped))
             assert files[group].parent.name == store.attributes(path)["classes"][label]
 
 
-def test_the_order_is_of_seed_and_split() -> None:
+def test_the_order_depends_on_seed_and_split() -> None:
     orders = [build.shuffle(50, seed, split).tolist() for seed, split in ((0, "train"), (0, "val"), (1, "train"))]
     assert all(sorted(order) == list(range(50)) for order in orders)
     assert len({tuple(order) for order in orders}) == 3
@@ -162,18 +162,18 @@ def test_the_order_is_of_seed_and_split() -> None:
 def test_every_kind_of_image_becomes_three_channels(classes: Path, mode: str) -> None:
     file = classes / "train" / "cat" / ("0.tif" if mode == "CMYK" else "0.png")
     noise(file, 0, mode, size=(4, 4))
-    found = store.load(built("image_folder", classes, size=4)["train"])["images"]
-    assert found.shape[3] == 3
+    images = store.load(built("image_folder", classes, size=4)["train"])["images"]
+    assert images.shape[3] == 3
     expected = np.asarray(Image.open(file).convert("RGB"))
-    assert any((image == expected).all() for image in found)
+    assert any((image == expected).all() for image in images)
     assert len(np.unique(expected)) > 1
 
 
 @pytest.mark.parametrize("level", [0, 77, 255])
 def test_grey_is_the_same_in_every_channel(classes: Path, level: int) -> None:
     Image.fromarray(np.full((6, 6), level, np.uint8)).save(classes / "val" / "dog" / "0.png")
-    found = store.load(built("image_folder", classes)["val"])["images"]
-    assert (found == level).all((1, 2, 3)).sum() == 1
+    images = store.load(built("image_folder", classes)["val"])["images"]
+    assert (images == level).all((1, 2, 3)).sum() == 1
 
 
 def remove(folder: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_damaged_image_folder_is_refused(classes: Path, damage: Callable[[Path
     damage(classes)
     message = refusal("image_folder", classes)
     assert all(word in message for word in words), message
-    for split in build.SPLITS:  # what is finished of them stays for the next run
+    for split in build.SPLITS:  # unfinished stores stay for the next run
         with pytest.raises(InputError, match=r"unfinished store|no such store"):
             store.attributes(classes.parent / "out-0" / f"{split}.zarr" / "zarr.json")
 
@@ -269,10 +269,10 @@ def test_a_class_of_nothing_but_unreadable_images_is_refused(classes: Path) -> N
 def test_unreadable_photographs_can_be_skipped(photographs: Path) -> None:
     unreadable(photographs / "beach.png")
     for split, path in built("scenes", photographs, "--on-error", "skip").items():
-        found, about = store.load(path), store.attributes(path)
-        assert (about["classes"], about["skipped"]) == (["attic", "castle"], ["beach.png"])
-        assert np.bincount(found["labels"]).tolist() == [CROPS[split]] * 2
-        np.testing.assert_array_equal(found["group"], found["labels"])
+        arrays, attributes = store.load(path), store.attributes(path)
+        assert (attributes["classes"], attributes["skipped"]) == (["attic", "castle"], ["beach.png"])
+        assert np.bincount(arrays["labels"]).tolist() == [CROPS[split]] * 2
+        np.testing.assert_array_equal(arrays["group"], arrays["labels"])
 
 
 @pytest.mark.parametrize("source", ["scenes", "image_folder"])
@@ -301,7 +301,7 @@ def test_two_photographs_of_one_name_are_refused(photographs: Path, other: str) 
 
 @pytest.mark.parametrize(("kind", "mode"), [(np.uint16, "I;16"), (np.int32, "I"), (np.float32, "F")])
 def test_more_than_eight_bits_are_refused_or_skipped(classes: Path, kind: type, mode: str) -> None:
-    """Pillow would clip them."""
+    """Pillow would clip their values."""
     file = classes / "train" / "cat" / "0.tif"
     Image.fromarray(np.linspace(0, 65535, 64).astype(kind).reshape(8, 8)).save(file)
     assert f"{file}: unreadable image (mode {mode}, allowed" in refusal("image_folder", classes)
@@ -332,14 +332,14 @@ def test_impossible_crops_are_refused(photographs: Path, crops: list[str], words
 
 
 def write_idx(file: Path, array: np.ndarray) -> None:
-    """The format of MNIST's files: magic number, shape, bytes."""
+    """Write the format of MNIST: magic number, shape, bytes."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes())
 
 
 @pytest.fixture
 def fashion(tmp_path: Path) -> tuple[Path, dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Files of Fashion-MNIST with 20 and 10 random images, and these."""
+    """A folder with files of Fashion-MNIST, and their 20 and 10 random images with labels."""
     rng, made = np.random.default_rng(0), {}
     for split, prefix, count in (("train", "train", 20), ("val", "t10k", 10)):
         made[split] = rng.integers(0, 256, (count, 28, 28), np.uint8), (np.arange(count) % 10).astype(np.uint8)
@@ -352,9 +352,9 @@ def fashion(tmp_path: Path) -> tuple[Path, dict[str, tuple[np.ndarray, np.ndarra
 def test_torchvision_sets_keep_their_own_channels(fashion: tuple) -> None:
     folder, made = fashion
     for split, path in built("fashion_mnist", folder, size=28).items():
-        found, (pixels, labels) = store.load(path), made[split]
-        np.testing.assert_array_equal(found["images"], pixels[found["group"]][..., None], strict=True)
-        np.testing.assert_array_equal(found["labels"], labels[found["group"]])
+        arrays, (pixels, labels) = store.load(path), made[split]
+        np.testing.assert_array_equal(arrays["images"], pixels[arrays["group"]][..., None], strict=True)
+        np.testing.assert_array_equal(arrays["labels"], labels[arrays["group"]])
         assert len(store.attributes(path)["classes"]) == 10
 
 

@@ -1,4 +1,4 @@
-"""Stores built in parts: like one that is built at once, whatever interrupts, however many processes."""
+"""A store built in parts equals one that is built at once, whatever interrupts it and however many processes decode."""
 
 import contextlib
 import os
@@ -49,20 +49,20 @@ def arguments(folder: Path, out: Path, *options: str) -> list[str]:
 
 
 def built(folder: Path, out: str, *options: str) -> dict[str, Path]:
-    """Run the stage; the declared file of each split."""
+    """The declared file of each split, after a run of the stage."""
     made = folder.parent / out
     build.main(arguments(folder, made, *options))
     return {split: made / f"{split}.zarr" / "zarr.json" for split in build.SPLITS}
 
 
 def content(out: Path) -> dict[str, bytes]:
-    """Every file of the stores of a run but when and where they were made."""
+    """Every file of the stores of a run but their provenance."""
     files = (file for file in out.rglob("*") if file.is_file() and file.parent.name != "provenance")
     return {str(file.relative_to(out)): file.read_bytes() for file in files}
 
 
 def in_one_go(folder: Path, split: str) -> dict[str, np.ndarray]:
-    """What the store has to hold, by decoding all files by name and shuffling them."""
+    """The arrays that the store has to hold: all files decoded in order of their names, then shuffled."""
     files = decoding.image_files(folder / split)
     images = np.stack([np.asarray(Image.open(f).resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for f in files])
     labels = np.array([f.parent.name == "dog" for f in files], np.int32)
@@ -71,7 +71,7 @@ def in_one_go(folder: Path, split: str) -> dict[str, np.ndarray]:
 
 
 def damage(folder: Path, split: str, rows: list[int]) -> list[str]:
-    """Make the files of some rows of the store unreadable; their names by name."""
+    """Names of the files of some rows of the store, sorted, after they were made unreadable."""
     files = decoding.image_files(folder / split)
     order = build.shuffle(len(files), 0, split)
     for row in rows:
@@ -80,19 +80,19 @@ def damage(folder: Path, split: str, rows: list[int]) -> list[str]:
 
 
 def chunks(path: Path, numbers: Iterable[int]) -> list[int]:
-    """Inodes of some chunks of images: another one once a chunk was written again."""
+    """Inodes of some chunks of images; a chunk that is written again gets another one."""
     return [(path.parent / f"images/c/{number}/0/0/0").stat().st_ino for number in numbers]
 
 
 def test_parts_are_the_store_that_is_built_in_one_go(folder: Path) -> None:
     for split, path in built(folder, "out").items():
-        whole, about = in_one_go(folder, split), store.attributes(path)
+        whole, attributes = in_one_go(folder, split), store.attributes(path)
         for name, array in store.load(path).items():
             np.testing.assert_array_equal(array, whole[name], strict=True)
         assert store.StoredArray(path, "images").chunk_rows == ROWS
         assert not (path.parent / "parts").exists()
         saved = folder.parent / "saved.zarr" / "zarr.json"
-        store.save(saved, whole, **{key: about[key] for key in about if key not in ("arrays", "sha256")})
+        store.save(saved, whole, **{key: attributes[key] for key in attributes if key not in ("arrays", "sha256")})
         assert path.read_bytes() == saved.read_bytes()
 
 
@@ -119,31 +119,31 @@ def test_the_last_readable_rows_fill_holes(folder: Path, rows: list[int], remain
     whole = in_one_go(folder, "train")
     names = damage(folder, "train", rows)
     path = built(folder, "out", "--on-error", "skip")["train"]
-    found = store.load(path)
+    arrays = store.load(path)
     for name in ("images", "labels"):
-        np.testing.assert_array_equal(found[name], whole[name][remain], strict=True)
+        np.testing.assert_array_equal(arrays[name], whole[name][remain], strict=True)
     np.testing.assert_array_equal(store.StoredArray(path, "images")[range(len(remain))], whole["images"][remain])
-    np.testing.assert_array_equal(np.argsort(found["group"]), np.argsort(whole["group"][remain]))
-    assert sorted(found["group"]) == list(range(len(remain)))  # a number per readable file
+    np.testing.assert_array_equal(np.argsort(arrays["group"]), np.argsort(whole["group"][remain]))
+    assert sorted(arrays["group"]) == list(range(len(remain)))  # a number per readable file
     assert store.attributes(path)["skipped"] == names
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_closing_up_moves_as_little_as_possible(seed: int) -> None:
+def test_filling_holes_moves_as_little_as_possible(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    found = rng.random(30) < rng.random()
-    rows = parts.closed_up(found)
-    assert sorted(rows) == np.flatnonzero(found).tolist()
-    kept = np.flatnonzero(found[: len(rows)])
+    readable = rng.random(30) < rng.random()
+    rows = parts.without_holes(readable)
+    assert sorted(rows) == np.flatnonzero(readable).tolist()
+    kept = np.flatnonzero(readable[: len(rows)])
     np.testing.assert_array_equal(rows[kept], kept)
 
 
 class Died(BaseException):
-    """What nothing catches, in place of a kill."""
+    """Raised in place of a kill; nothing catches it."""
 
 
 def dies_at(monkeypatch: pytest.MonkeyPatch, last: int) -> Callable[[], int]:
-    """Die in place of the last of so many replacements and removals of files; how many were begun."""
+    """A function that counts replacements and removals of files; the process dies in place of number ``last``."""
     begun = 0
 
     def counted(step: Callable) -> Callable:
@@ -162,9 +162,9 @@ def dies_at(monkeypatch: pytest.MonkeyPatch, last: int) -> Callable[[], int]:
 
 
 def test_a_run_that_dies_anywhere_is_gone_on_with_to_the_same_bytes(tmp_path: Path) -> None:
-    """Also while rows are moved and cut off, with one store complete; declared files removed, as by Snakemake, or not.
+    """Also while rows are moved and cut off, and with one store complete; Snakemake may remove declared files or not.
 
-    At every third step, for time; 1 makes it every one.
+    Dies at every third step, to save time; a step of 1 tries them all.
     """
     folder, out = noise(tmp_path / "photographs", {"train": 4, "val": 1}), tmp_path / "out"
     damage(folder, "train", [1])
@@ -188,9 +188,9 @@ def children(process: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
-def wait_for(what: Callable[[], bool]) -> None:
+def wait_for(condition: Callable[[], bool]) -> None:
     until = time.monotonic() + 60
-    while not what():
+    while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)
 
@@ -223,7 +223,7 @@ def test_a_killed_run_is_gone_on_with(tmp_path: Path, workers: str, capsys: pyte
 
 
 def stops(folder: Path) -> str:
-    """The one line that the stage stops with."""
+    """The line with which the stage refuses its input."""
     with pytest.raises(SystemExit) as stopped:
         built(folder, "out")
     message = str(stopped.value)
@@ -297,7 +297,7 @@ def test_progress(decoded: int, seconds: float, line: str) -> None:
     assert parts.progress("train", (3, 8), (900, 2400), decoded, seconds) == line
 
 
-def test_progress_is_said_now_and_then(
+def test_progress_is_printed_now_and_then(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     built(folder, "seldom")
@@ -308,6 +308,6 @@ def test_progress_is_said_now_and_then(
         "train: 10",
         "val: 4",
     ]
-    monkeypatch.setattr(parts, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(parts, "REPORT_SECONDS", 0.0)
     built(folder, "often")
     assert len(capsys.readouterr().out.splitlines()) == 4 + 2 + 2

@@ -3,17 +3,9 @@
 import numpy as np
 
 WIDTHS = {"net0": 5, "net1": 3, "net10": 4}
-
-
 PAIRS = [("net0", "net0"), ("net0", "net1"), ("net0", "net10"), ("net1", "net1"), ("net1", "net10"), ("net10", "net10")]
-
-
-COUNTS = [40, 7, 100, 1, 12]
-
-
+COUNTS = [40, 7, 100, 1, 12]  # samples of each block
 DEAD = 2  # unit of net0
-
-
 Arrays = dict[str, np.ndarray]
 
 
@@ -26,23 +18,24 @@ def data(count: int, seed: int) -> Arrays:
 
 
 def moments(x: Arrays) -> Arrays:
-    """Of one block, by the definition."""
-    found: Arrays = {"count": np.int64(len(x["net0"]))}
+    """Moments of one block by their definition."""
+    result: Arrays = {"count": np.int64(len(x["net0"]))}
     centred = {}
     for net, rows in x.items():
         mean = rows[0] + (rows - rows[0]).mean(0)  # exact for a dead unit
-        found[f"mean/{net}"], centred[net] = mean, rows - mean
-    return found | {f"comoment/{a}-{b}": centred[a].T @ centred[b] for a, b in PAIRS}
+        result[f"mean/{net}"], centred[net] = mean, rows - mean
+    return result | {f"comoment/{a}-{b}": centred[a].T @ centred[b] for a, b in PAIRS}
 
 
 BLOCKS = [data(count, seed) for seed, count in enumerate(COUNTS)]
 
 
 def stacked(parts: list[Arrays]) -> Arrays:
+    """Moments of all blocks as they are stored. (blocks, ...)"""
     return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
 
 
 def repeated(weights: np.ndarray) -> Arrays:
-    """Moments of the data of each block so many times."""
+    """Moments of the data of all blocks, each taken ``weights`` times."""
     kept = [x for x, weight in zip(BLOCKS, weights, strict=True) for _ in range(weight)]
     return moments({net: np.concatenate([x[net] for x in kept]) for net in WIDTHS})

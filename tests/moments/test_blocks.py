@@ -1,4 +1,4 @@
-"""Blocks that are kept: fine ones are added up in one order, however shards share them out."""
+"""Blocks: images are assigned in whole groups, and moments are added in one order, whatever the shards."""
 
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from workflow.convergent import store
+from workflow.convergent.commands import InputError
 from workflow.convergent.moments import blocks
 
 Arrays = dict[str, np.ndarray]
@@ -14,14 +15,49 @@ WIDTHS = {"net0": 3, "net1": 2}
 DEAD = 1  # unit of net0
 
 
+GROUPS = [np.arange(10), np.repeat(np.arange(12), 5), np.array([3, 3, 8, 8, 8, 1, 0, 3, 1, 77, 5])]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_blocks_are_a_partition_into_whole_groups(group: np.ndarray, count: int) -> None:
+    assigned = blocks.assign_blocks(group, count, seed=0)
+    assert len(assigned) == count
+    assert sorted(np.concatenate(assigned)) == list(range(len(group)))
+    assert all((np.diff(block) > 0).all() for block in assigned)
+    counts = [len(set(group[block])) for block in assigned]
+    assert sum(counts) == len(set(group))
+    assert max(counts) - min(counts) <= 1
+
+
+def test_blocks_depend_on_the_seed_and_not_on_the_order_of_groups() -> None:
+    group = np.repeat(np.arange(20), 3)
+    one, again, two = (blocks.assign_blocks(group, 4, seed) for seed in (0, 0, 1))
+    assert [b.tolist() for b in one] == [b.tolist() for b in again] != [b.tolist() for b in two]
+    mixed = np.random.default_rng(0).permutation(group)
+    for block, other in zip(one, blocks.assign_blocks(mixed, 4, 0), strict=True):
+        assert set(group[block]) == set(mixed[other])
+    assert all(np.ptp(group[block]) > 4 for block in one)  # not contiguous
+
+
+def test_more_blocks_than_groups_are_refused() -> None:
+    with pytest.raises(InputError, match=r"stitching\.blocks: 6, but the images come from 5 independent groups"):
+        blocks.assign_blocks(np.repeat(np.arange(5), 4), 6, seed=0)
+
+
+@pytest.mark.parametrize(("units", "fine", "kept"), [(99, 7, 7), (100, 7, 3), (500, 7, 3), (500, 2, 2)])
+def test_wide_layers_keep_at_most_so_many_blocks(units: int, fine: int, kept: int) -> None:
+    assert blocks.WideLayers(units=100, blocks=3).kept_blocks(units, fine) == kept
+
+
 def splits(count: int) -> list[list[range]]:
-    """All ways to share out so many fine blocks: runs, none of them empty."""
-    cuts = [c for some in range(count) for c in combinations(range(1, count), some)]
+    """All ways to share ``count`` fine blocks out to shards: consecutive runs, none of them empty."""
+    cuts = [cut for number in range(count) for cut in combinations(range(1, count), number)]
     return [[range(a, b) for a, b in pairwise([0, *cut, count])] for cut in cuts]
 
 
 def by_definition(first: int, end: int, stop: int) -> object:
-    """The sum of fine blocks from first to end, a power of two, of which those from stop on do not exist."""
+    """The nested sum of fine blocks from first to end, a power of two of them; those from stop on do not exist."""
     if end - first == 1:
         return first
     middle = (first + end) // 2
@@ -31,45 +67,44 @@ def by_definition(first: int, end: int, stop: int) -> object:
 
 @pytest.mark.parametrize(("fine", "kept"), [(1, 1), (7, 7), (7, 2), (64, 4), (10, 4)])
 def test_runs_are_consecutive_and_as_equal_as_possible(fine: int, kept: int) -> None:
-    found = blocks.runs(fine, kept)
-    assert [number for run in found for number in run] == list(range(fine))
-    assert len(found) == kept
-    assert max(map(len, found)) - min(map(len, found)) <= 1
+    runs = blocks.runs_of(fine, kept)
+    assert [number for run in runs for number in run] == list(range(fine))
+    assert len(runs) == kept
+    assert max(map(len, runs)) - min(map(len, runs)) <= 1
     for number in range(fine):
-        assert list(blocks.covered(blocks.leaf(number, found), found)) == [number]
+        assert list(blocks.covered(blocks.leaf(number, runs), runs)) == [number]
 
 
 @pytest.mark.parametrize("count", range(1, 10))
 def test_any_shards_add_up_in_the_order_of_the_definition(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With sums written down instead of computed; what a shard keeps covers its blocks, and could not be less."""
-    monkeypatch.setattr(blocks, "add", lambda before, moments: moments.update(sum=(before["sum"], moments["sum"])))
-    kept = [range(count)]
+    """Sums are written down instead of computed. A shard's nodes cover its blocks, and no two of them can be added."""
+    monkeypatch.setattr(blocks, "add", lambda earlier, later: later.update(sum=(earlier["sum"], later["sum"])))
+    runs = [range(count)]
     expected = by_definition(0, 1 << (count - 1).bit_length(), count)
     for shards in splits(count):
-        merged: tuple[list, list] = ([], [])
+        merged = blocks.TreeSum(runs, [])
         for shard in shards:
-            nodes: list[blocks.Node] = []
-            rows: list[dict] = []
+            part = blocks.TreeSum(runs, [])
             for number in shard:
-                blocks.push(nodes, rows, blocks.leaf(number, kept), {"sum": number}, kept)
-            assert [number for node in nodes for number in blocks.covered(node, kept)] == list(shard)
-            assert not any(a.level == b.level and a.place ^ 1 == b.place for a, b in pairwise(nodes))
-            assert len(rows) == len(nodes) <= max(1, 2 * count.bit_length() - 2)
-            for node, row in zip(nodes, rows, strict=True):
-                blocks.push(*merged, node, row, kept)
-        assert merged[1] == [{"sum": expected}]
+                part.push(blocks.leaf(number, runs), {"sum": number})
+            assert [number for node in part.nodes for number in blocks.covered(node, runs)] == list(shard)
+            assert not any(a.level == b.level and a.place ^ 1 == b.place for a, b in pairwise(part.nodes))
+            assert len(part.stack) == len(part.nodes) <= max(1, 2 * count.bit_length() - 2)
+            for node, moments in zip(part.nodes, part.stack, strict=True):
+                merged.push(node, moments)
+        assert merged.stack == [{"sum": expected}]
 
 
 def test_kept_blocks_are_not_added_to_each_other() -> None:
-    kept = blocks.runs(5, 2)
+    runs = blocks.runs_of(5, 2)
     nodes: list[blocks.Node] = []
     for number in range(5):
-        blocks.join(nodes, blocks.leaf(number, kept), kept)
-    assert [list(blocks.covered(node, kept)) for node in nodes] == [[0, 1, 2], [3, 4]]
+        blocks.append_node(nodes, blocks.leaf(number, runs), runs)
+    assert [list(blocks.covered(node, runs)) for node in nodes] == [[0, 1, 2], [3, 4]]
 
 
 def data(count: int, seed: int) -> Arrays:
-    """Activations with a mean of their own and a unit that is always the same. net -> (count, units)"""
+    """Activations with a mean of their own and a dead unit. net -> (count, units)"""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(count, 5)) @ rng.normal(size=(5, 5)) + 3 * rng.normal(size=5)
     x[:, DEAD] = 0.1
@@ -77,11 +112,12 @@ def data(count: int, seed: int) -> Arrays:
 
 
 def moments(x: Arrays) -> Arrays:
-    found: Arrays = {"count": np.int64(len(x["net0"]))}
+    """Moments by their definition."""
+    counted: Arrays = {"count": np.int64(len(x["net0"]))}
     mean = {net: rows[0] + (rows - rows[0]).mean(0) for net, rows in x.items()}  # exact for a dead unit
-    found |= {f"mean/{net}": mean[net] for net in x}
+    means = {f"mean/{net}": mean[net] for net in x}
     pairs = [("net0", "net0"), ("net0", "net1"), ("net1", "net1")]
-    return found | {f"comoment/{a}-{b}": (x[a] - mean[a]).T @ (x[b] - mean[b]) for a, b in pairs}
+    return counted | means | {f"comoment/{a}-{b}": (x[a] - mean[a]).T @ (x[b] - mean[b]) for a, b in pairs}
 
 
 PARTS = [data(count, seed) for seed, count in enumerate([40, 7, 1, 12, 90])]
@@ -90,41 +126,43 @@ PARTS = [data(count, seed) for seed, count in enumerate([40, 7, 1, 12, 90])]
 @pytest.mark.parametrize("band", [1, 2, 512])
 def test_sums_are_those_of_all_data(band: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BAND", band)
-    found = moments(PARTS[0])
+    total = moments(PARTS[0])
     for part in PARTS[1:]:
-        after = moments(part)
-        blocks.add(found, after)
-        found = after
+        later = moments(part)
+        blocks.add(total, later)
+        total = later
     expected = moments({net: np.concatenate([part[net] for part in PARTS]) for net in WIDTHS})
     for name, array in expected.items():
-        np.testing.assert_allclose(found[name], array, rtol=1e-12, atol=1e-11)
-    np.testing.assert_array_equal(found["comoment/net0-net0"], found["comoment/net0-net0"].T)
-    assert not found["comoment/net0-net0"][DEAD].any()
-    assert not found["comoment/net0-net1"][DEAD].any()
-    assert found["mean/net0"][DEAD] == 0.1
+        np.testing.assert_allclose(total[name], array, rtol=1e-12, atol=1e-11)
+    np.testing.assert_array_equal(total["comoment/net0-net0"], total["comoment/net0-net0"].T)
+    assert not total["comoment/net0-net0"][DEAD].any()
+    assert not total["comoment/net0-net1"][DEAD].any()
+    assert total["mean/net0"][DEAD] == 0.1
 
 
 @pytest.mark.parametrize("waiting", [0, 300, 2**20])
 @pytest.mark.parametrize("chunk", [1, 150, 2**20])
-def test_a_pile_is_a_list_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: int, chunk: int) -> None:
-    """Whatever is written at once and is a file; what is given may change afterwards."""
+def test_a_stored_stack_is_a_list_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting: int, chunk: int
+) -> None:
+    """Whatever is written together and lies in one file; the caller may change its arrays afterwards."""
     monkeypatch.setattr(blocks, "WAITING_BYTES", waiting)
     monkeypatch.setattr(store, "CHUNK_BYTES", chunk)
-    pile, expected = blocks.Pile(str(tmp_path / "a.zarr/zarr.json"), room=6), []
+    stack, expected = blocks.StoredStack(str(tmp_path / "a.zarr/zarr.json"), capacity=6), []
     for number in (0, 1, 2, 3, None, None, 4, None, 0, 1, 2):
         if number is None:
-            found, row = pile.pop(), expected.pop()
-            for name, array in row.items():
-                np.testing.assert_array_equal(found[name], array)
+            popped, entry = stack.pop(), expected.pop()
+            for name, array in entry.items():
+                np.testing.assert_array_equal(popped[name], array)
         else:
             expected.append(moments(PARTS[number]))
-            given = moments(PARTS[number])
-            pile.append(given)
-            for name in given:
-                given[name] *= 0
-        assert len(pile) == len(expected)
-    pile.finish(layer="fc6")
+            entry = moments(PARTS[number])
+            stack.append(entry)
+            for name in entry:
+                entry[name] *= 0
+        assert len(stack) == len(expected)
+    stack.finish(layer="fc6")
     loaded = store.load(tmp_path / "a.zarr/zarr.json")
     for name, array in loaded.items():
-        np.testing.assert_array_equal(array, np.stack([row[name] for row in expected]))
+        np.testing.assert_array_equal(array, np.stack([entry[name] for entry in expected]))
     assert list(loaded) == list(expected[0])

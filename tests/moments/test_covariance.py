@@ -1,4 +1,4 @@
-"""Blocks taken together: the same as one pass over all of their data, as often as each counts."""
+"""Moments of blocks taken together are those of one pass over all of their data, each as often as it counts."""
 
 import numpy as np
 import pytest
@@ -13,10 +13,10 @@ def blocks() -> Arrays:
 
 
 def test_total_is_that_of_all_data_together(blocks: Arrays) -> None:
-    found, expected = covariance.total(blocks), repeated(np.ones(5, int))
-    assert set(found) == set(expected)
+    total, expected = covariance.total(blocks), repeated(np.ones(5, int))
+    assert set(total) == set(expected)
     for name, array in expected.items():
-        np.testing.assert_allclose(found[name], array, rtol=1e-11, atol=1e-11)
+        np.testing.assert_allclose(total[name], array, rtol=1e-11, atol=1e-11)
 
 
 WEIGHTS = np.array([[1, 1, 1, 1, 1], [3, 0, 2, 0, 1], [0, 0, 1, 0, 0], [0, 2, 0, 1, 5]])
@@ -25,16 +25,16 @@ WEIGHTS = np.array([[1, 1, 1, 1, 1], [3, 0, 2, 0, 1], [0, 0, 1, 0, 0], [0, 2, 0,
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize(("a", "b"), [*PAIRS, ("net1", "net0"), ("net10", "net1")])
 def test_weights_repeat_blocks(blocks: Arrays, weights: np.ndarray, a: str, b: str) -> None:
-    found = covariance.pooled(blocks, a, b, weights)
-    assert found.shape == (WIDTHS[a], WIDTHS[b])
-    np.testing.assert_allclose(found, covariance.comoment(repeated(weights), a, b), rtol=1e-11, atol=1e-10)
+    products = covariance.pooled(blocks, a, b, weights)
+    assert products.shape == (WIDTHS[a], WIDTHS[b])
+    np.testing.assert_allclose(products, covariance.comoment(repeated(weights), a, b), rtol=1e-11, atol=1e-10)
 
 
 @pytest.mark.parametrize(("a", "b"), [("net0", "net0"), ("net0", "net1"), ("net10", "net0")])
 def test_many_resamples_at_once(blocks: Arrays, a: str, b: str) -> None:
-    found = covariance.pooled(blocks, a, b, WEIGHTS)
-    assert found.shape == (len(WEIGHTS), WIDTHS[a], WIDTHS[b])
-    for together, weights in zip(found, WEIGHTS, strict=True):
+    products = covariance.pooled(blocks, a, b, WEIGHTS)
+    assert products.shape == (len(WEIGHTS), WIDTHS[a], WIDTHS[b])
+    for together, weights in zip(products, WEIGHTS, strict=True):
         np.testing.assert_allclose(together, covariance.pooled(blocks, a, b, weights), rtol=1e-12, atol=1e-10)
 
 
@@ -53,7 +53,7 @@ def test_scaled_weights_scale_comoments(blocks: Arrays) -> None:
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 def test_a_dead_unit_has_exactly_no_comoment(blocks: Arrays, weights: np.ndarray) -> None:
-    """However unequal the blocks are."""
+    """Also where blocks differ much in size."""
     for b in WIDTHS:
         assert not covariance.pooled(blocks, "net0", b, weights)[DEAD].any()
         assert not covariance.pooled(blocks, b, "net0", weights)[:, DEAD].any()
@@ -62,7 +62,7 @@ def test_a_dead_unit_has_exactly_no_comoment(blocks: Arrays, weights: np.ndarray
 
 
 def test_a_unit_that_lives_in_left_out_blocks_only_is_dead() -> None:
-    """As a unit after its ReLU that one photograph alone excites."""
+    """Such as a unit with a ReLU that only one photograph excites."""
     parts = [data(count, seed) for seed, count in enumerate(COUNTS)]
     for x in parts[1:]:
         x["net1"][:, 1] = 0

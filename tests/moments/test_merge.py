@@ -1,4 +1,4 @@
-"""Shards to one store: its blocks and their total are those of all data together, however they were shared out."""
+"""The merged store holds the blocks and the total of all data, whatever the shards."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from tests.moments.planted import BLOCKS, DEAD, Arrays, moments, repeated, stacked
 from workflow.convergent import store
 from workflow.convergent.moments import covariance, merge
-from workflow.convergent.moments.blocks import Kept, Wide, runs
+from workflow.convergent.moments.blocks import ShardStore, WideLayers, runs_of
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def blocks() -> Arrays:
     return stacked([moments(x) for x in BLOCKS])
 
 
-ABOUT = {
+ATTRIBUTES = {
     "layer": "conv1",
     "images": "i" * 64,
     "limit": 30,
@@ -26,19 +26,19 @@ ABOUT = {
     "batch": 3,
     "seed": 0,
 }
-ABOUT |= {"blocks": 5, "fine_blocks": 5, "modules": {"net0": "relu1"}, "grid": [4, 4], "resampled": {}}
+ATTRIBUTES |= {"blocks": 5, "fine_blocks": 5, "modules": {"net0": "relu1"}, "grid": [4, 4], "resampled": {}}
 
 
 @pytest.fixture
 def shards(tmp_path: Path, blocks: Arrays) -> list[Path]:
-    """Stores of blocks 0 and 1, 2 and 3, 4."""
+    """Stores of three shards, with blocks 0 and 1, 2 and 3, 4."""
     paths = []
     for numbers in ([0, 1], [2, 3], [4]):
         paths.append(tmp_path / f"{numbers[0]}.zarr" / "zarr.json")
         store.save(
             paths[-1],
             {name: array[numbers] for name, array in blocks.items()},
-            **ABOUT,
+            **ATTRIBUTES,
             nodes=[(number, 0, 0) for number in numbers],
         )
     return paths
@@ -50,13 +50,13 @@ def run(paths: list[Path], out: Path) -> Arrays:
 
 
 def test_the_stage_keeps_blocks_and_adds_their_total(tmp_path: Path, shards: list[Path], blocks: Arrays) -> None:
-    found = run(shards, tmp_path / "out.zarr")
+    merged = run(shards, tmp_path / "out.zarr")
     expected = blocks | {f"total/{name}": array for name, array in covariance.total(blocks).items()}
-    assert set(found) == set(expected)
+    assert set(merged) == set(expected)
     for name, array in expected.items():
-        np.testing.assert_array_equal(found[name], array)
-    about = store.attributes(tmp_path / "out.zarr" / "zarr.json")
-    assert {key: about[key] for key in ABOUT} == ABOUT
+        np.testing.assert_array_equal(merged[name], array)
+    attributes = store.attributes(tmp_path / "out.zarr" / "zarr.json")
+    assert {key: attributes[key] for key in ATTRIBUTES} == ATTRIBUTES
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_stage_keeps_blocks_and_adds_their_total(tmp_path: Path, shards: lis
     ],
 )
 def test_shards_that_differ_are_refused(tmp_path: Path, shards: list[Path], key: str, value: object) -> None:
-    store.save(shards[1], store.load(shards[1]), **(ABOUT | {key: value}), nodes=[(2, 0, 0), (3, 0, 0)])
+    store.save(shards[1], store.load(shards[1]), **(ATTRIBUTES | {key: value}), nodes=[(2, 0, 0), (3, 0, 0)])
     with pytest.raises(SystemExit, match=rf"does not fit together, {key} differ: .*2\.zarr/zarr\.json: .*4\.zarr"):
         run(shards, tmp_path / "out.zarr")
 
@@ -90,38 +90,38 @@ def test_a_shard_given_twice_is_refused(tmp_path: Path, shards: list[Path]) -> N
         run([shards[0], shards[1], shards[1], shards[2]], tmp_path / "out.zarr")
 
 
-def shared_out(folder: Path, cuts: list[int], kept: int) -> list[Path]:
-    """Stores of the same five fine blocks, of which so many are kept, from shards that begin at 0 and at the cuts."""
+def shard_stores(folder: Path, cuts: list[int], kept: int) -> list[Path]:
+    """Stores of shards that begin at fine block 0 and at the cuts, of five; the layer keeps ``kept`` blocks."""
     paths = []
     for number, (first, end) in enumerate(pairwise([0, *cuts, 5])):
         paths.append(folder / f"{number}.zarr" / "zarr.json")
-        layer = Kept(str(paths[-1]), 5, end - first, Wide(1, kept))
+        layer = ShardStore(str(paths[-1]), 5, end - first, WideLayers(1, kept))
         for fine in range(first, end):
-            layer.take(fine, moments(BLOCKS[fine]))
-        layer.finish(**{key: ABOUT[key] for key in ABOUT if "blocks" not in key})
+            layer.add_block(fine, moments(BLOCKS[fine]))
+        layer.finish(**{key: ATTRIBUTES[key] for key in ATTRIBUTES if "blocks" not in key})
     return paths
 
 
 @pytest.mark.parametrize("kept", [1, 2, 3, 5, 9])
 def test_shards_of_a_wide_layer_give_the_same_bytes_and_the_blocks_taken_together(tmp_path: Path, kept: int) -> None:
-    whole = shared_out(tmp_path / "whole", [], kept)
-    found = run(whole, tmp_path / "out.zarr")
-    kept_runs = runs(5, min(kept, 5))
-    assert store.attributes(tmp_path / "out.zarr" / "zarr.json")["blocks"] == len(found["count"]) == len(kept_runs)
+    whole = shard_stores(tmp_path / "whole", [], kept)
+    merged = run(whole, tmp_path / "out.zarr")
+    kept_runs = runs_of(5, min(kept, 5))
+    assert store.attributes(tmp_path / "out.zarr" / "zarr.json")["blocks"] == len(merged["count"]) == len(kept_runs)
     for block, fine in enumerate(kept_runs):
         expected = repeated(np.array([number in fine for number in range(5)], int))
         for name, array in expected.items():
-            np.testing.assert_allclose(found[name][block], array, rtol=1e-11, atol=1e-11)
+            np.testing.assert_allclose(merged[name][block], array, rtol=1e-11, atol=1e-11)
     for name, array in repeated(np.ones(5, int)).items():
-        np.testing.assert_allclose(found[f"total/{name}"], array, rtol=1e-11, atol=1e-11)
-    assert not found["comoment/net0-net1"][:, DEAD].any()
+        np.testing.assert_allclose(merged[f"total/{name}"], array, rtol=1e-11, atol=1e-11)
+    assert not merged["comoment/net0-net1"][:, DEAD].any()
     for cuts in ([1], [2], [3], [4], [1, 4], [2, 3], [1, 2, 3, 4]):
-        run(shared_out(tmp_path / str(cuts), cuts, kept), tmp_path / "other.zarr")
+        run(shard_stores(tmp_path / str(cuts), cuts, kept), tmp_path / "other.zarr")
         assert (tmp_path / "other.zarr/zarr.json").read_bytes() == (tmp_path / "out.zarr/zarr.json").read_bytes()
 
 
 @pytest.mark.parametrize("order", [[0, 2], [1, 0, 2], [0, 0, 1, 2], [0, 1], [1, 2]])
 def test_missing_and_mixed_up_shards_of_a_wide_layer_are_refused(tmp_path: Path, order: list[int]) -> None:
-    paths = shared_out(tmp_path, [2, 3], kept=2)
+    paths = shard_stores(tmp_path, [2, 3], kept=2)
     with pytest.raises(SystemExit, match=r"shards hold blocks \[.*\], not 0 to 4 in order"):
         run([paths[k] for k in order], tmp_path / "out.zarr")

@@ -4,8 +4,10 @@ A module with a ``main`` is a stage: one rule runs it, and ``python -m workflow.
 describes it. All others are what stages share. The map follows the data.
 
 images
-    build           image sources to the image store: pixels, labels, groups
+    build           the image store of a data set: pixels, labels, groups
+    datasets        data sets: crops of photographs, folders of classes, torchvision's
     parts           an image store that is built in parts, in parallel, and resumed
+    workers         processes that decode
     decoding        image files to RGB pixels
 nets
     model           any net with its preprocessing: from stored pixels to logits; weights on disk
@@ -21,6 +23,7 @@ nets
 moments
     accumulate      one pass over the images: count, means and co-moments of all units, block by block
     blocks          what a block is, which blocks a layer keeps, and the order in which they are added
+    comoments       the sums of one block, from batches of activations
     merge           shards of a layer to one store with its total
     covariance      covariances of any pair of nets over any weighted blocks
 alignment (paper, section 3.1: one to one)

@@ -1,4 +1,4 @@
-"""Image files to RGB pixels."""
+"""Image files decoded to RGB pixels."""
 
 from pathlib import Path
 
@@ -14,24 +14,25 @@ class DecodingError(Exception):
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Image files below a folder, by name."""
+    """Image files anywhere below a folder, sorted by path."""
     return sorted(f for f in folder.rglob("*") if f.suffix.lower() in EXTENSIONS and f.is_file())
 
 
 def decode(file: Path) -> Image.Image:
-    """An image file as RGB.
+    """Pixels of an image file as RGB with 8 bits a channel.
 
-    Pillow would clip what has more than 8 bits a channel (modes I and F) instead of scaling it: unreadable too.
+    Raises DecodingError where the file is damaged, too large for Pillow, or has more than 8 bits a channel: Pillow
+    would clip such values (modes I and F) instead of scaling them.
     """
     try:
         with Image.open(file) as image:
             if image.mode.startswith(("I", "F")):
-                raise ValueError(f"mode {image.mode}, allowed are those of 8 bits a channel")
+                raise ValueError(f"mode {image.mode}, allowed are modes of 8 bits a channel")
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DecodingError(str(error)) from error
 
 
 def refusal(file: Path, reason: object) -> InputError:
-    """What a run ends with at an unreadable file."""
-    return InputError(f"{file}: unreadable image ({reason}); mend or remove it, or set data.on_error to skip")
+    """The error that ends a run at an unreadable file."""
+    return InputError(f"{file}: unreadable image ({reason}); repair or remove it, or set data.on_error to skip")

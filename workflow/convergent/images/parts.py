@@ -1,22 +1,16 @@
-"""An image store built in parts: each a chunk of images, decoded in parallel, and not again after an interruption.
+"""An image store built in parts: each is one chunk of images, decoded in parallel and kept when a run is interrupted.
 
-While it is built, ``<name>.zarr/parts/`` holds a key of the list of files and, for each finished part, a record: the
-state of its files, the digest of its pixels and its unreadable rows. A record is written after its chunk and removed
-before that is changed, so that a chunk with a record is as it was decoded, whenever the process dies.
+While the store is built, ``<name>.zarr/parts/`` holds a key of the list of files and a record of each finished part:
+the state of its files, the digest of its pixels and its unreadable rows. A record is written after its chunk and
+removed before the chunk is changed. So, whenever the process dies, a chunk with a record is as it was decoded.
 """
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -27,14 +21,12 @@ from PIL import Image
 from PIL import __version__ as pillow
 
 from .. import store
-from ..commands import InputError
 from ..files import write_atomically
 from .decoding import DecodingError, decode, refusal
+from .workers import ParallelMap
 
-FORMAT = 1  # of pixels and records: another one makes every store anew
-SAY_EVERY = 5.0  # seconds between lines of progress
-
-Each = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]  # a map(), here or over processes
+FORMAT = 1  # of pixels and records: another number makes every store anew
+REPORT_SECONDS = 5.0  # between lines of progress
 
 
 @dataclass(frozen=True)
@@ -42,34 +34,34 @@ class Part:
     """The images of one chunk: rows from ``first`` on of the store that is declared as ``path``."""
 
     path: Path
-    number: int
-    first: int
+    number: int  # of the chunk
+    first: int  # row of the store
     folder: Path
-    names: Sequence[str]  # of files, relative to the folder
-    size: int  # width and height of a stored image
+    names: Sequence[str]  # of the image files, relative to the folder
+    size: int  # width and height of a stored image, in pixels
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a finished part."""
+    """What is known of a finished part; written as JSON."""
 
     key: str  # of the state of its files
     digest: str  # of its pixels
-    unreadable: dict[str, str]  # row of the store -> why; its pixels are 0
+    unreadable: dict[str, str]  # row of the store -> reason; its pixels are 0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All parts of one store, the shape of its images (N, H, W, C) and the rows of each part but the last."""
+    """A store to be built and all of its parts."""
 
-    path: Path
+    path: Path  # declared file of the store
     parts: list[Part]
-    shape: tuple[int, ...]
-    rows: int
+    shape: tuple[int, ...]  # of the images: (N, H, W, C)
+    rows: int  # of each part but the last
 
 
-def plan(path: Path, folder: Path, names: Sequence[str], size: int) -> Plan:
-    """Parts for files in the order of the store's rows."""
+def plan_parts(path: Path, folder: Path, names: Sequence[str], size: int) -> Plan:
+    """Parts of the store at ``path``, whose rows are the image files ``names`` of a folder, in their order."""
     shape = (len(names), size, size, 3)
     rows = store.chunk_rows(shape, np.dtype(np.uint8))
     parts = [
@@ -79,28 +71,32 @@ def plan(path: Path, folder: Path, names: Sequence[str], size: int) -> Plan:
     return Plan(path, parts, shape, rows)
 
 
-def records(path: Path) -> Path:
-    """Folder of the key and the records."""
+def records_folder(path: Path) -> Path:
+    """Folder of the key and the records of the store at ``path``."""
     return path.parent / "parts"
 
 
 def record_file(path: Path, number: int) -> Path:
-    return records(path) / f"{number}.json"
+    """File of the record of a part of the store at ``path``."""
+    return records_folder(path) / f"{number}.json"
 
 
-def hashed(*what: object) -> str:
-    """sha256 of what JSON can say."""
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+def key_of(*content: object) -> str:
+    """sha256 of values that JSON can hold."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def state(part: Part) -> str:
-    """Key of a part's files: size and time of change of each."""
-    found = [os.stat(part.folder / name) for name in part.names]
-    return hashed(*((f.st_size, f.st_mtime_ns) for f in found))
+def files_key(part: Part) -> str:
+    """Key of the size and time of change of each file of a part."""
+    states = [os.stat(part.folder / name) for name in part.names]
+    return key_of(*((state.st_size, state.st_mtime_ns) for state in states))
 
 
 def pixels(part: Part, unreadable: dict[str, str]) -> Iterator[np.ndarray]:
-    """Each image warped to a square (size, size, 3) uint8; zeros where it is unreadable: its row is added with why."""
+    """Images of a part, each warped to a square (size, size, 3) uint8.
+
+    An unreadable image gives zeros; its row and the reason are added to ``unreadable``.
+    """
     shape = (part.size, part.size)
     for row, name in enumerate(part.names, part.first):
         try:
@@ -111,72 +107,47 @@ def pixels(part: Part, unreadable: dict[str, str]) -> Iterator[np.ndarray]:
         yield image
 
 
-def make(part: Part) -> tuple[Record, int]:
-    """Record of a part and how many images were decoded for it: none where it was finished from the same files."""
-    key, file = state(part), record_file(part.path, part.number)
-    if file.exists() and (found := Record(**json.loads(file.read_text()))).key == key:
-        return found, 0
+def build_part(part: Part) -> tuple[Record, int]:
+    """Record of a part, and how many images were decoded for it: 0 where an earlier run did so from equal files."""
+    key, file = files_key(part), record_file(part.path, part.number)
+    if file.exists() and (earlier := Record(**json.loads(file.read_text()))).key == key:
+        return earlier, 0
     file.unlink(missing_ok=True)
     unreadable: dict[str, str] = {}
     digest = store.write_chunk(part.path, "images", pixels(part, unreadable), part.first)
-    made = Record(key, digest, unreadable)
+    record = Record(key, digest, unreadable)
     with write_atomically(file) as temporary:
-        temporary.write_text(json.dumps(asdict(made)))
-    return made, len(part.names)
+        temporary.write_text(json.dumps(asdict(record)))
+    return record, len(part.names)
 
 
-def end_with_parent() -> None:
-    """Make a worker end at once with a killed run, so that it does not write beside the next one."""
-
-    def watch() -> None:
-        if parent := multiprocessing.parent_process():
-            parent.join()
-        os._exit(1)
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt from the keyboard reaches all: the parent deals with it
-    threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def processes(count: int) -> Iterator[Each]:
-    """A ``map`` over as many new processes, or in this one where one is enough; results come in order."""
-    if count <= 1:
-        yield map
-        return
-    # not forked: that would copy locks of zarr's threads
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), end_with_parent)
-    try:
-        yield pool.map
-    except BrokenProcessPool:
-        raise InputError("a process that decodes was killed (memory?); run again, it goes on from here") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def begin(plan: Plan) -> int:
-    """Make the store, or go on with the one that is there if it is of the same list of files; its finished parts."""
-    path, folder = plan.path, records(plan.path)
-    key = hashed(FORMAT, pillow, plan.shape, plan.rows, [part.names for part in plan.parts])
-    mark = folder / "key"
-    same = mark.exists() and mark.read_text() == key
+def open_store(plan: Plan) -> int:
+    """Number of parts that an earlier run finished; a store of another list of files, or none, is made anew."""
+    path, folder = plan.path, records_folder(plan.path)
+    key = key_of(FORMAT, pillow, plan.shape, plan.rows, [part.names for part in plan.parts])
+    key_file = folder / "key"
+    same_files = key_file.exists() and key_file.read_text() == key
     path.unlink(missing_ok=True)  # the store is not finished any more
-    if not same:
-        mark.unlink(missing_ok=True)  # before what it vouches for
+    if not same_files:
+        key_file.unlink(missing_ok=True)  # before the chunks that it vouches for
     arrays = {
         "images": (plan.shape, np.uint8),
         "labels": (plan.shape[:1], np.int32),
         "group": (plan.shape[:1], np.int32),
     }
-    store.create(path, arrays, wipe=not same)
-    if not same:
+    store.create(path, arrays, wipe=not same_files)
+    if not same_files:
         folder.mkdir()
-        with write_atomically(mark) as temporary:
+        with write_atomically(key_file) as temporary:
             temporary.write_text(key)
     return len(list(folder.glob("*.json")))
 
 
 def progress(name: str, parts: tuple[int, int], images: tuple[int, int], decoded: int, seconds: float) -> str:
-    """One line: done and all parts and images; rate and time left, once images were decoded in this run."""
+    """A line of progress from (finished, all) parts and images.
+
+    ``decoded`` images took this run so many seconds; they give the rate and the time left.
+    """
     line = f"{name}: {parts[0]} of {parts[1]} parts, {images[0]} of {images[1]} images"
     if not decoded:
         return line
@@ -184,52 +155,57 @@ def progress(name: str, parts: tuple[int, int], images: tuple[int, int], decoded
     return f"{line}, {decoded / seconds:.0f} images/s, {left} left"
 
 
-def build(plan: Plan, each: Each, on_error: str) -> list[Record]:
-    """Records of all parts, made now or by an earlier run; says how far it is; ``stop`` ends at an unreadable file."""
+def build_parts(plan: Plan, each: ParallelMap, on_error: str) -> list[Record]:
+    """Records of all parts, built now or by an earlier run; prints progress.
+
+    Raises InputError at the first unreadable file where ``on_error`` is "stop".
+    """
     name = plan.path.parent.stem
-    if finished := begin(plan):
+    if finished := open_store(plan):
         print(f"{name}: going on with {finished} of {len(plan.parts)} parts of an earlier run", flush=True)
-    made: list[Record] = []
+    records: list[Record] = []
     decoded = 0
-    begun = said = time.monotonic()
-    for part, (record, new) in zip(plan.parts, each(make, plan.parts), strict=True):
-        made.append(record)
-        decoded += new
+    started = reported = time.monotonic()
+    for part, (record, newly_decoded) in zip(plan.parts, each(build_part, plan.parts), strict=True):
+        records.append(record)
+        decoded += newly_decoded
         if record.unreadable and on_error == "stop":
             row, reason = next(iter(record.unreadable.items()))
             raise refusal(part.folder / part.names[int(row) - part.first], reason)
         now = time.monotonic()
-        if now - said >= SAY_EVERY or len(made) == len(plan.parts):
-            said = now
+        if now - reported >= REPORT_SECONDS or len(records) == len(plan.parts):
+            reported = now
             images = part.first + len(part.names)
-            counts = (len(made), len(plan.parts)), (images, plan.shape[0])
-            print(progress(name, *counts, decoded, now - begun), flush=True)
-    return made
+            counts = (len(records), len(plan.parts)), (images, plan.shape[0])
+            print(progress(name, *counts, decoded, now - started), flush=True)
+    return records
 
 
-def readable(plan: Plan, made: Sequence[Record]) -> np.ndarray:
-    """Whether the file of each row could be read (N,)."""
-    found = np.ones(plan.shape[0], bool)
-    found[[int(row) for record in made for row in record.unreadable]] = False
-    return found
+def readable(plan: Plan, records: Sequence[Record]) -> np.ndarray:
+    """Whether the file of each row could be read. (N,) bool"""
+    flags = np.ones(plan.shape[0], bool)
+    flags[[int(row) for record in records for row in record.unreadable]] = False
+    return flags
 
 
-def closed_up(found: np.ndarray) -> np.ndarray:
-    """Rows that remain where some are unreadable: the last readable ones fill the holes, all others keep their place.
+def without_holes(readable: np.ndarray) -> np.ndarray:
+    """The old row of each row that remains without the unreadable ones. (N,) bool -> (readable rows,)
 
-    >>> closed_up(np.array([True, False, True, False, True, True]))
+    The last readable rows fill the holes; all others keep their place.
+
+    >>> without_holes(np.array([True, False, True, False, True, True]))
     array([0, 4, 2, 5])
     """
-    count = np.count_nonzero(found)
+    count = np.count_nonzero(readable)
     rows = np.arange(count)
-    rows[~found[:count]] = count + np.flatnonzero(found[count:])
+    rows[~readable[:count]] = count + np.flatnonzero(readable[count:])
     return rows
 
 
-def close(plan: Plan, made: Sequence[Record], rows: np.ndarray) -> str:
-    """Move rows to where ``closed_up`` wants them; digest of the images that remain."""
+def move_rows(plan: Plan, records: Sequence[Record], rows: np.ndarray) -> str:
+    """Digest of the stored images, after those of the old rows ``rows`` (readable rows,) were moved together."""
     count, step = len(rows), plan.rows
-    digests = [record.digest for record in made]
+    digests = [record.digest for record in records]
     if count < plan.shape[0]:
         cut = range(count // step, len(plan.parts))
         changed = sorted({*(np.flatnonzero(rows != np.arange(count)) // step).tolist(), *cut})
@@ -240,20 +216,20 @@ def close(plan: Plan, made: Sequence[Record], rows: np.ndarray) -> str:
             images = stored[rows[first : first + step]]
             store.write(plan.path, "images", images, first)
             digests[first // step] = store.chunk_digest(images)
-    kept = digests[: -(-count // step)]
-    return store.joined_digest((count, *plan.shape[1:]), np.dtype(np.uint8), kept)
+    remaining = digests[: -(-count // step)]
+    return store.joined_digest((count, *plan.shape[1:]), np.dtype(np.uint8), remaining)
 
 
-def finish(plan: Plan, made: Sequence[Record], labels: np.ndarray, group: np.ndarray, **about: Any) -> None:
+def finish(plan: Plan, records: Sequence[Record], labels: np.ndarray, group: np.ndarray, **attributes: Any) -> None:
     """Complete the store with labels and group of all rows (N,), without the rows that could not be read."""
-    rows = closed_up(readable(plan, made))
-    digests: dict[str, str | None] = {"images": close(plan, made, rows)}
+    rows = without_holes(readable(plan, records))
+    digests: dict[str, str | None] = {"images": move_rows(plan, records, rows)}
     for name, array in (("labels", labels[rows]), ("group", group[rows])):
         store.write(plan.path, name, array, 0)
         digests[name] = store.array_digest(array)
-    store.finish(plan.path, digests, dict.fromkeys(digests, len(rows)), **about)
+    store.finish(plan.path, digests, dict.fromkeys(digests, len(rows)), **attributes)
 
 
-def forget(plan: Plan) -> None:
+def remove_records(plan: Plan) -> None:
     """Remove the records of a finished store."""
-    shutil.rmtree(records(plan.path))
+    shutil.rmtree(records_folder(plan.path))

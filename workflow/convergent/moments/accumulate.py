@@ -1,13 +1,12 @@
-"""One pass of all nets over the images of a shard: counts, means and co-moments of all units, block by block.
+"""The moments of one shard: a pass of all nets over its images gives count, means and co-moments, block by block.
 
-A block is a union of whole groups of images. Everything restarts at its border, so that its moments depend on nothing
-but its images, and any number of shards gives the same bits.
+``blocks`` defines what a block is. All sums restart at the border of a block: its moments depend on its own images
+alone, so that any number of shards gives equal bits.
 """
 
 import argparse
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations_with_replacement
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,13 +17,8 @@ from threadpoolctl import threadpool_limits
 from .. import store
 from ..commands import InputError, command, new_parser
 from ..nets import activations, device, model
-from ..seeds import derive
-from . import blocks
-
-BUFFER_BYTES = 64 * 2**20  # of activations in one layer's buffer, about; the products of larger ones are no faster
-BUFFER_ROWS = 16384  # at most: float32 sums over more rows lose accuracy
-TOGETHER = 8192  # columns up to which one product is of all nets together; of more it would need 1 GB at 4 x 4096
-DRIFT = 2.0  # deviations between a flush's mean and the shift beyond which float32 products lose accuracy
+from .blocks import ShardStore, WideLayers, assign_blocks
+from .comoments import CoMoments
 
 
 class Accumulator(Protocol):
@@ -34,160 +28,95 @@ class Accumulator(Protocol):
         """Forget everything: a new block begins."""
 
     def update(self, batch: Mapping[str, torch.Tensor]) -> None:
-        """Take in net -> (images, positions, units) of one batch."""
+        """Take in the activations of a batch. net -> (images, positions, units)"""
 
     def finish(self) -> dict[str, np.ndarray]:
-        """The block's arrays by name, good until the next start."""
+        """The block's arrays by name, valid until the next start."""
 
 
-@functools.cache
-def product_space(*shape: int) -> np.ndarray:
-    """Where a product is written, shared by layers of one width: fresh memory costs as much as the product."""
-    return np.zeros(shape, np.float32)
-
-
-def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """left.T @ right, until the next call; half the work where both are the same. (n, a), (n, b) -> (a, b)"""
-    if left.device.type != "cpu":
-        return left.T @ right
-    space = product_space(left.shape[1], right.shape[1])
-    np.matmul(left.numpy().T, right.numpy(), out=space)
-    return torch.from_numpy(space)
-
-
-def square_sums(rows: torch.Tensor) -> torch.Tensor:
-    """(n, units) -> (units,)"""
-    if rows.device.type != "cpu":
-        return rows.square().sum(0)
-    return torch.from_numpy(np.einsum("ij,ij->j", rows.numpy(), rows.numpy()))  # without a square of each
-
-
-def mirror(square: torch.Tensor, band: int = 512) -> None:
-    """Copy the upper triangle to the lower one in place, band by band: a whole transpose would cost fresh memory."""
-    for first in range(0, len(square), band):
-        end = min(first + band, len(square))
-        tile = square[first:end, first:end].triu()
-        square[first:end, first:end] = tile + tile.triu(1).T
-        square[end:, first:end] = square[first:end, end:].T
-
-
-class CoMoments:
-    """``count``, ``mean/<net>`` and ``comoment/<a>-<b>`` (centred sums of products) of all nets' units together.
-
-    Activations are centred by a shift (the first batch's mean) while they are copied to a float32 buffer that holds all
-    nets side by side; a full buffer costs one matrix product and one float64 addition. Where the mean of a buffer lies
-    far from the shift, the shift moves there and what was summed so far is referred to it.
-    """
-
-    def __init__(self, widths: Mapping[str, int], place: torch.device) -> None:
-        ends = np.cumsum([0, *widths.values()])
-        self.columns = {net: slice(int(i), int(j)) for net, i, j in zip(widths, ends, ends[1:], strict=False)}
-        units = int(ends[-1])
-        rows = min(BUFFER_ROWS, max(BUFFER_BYTES // (4 * units), 4096))
-        self.buffer = torch.empty((rows, units), dtype=torch.float32, device=place)
-        self.pairs = list(combinations_with_replacement(widths, 2))
-        self.sums = {
-            (a, b): torch.empty((widths[a], widths[b]), dtype=torch.float64, device=place) for a, b in self.pairs
-        }
-        self.start()
-
-    def start(self) -> None:
-        self.filled = 0
-        self.shift: torch.Tensor | None = None  # (units,) float32
-        self.count = 0
-        self.sum = torch.zeros(self.buffer.shape[1], dtype=torch.float64, device=self.buffer.device)
-        for total in self.sums.values():
-            total.zero_()
-
-    def update(self, batch: Mapping[str, torch.Tensor]) -> None:
-        rows = {net: batch[net].flatten(0, 1) for net in self.columns}
-        if self.shift is None:
-            self.shift = torch.cat([rows[net].mean(0, dtype=torch.float64) for net in self.columns]).float()
-        first, count = 0, len(next(iter(rows.values())))
-        while first < count:
-            taken = min(count - first, len(self.buffer) - self.filled)
-            for net, columns in self.columns.items():
-                place = self.buffer[self.filled : self.filled + taken, columns]
-                torch.sub(rows[net][first : first + taken], self.shift[columns], out=place)
-            first, self.filled = first + taken, self.filled + taken
-            if self.filled == len(self.buffer):
-                self._flush()
-
-    def _flush(self) -> None:
-        rows, self.filled = self.buffer[: self.filled], 0
-        if not len(rows):
-            return
-        assert self.shift is not None
-        mean = rows.mean(0).double()
-        if self._drifted(rows, mean):
-            moved = self.shift + mean.float()
-            rows -= moved - self.shift
-            self._refer_sums_to(moved)
-            mean = rows.mean(0).double()
-        self.count += len(rows)
-        self.sum += mean * len(rows)
-        together = product(rows, rows) if rows.shape[1] <= TOGETHER else None
-        for (a, b), total in self.sums.items():
-            one, two = self.columns[a], self.columns[b]
-            total += product(rows[:, one], rows[:, two]) if together is None else together[one, two]
-
-    def _drifted(self, rows: torch.Tensor, mean: torch.Tensor) -> bool:
-        """Whether a unit's mean is far from its shift, and further than float32 can bring the shift to it."""
-        assert self.shift is not None
-        deviation = (square_sums(rows) / len(rows) - mean**2).clamp_min(0).sqrt()
-        resolution = 4 * torch.finfo(torch.float32).eps * self.shift.abs()
-        return bool(((mean.abs() > DRIFT * deviation) & (mean.abs() > resolution)).any())
-
-    def _refer_sums_to(self, shift: torch.Tensor) -> None:
-        """Make the float64 sums those about another shift, in place."""
-        assert self.shift is not None
-        step = shift.double() - self.shift.double()
-        moved = self.sum - self.count * step
-        for (a, b), total in self.sums.items():
-            total.addr_(self.sum[self.columns[a]], step[self.columns[b]], alpha=-1)
-            total.addr_(step[self.columns[a]], moved[self.columns[b]], alpha=-1)
-        self.sum, self.shift = moved, shift
-
-    def finish(self) -> dict[str, np.ndarray]:
-        """The moments take the place of the sums, without a copy."""
-        self._flush()
-        assert self.shift is not None
-        mean = self.sum / self.count
-        found: dict[str, np.ndarray] = {"count": np.int64(self.count)}  # type: ignore[dict-item]
-        for net, columns in self.columns.items():
-            found[f"mean/{net}"] = (self.shift[columns].double() + mean[columns]).cpu().numpy()
-        for (a, b), total in self.sums.items():
-            total.addr_(mean[self.columns[a]], mean[self.columns[b]], alpha=-self.count)
-            if a == b:
-                mirror(total)
-            found[f"comoment/{a}-{b}"] = total.cpu().numpy()
-        return found
-
-
+# statistics of every layer; each is made from the units of each net and the device of the activations
 ACCUMULATORS: list[Callable[[Mapping[str, int], torch.device], Accumulator]] = [CoMoments]
 
 
-def assign_blocks(group: np.ndarray, count: int, seed: int) -> list[np.ndarray]:
-    """Images of each block: whole groups, dealt out by seed. (N,) -> count x (n,) ascending"""
-    groups = np.random.default_rng(seed).permutation(np.unique(group))
-    if count > len(groups):
-        raise InputError(
-            f"moments.blocks, or stitching.blocks: {count}, but the images come from {len(groups)} independent groups"
-        )
-    return [np.flatnonzero(np.isin(group, part)) for part in np.array_split(groups, count)]
+LayerMoments = dict[str, dict[str, np.ndarray]]  # layer -> name -> array
+
+
+@dataclass(frozen=True)
+class MomentsSettings:
+    """What a shard's moments depend on, beside images and nets. Raises InputError where shards outnumber blocks."""
+
+    layers: Sequence[str]
+    blocks: int  # fine blocks of all shards together
+    shard: int = 0  # number of this shard
+    shards: int = 1
+    limit: int | None = None  # the first so many of the shuffled images; None takes all
+    batch: int = 60  # images in one forward pass
+    seed: int = 0  # of the assignment of groups to blocks
+    wide: WideLayers = field(default_factory=WideLayers)
+    resample: str = "none"  # or "area": what happens where the grids of nets differ
+
+    def __post_init__(self) -> None:
+        if self.shards > self.blocks:
+            raise InputError(f"moments.shards: {self.shards}, but there are only {self.blocks} blocks to share out")
+
+    def fine_blocks(self) -> list[int]:
+        """Numbers of the fine blocks that this shard computes."""
+        return np.array_split(np.arange(self.blocks), self.shards)[self.shard].tolist()
+
+
+@dataclass(frozen=True)
+class Nets:
+    """The nets of the pass by name: nets that are compared in all layers, and control nets of the mappings."""
+
+    compared: Mapping[str, model.Net]
+    controls: Mapping[str, model.Net]
+    control_layers: Sequence[str]  # the layers that control nets take part in
+
+    def all(self) -> dict[str, model.Net]:
+        return {**self.compared, **self.controls}
+
+    def controls_in(self, layer: str) -> list[str]:
+        """Names of the control nets that take part in a layer."""
+        return list(self.controls) if layer in self.control_layers else []
+
+
+def load_nets(
+    compared: Sequence[Path],
+    controls: Sequence[Path],
+    control_layers: Sequence[str],
+    modules: Mapping[str, Mapping[str, str]],
+) -> Nets:
+    """Nets from their descriptions, on the device of this process; no control is loaded without control layers."""
+    place = device.pick()
+
+    def load(paths: Sequence[Path]) -> dict[str, model.Net]:
+        return {path.stem: model.load(path, modules).to(place) for path in paths}
+
+    return Nets(load(compared), load(controls if control_layers else []), control_layers)
+
+
+def open_images(path: str, nets: Mapping[str, model.Net]) -> store.StoredArray:
+    """The stored images (N, H, W, C) uint8. Raises InputError where a net is made for another size."""
+    images = store.StoredArray(path, "images")
+    sizes = {name: (net.size, net.size, net.channels) for name, net in nets.items()}
+    store.require_equal("image sizes", **{path: images.shape[1:], **sizes})
+    return images
 
 
 def block_moments(
-    recorder: activations.Recorder, images: store.StoredArray, parts: Sequence[np.ndarray], batch: int
-) -> Iterator[dict[str, dict[str, np.ndarray]]]:
-    """layer -> name -> array of each block in turn, good until the next; accumulators are started anew for each."""
+    recorder: activations.Recorder, images: store.StoredArray, blocks: Sequence[np.ndarray], batch: int
+) -> Iterator[LayerMoments]:
+    """Moments of each block in turn, valid until the next one.
+
+    blocks: rows of the images of each block, (images of the block,); batch: images in one forward pass
+    """
     running: dict[str, list[Accumulator]] = {}
-    for index in parts:
+    for rows in blocks:
         for accumulators in running.values():
             for accumulator in accumulators:
                 accumulator.start()
-        for found in recorder.stream(images, index, batch):
-            for layer, outputs in found.items():
+        for batch_activations in recorder.stream(images, rows, batch):
+            for layer, outputs in batch_activations.items():
                 if layer not in running:
                     widths = {net: x.shape[2] for net, x in outputs.items()}
                     place = next(iter(outputs.values())).device
@@ -200,23 +129,77 @@ def block_moments(
         }
 
 
+def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs: Mapping[str, str]) -> None:
+    """Write the store of each layer: ``outputs`` maps layers to declared files."""
+    images = open_images(images_path, nets.all())
+    group = store.load(images_path, "group")["group"][: settings.limit]
+    blocks = assign_blocks(group, settings.blocks, settings.seed)
+    numbers = settings.fine_blocks()
+    stores = {layer: ShardStore(path, settings.blocks, len(numbers), settings.wide) for layer, path in outputs.items()}
+    layers_of_controls = dict.fromkeys(nets.controls, nets.control_layers)
+    recorder = activations.Recorder(nets.all(), settings.layers, layers_of_controls, settings.resample)
+    moments = block_moments(recorder, images, [blocks[number] for number in numbers], settings.batch)
+    for number, layers in zip(numbers, moments, strict=True):
+        for layer, arrays in layers.items():
+            stores[layer].add_block(number, arrays)
+        print(f"block {number + 1} of {settings.blocks}: {len(blocks[number])} images", flush=True)
+    images_digest = store.attributes(images_path)["sha256"]
+    digests = {name: model.weights_digest(net) for name, net in nets.all().items()}
+    for layer, shard_store in stores.items():
+        controls = nets.controls_in(layer)
+        shard_store.finish(
+            layer=layer,
+            images=images_digest,
+            nets={name: digests[name] for name in [*nets.compared, *controls]},
+            controls=controls,
+            limit=len(group),
+            batch=settings.batch,
+            seed=settings.seed,
+            **recorder.about(layer),
+        )
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument("images", help="image store (zarr.json)")
-    parser.add_argument("outputs", nargs="+", help="a store to write for each layer (zarr.json)")
-    parser.add_argument("--nets", nargs="+", required=True, type=Path, help="descriptions (.json), weights beside them")
-    parser.add_argument("--controls", nargs="*", default=[], type=Path, help="more nets, in some of the layers only")
-    parser.add_argument("--control-layers", nargs="*", default=[], help="those layers")
-    parser.add_argument("--layers", nargs="+", required=True, help="as many as outputs, in their order")
-    parser.add_argument("--images", dest="limit", type=int, help="the first so many of the shuffled images (all)")
-    parser.add_argument("--blocks", required=True, type=int, help="of all shards together")
-    parser.add_argument("--wide-units", type=int, default=8192, help="of all nets together, from which a layer is wide")
-    parser.add_argument("--wide-blocks", type=int, default=4, help="that a wide layer keeps, runs of the others")
-    parser.add_argument("--shard", type=int, default=0)
-    parser.add_argument("--shards", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
-    parser.add_argument("--seed", type=int, default=0, help="of the assignment of groups to blocks")
-    parser.add_argument("--threads", type=int, default=2, help="fixed, because the last bits depend on it")
+    parser.add_argument("outputs", nargs="+", help="store to write for each layer (zarr.json)")
+    parser.add_argument(
+        "--nets", nargs="+", required=True, type=Path, help="descriptions of nets (.json), with weights beside them"
+    )
+    parser.add_argument(
+        "--controls", nargs="*", default=[], type=Path, help="descriptions of control nets, for some layers only"
+    )
+    parser.add_argument(
+        "--control-layers", nargs="*", default=[], help="layers that control nets take part in; others are ignored"
+    )
+    parser.add_argument("--layers", nargs="+", required=True, help="layer of each output, in their order")
+    parser.add_argument(
+        "--images", dest="limit", type=int, help="number of images, the first of the shuffled ones (default: all)"
+    )
+    parser.add_argument("--blocks", required=True, type=int, help="fine blocks of all shards together")
+    parser.add_argument(
+        "--wide-units",
+        type=int,
+        default=WideLayers.units,
+        help="units of all nets together from which a layer is wide",
+    )
+    parser.add_argument(
+        "--wide-blocks",
+        type=int,
+        default=WideLayers.blocks,
+        help="blocks that a wide layer keeps, each a run of fine blocks",
+    )
+    parser.add_argument("--shard", type=int, default=MomentsSettings.shard, help="number of this shard, from 0")
+    parser.add_argument(
+        "--shards", type=int, default=MomentsSettings.shards, help="number of shards, at most the number of blocks"
+    )
+    parser.add_argument("--batch", type=int, default=MomentsSettings.batch, help="images in one forward pass")
+    parser.add_argument(
+        "--seed", type=int, default=MomentsSettings.seed, help="seed of the assignment of groups to blocks"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads of torch and BLAS; results may differ in the last bits"
+    )
     activations.add_options(parser)
     return parser.parse_args(argv)
 
@@ -224,44 +207,25 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    if args.shards > args.blocks:
-        raise InputError(f"moments.shards: {args.shards}, but there are only {args.blocks} blocks to share out")
+    settings = MomentsSettings(
+        layers=args.layers,
+        blocks=args.blocks,
+        shard=args.shard,
+        shards=args.shards,
+        limit=args.limit,
+        batch=args.batch,
+        seed=args.seed,
+        wide=WideLayers(args.wide_units, args.wide_blocks),
+        resample=args.resample,
+    )
+    if len(args.outputs) != len(args.layers):
+        raise InputError(f"outputs: {len(args.outputs)}, but {len(args.layers)} layers; give one store for each layer")
     device.deterministic(args.threads)
     device.keep_freed_memory()
-    place = device.pick()
-    shared = [layer for layer in args.layers if layer in args.control_layers]
-    controls = args.controls if shared else []
-    some = {path.stem: shared for path in controls}
-    loaded = {path.stem: model.load(path, args.modules).to(place) for path in (*args.nets, *controls)}
-    about = store.attributes(args.images)
-    images = store.StoredArray(args.images, "images")
-    sizes = {name: (net.size, net.size, net.channels) for name, net in loaded.items()}
-    store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
-    group = store.load(args.images, "group")["group"][: args.limit]
-    mine = np.array_split(np.arange(args.blocks), args.shards)[args.shard].tolist()
-    parts = assign_blocks(group, args.blocks, derive(args.seed, "blocks"))
-    wide = blocks.Wide(args.wide_units, args.wide_blocks)
-    stores = zip(args.layers, args.outputs, strict=True)
-    kept = {layer: blocks.Kept(path, args.blocks, len(mine), wide) for layer, path in stores}
+    control_layers = [layer for layer in args.layers if layer in args.control_layers]
+    nets = load_nets(args.nets, args.controls, control_layers, args.modules)
     with threadpool_limits(args.threads):
-        recorder = activations.Recorder(loaded, args.layers, some, args.resample)
-        passes = block_moments(recorder, images, [parts[i] for i in mine], args.batch)
-        for number, layers in zip(mine, passes, strict=True):
-            for layer, arrays in layers.items():
-                kept[layer].take(number, arrays)
-            print(f"block {number + 1} of {args.blocks}: {len(parts[number])} images", flush=True)
-    digests = {name: model.weights_digest(net) for name, net in loaded.items()}
-    for layer in args.layers:
-        kept[layer].finish(
-            layer=layer,
-            images=about["sha256"],
-            nets={name: digest for name, digest in digests.items() if layer in some.get(name, args.layers)},
-            controls=[name for name in some if layer in shared],
-            limit=len(group),
-            batch=args.batch,
-            seed=args.seed,
-            **recorder.about(layer),
-        )
+        accumulate(settings, nets, args.images, dict(zip(args.layers, args.outputs, strict=True)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Stored moments as covariances of any pair of nets, over all blocks or over blocks that count several times.
+"""Covariances of any pair of nets from stored moments, over all blocks or over a resample of them.
 
-``pooled`` is the one place where blocks become moments of many images; its weights are what resampling needs.
+``pooled`` is the one place where moments of blocks become moments of many images. Its weights say how often each block
+counts; the bootstrap draws them.
 """
 
 from collections.abc import Mapping
@@ -14,74 +15,79 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def net_names(arrays: Arrays) -> list[str]:
-    """Nets whose moments are there, in their order: net2 before net10."""
+    """Names of the nets that have moments, in order of their numbers: net2 before net10."""
     return sorted((name[5:] for name in arrays if name.startswith("mean/")), key=lambda net: (len(net), net))
 
 
-def compared(about: Mapping[str, Any]) -> list[str]:
-    """Nets of a store of moments, from its attributes, without those that are a control of mappings only."""
-    return [net for net in about["nets"] if net not in about["controls"]]
+def compared(attributes: Mapping[str, Any]) -> list[str]:
+    """Names of the nets that are compared, from the attributes of a store of moments: all but the control nets."""
+    return [net for net in attributes["nets"] if net not in attributes["controls"]]
 
 
 def comoment(arrays: Arrays, a: str, b: str) -> np.ndarray:
-    """Stored co-moments of a pair in either direction. (..., units_a, units_b)"""
+    """Co-moments of a pair, of which one direction is stored. (..., units_a, units_b)"""
     if f"comoment/{a}-{b}" in arrays:
         return arrays[f"comoment/{a}-{b}"]
     return np.swapaxes(arrays[f"comoment/{b}-{a}"], -1, -2)
 
 
-def spread(blocks: Arrays, net: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Block means as differences from the pooled mean, and samples of each block. (..., blocks, units), (..., blocks)
+def mean_deviations(blocks: Arrays, net: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Differences of the block means from the pooled mean, and weighted samples of each block.
 
-    Means enter as differences from those of the first block that counts, so that a unit without variance in the blocks
-    that count gives exactly 0.
+    (..., blocks) -> (..., blocks, units), (..., blocks)
+
+    The mean of the first block that counts is subtracted first, so that a unit that is constant in all blocks that
+    count gives exactly 0.
     """
     samples, means = weights * blocks["count"], blocks[f"mean/{net}"]
-    moved = means - means[(weights > 0).argmax(-1)][..., None, :]
-    moved -= (samples / samples.sum(-1, keepdims=True))[..., None, :] @ moved
-    return moved, samples
+    deviations = means - means[(weights > 0).argmax(-1)][..., None, :]
+    deviations -= (samples / samples.sum(-1, keepdims=True))[..., None, :] @ deviations
+    return deviations, samples
 
 
 def pooled(blocks: Arrays, a: str, b: str, weights: np.ndarray) -> np.ndarray:
-    """Co-moments of blocks taken together, each ``weights`` times (one row for each resample).
+    """Co-moments of all images of the blocks together, each block counted ``weights`` times.
 
-    (resamples, blocks) or (blocks,) -> (..., units_a, units_b)
+    weights: (blocks,), or (resamples, blocks) for many at once -> (..., units_a, units_b)
     """
-    (moved_a, samples), (moved_b, _) = spread(blocks, a, weights), spread(blocks, b, weights)
-    between = np.swapaxes(moved_a * samples[..., None], -1, -2) @ moved_b
+    (deviations_a, samples), (deviations_b, _) = (
+        mean_deviations(blocks, a, weights),
+        mean_deviations(blocks, b, weights),
+    )
+    between = np.swapaxes(deviations_a * samples[..., None], -1, -2) @ deviations_b
     return np.tensordot(weights, comoment(blocks, a, b), 1) + between
 
 
 def variance(blocks: Arrays, net: str, weights: np.ndarray) -> np.ndarray:
-    """The diagonal of ``pooled`` of a net with itself, alone. (..., units)"""
-    moved, samples = spread(blocks, net, weights)
+    """Sums of squares of each unit: the diagonal of ``pooled`` of a net with itself. (..., units)"""
+    deviations, samples = mean_deviations(blocks, net, weights)
     within = np.diagonal(comoment(blocks, net, net), axis1=1, axis2=2)
-    return weights @ within + np.einsum("...b,...bu,...bu->...u", samples, moved, moved)
+    return weights @ within + np.einsum("...b,...bu,...bu->...u", samples, deviations, deviations)
 
 
 def total(blocks: Arrays) -> dict[str, np.ndarray]:
-    """``count``, ``mean/<net>`` and ``comoment/<a>-<b>`` of all blocks together, added in their order."""
+    """``count``, ``mean/<net>`` and ``comoment/<a>-<b>`` of all blocks together."""
     count = blocks["count"]
-    found: dict[str, np.ndarray] = {"count": count.sum()}
+    moments: dict[str, np.ndarray] = {"count": count.sum()}
     for net in net_names(blocks):
         mean = blocks[f"mean/{net}"]
-        found[f"mean/{net}"] = mean[0] + count @ (mean - mean[0]) / count.sum()
+        moments[f"mean/{net}"] = mean[0] + count @ (mean - mean[0]) / count.sum()
     for name in blocks:
         if name.startswith("comoment/"):
             a, b = name.removeprefix("comoment/").split("-")
-            found[name] = pooled(blocks, a, b, np.ones(len(count)))
-    return found
+            moments[name] = pooled(blocks, a, b, np.ones(len(count)))
+    return moments
 
 
 def load_pair(path: str, a: str, b: str, prefix: str = "") -> dict[str, np.ndarray]:
-    """Stored moments of a pair of nets and of each with itself; ``total/`` is a prefix."""
+    """Stored moments of two nets and of each with itself; prefix ``total/`` loads those of all blocks together."""
     names = ["count", *(f"mean/{net}" for net in (a, b)), *(f"comoment/{x}-{y}" for x in (a, b) for y in (a, b))]
-    found = store.load(path, *(prefix + name for name in names))
-    return {name.removeprefix(prefix): array for name, array in found.items()}
+    arrays = store.load(path, *(prefix + name for name in names))
+    return {name.removeprefix(prefix): array for name, array in arrays.items()}
 
 
 def net_means(path: str) -> dict[str, np.ndarray]:
-    """Mean activation over all images of the units of each net that is compared. net -> (units,)"""
+    """Mean activation of each unit over all images, of the nets that are compared. net -> (units,)"""
     nets = compared(store.attributes(path))
-    found = store.load(path, *(f"total/mean/{net}" for net in nets))
-    return {net: found[f"total/mean/{net}"] for net in nets}
+    means = store.load(path, *(f"total/mean/{net}" for net in nets))
+    return {net: means[f"total/mean/{net}"] for net in nets}

@@ -1,31 +1,19 @@
-"""Shards of a layer's moments to one store: the blocks that it keeps, in order, and their total; a pair at a time."""
+"""One store of a layer's moments from its shards: the blocks that the layer keeps, and their total.
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+It takes one pair of nets after the other, so that co-moments of a single pair are in memory.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import store
 from ..commands import InputError, command, new_parser
-from . import blocks
-from .blocks import Node
+from .blocks import Node, TreeSum, covered, runs_of
 from .covariance import total
 
-
-def joined(
-    shards: Sequence[tuple[str, Sequence[Node]]], kept: Sequence[range], names: Sequence[str]
-) -> dict[str, np.ndarray]:
-    """Some arrays of the kept blocks, added up from the nodes of all shards, of which one at a time is in memory."""
-    nodes: list[Node] = []
-    rows: list[dict[str, np.ndarray]] = []
-    for path, held in shards:
-        arrays = store.load(path, *names)
-        for row, node in enumerate(held):
-            blocks.push(nodes, rows, node, {name: array[row] for name, array in arrays.items()}, kept)
-    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-SAME = [
+SHARED = (  # attributes in which all shards agree, and which the merged store has too
     "layer",
     "images",
     "limit",
@@ -38,43 +26,70 @@ SAME = [
     "modules",
     "grid",
     "resampled",
-]
+)
 
 
-def checked(about: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[tuple[str, list[Node]]], list[range]]:
-    """Nodes of each shard, and which fine blocks make up each kept one; one line and out where not all are there."""
-    for key in SAME:
-        store.require_equal(key, **{path: found[key] for path, found in about})
-    first = about[0][1]
-    kept = blocks.runs(first["fine_blocks"], first["blocks"])
-    shards = [(path, [Node(*node) for node in found["nodes"]]) for path, found in about]
-    order = [number for _, nodes in shards for node in nodes for number in blocks.covered(node, kept)]
-    if order != list(range(first["fine_blocks"])):
-        raise InputError(f"{first['layer']}: shards hold blocks {order}, not 0 to {first['fine_blocks'] - 1} in order")
-    return shards, kept
+class Shard(NamedTuple):
+    """A store of a shard, and the node of each of its rows."""
+
+    path: str
+    nodes: list[Node]
+
+
+def add_up(shards: Iterable[Shard], runs: Sequence[range], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The named arrays of all kept blocks (blocks, ...), with the arrays of one shard at a time in memory."""
+    kept: list[dict[str, np.ndarray]] = []
+    tree = TreeSum(runs, kept)
+    for shard in shards:
+        arrays = store.load(shard.path, *names)
+        for row, node in enumerate(shard.nodes):
+            tree.push(node, {name: array[row] for name, array in arrays.items()})
+    return {name: np.stack([moments[name] for moments in kept]) for name in kept[0]}
+
+
+def require_complete(shards: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[Shard], list[range]]:
+    """Shards, from their paths and attributes, and the fine blocks of each kept block.
+
+    Raises InputError where shards differ in what they were made from, or do not hold each fine block once in order.
+    """
+    for key in SHARED:
+        store.require_equal(key, **{path: attributes[key] for path, attributes in shards})
+    first = shards[0][1]
+    runs = runs_of(first["fine_blocks"], first["blocks"])
+    with_nodes = [Shard(path, [Node(*node) for node in attributes["nodes"]]) for path, attributes in shards]
+    held = [number for shard in with_nodes for node in shard.nodes for number in covered(node, runs)]
+    if held != list(range(first["fine_blocks"])):
+        raise InputError(f"{first['layer']}: shards hold blocks {held}, not 0 to {first['fine_blocks'] - 1} in order")
+    return with_nodes, runs
+
+
+def moments_of_pair(shards: Sequence[Shard], runs: Sequence[range], pair: str) -> dict[str, np.ndarray]:
+    """Moments of the nets of a pair ``<a>-<b>``: of each kept block, and under ``total/`` of all together."""
+    means = [f"mean/{net}" for net in pair.split("-")]
+    kept = add_up(shards, runs, ["count", *means, f"comoment/{pair}"])
+    return kept | {f"total/{name}": np.asarray(array) for name, array in total(kept).items()}
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("shards", nargs="+", help="stores of one layer, in the order of their blocks (zarr.json)")
+    parser.add_argument("shards", nargs="+", help="stores of the shards of one layer, in order of blocks (zarr.json)")
     parser.add_argument("output", help="store to write (zarr.json)")
     args = parser.parse_args(argv)
-    about = [(path, store.attributes(path)) for path in args.shards]
-    shards, kept = checked(about)
-    first = about[0][1]
+    attributes = [store.attributes(path) for path in args.shards]
+    shards, runs = require_complete(list(zip(args.shards, attributes, strict=True)))
+    names = list(attributes[0]["arrays"])
     store.create(args.output, {})
     digests: dict[str, str] = {}
-    for pair in (name.removeprefix("comoment/") for name in first["arrays"] if name.startswith("comoment/")):
-        found = joined(shards, kept, ["count", *(f"mean/{net}" for net in pair.split("-")), f"comoment/{pair}"])
-        found |= {f"total/{name}": np.asarray(array) for name, array in total(found).items()}
-        new = {name: array for name, array in found.items() if name not in digests}
+    for pair in (name.removeprefix("comoment/") for name in names if name.startswith("comoment/")):
+        arrays = moments_of_pair(shards, runs, pair)
+        new = {name: array for name, array in arrays.items() if name not in digests}
         store.create(args.output, {name: (array.shape, array.dtype) for name, array in new.items()}, wipe=False)
         for name, array in new.items():
             store.write(args.output, name, array)
         digests |= {name: store.array_digest(array) for name, array in new.items()}
-    names = [*first["arrays"], *(f"total/{name}" for name in first["arrays"])]
-    store.finish(args.output, {name: digests[name] for name in names}, **{key: first[key] for key in SAME})
+    ordered = {name: digests[name] for name in [*names, *(f"total/{name}" for name in names)]}
+    store.finish(args.output, ordered, **{key: attributes[0][key] for key in SHARED})
 
 
 if __name__ == "__main__":

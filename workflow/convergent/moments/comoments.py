@@ -1,0 +1,148 @@
+"""Means and co-moments of one block from batches of activations: float32 products, float64 sums."""
+
+import functools
+from collections.abc import Mapping
+from itertools import combinations_with_replacement
+
+import numpy as np
+import torch
+
+BUFFER_BYTES = 64 * 2**20  # of a layer's buffer, roughly; the products of larger ones are no faster
+BUFFER_ROWS = 16384  # of the buffer, at most: float32 sums over more rows lose accuracy
+TOGETHER = 8192  # units up to which one product is of all nets together; of more it would need 1 GB at 4 x 4096
+DRIFT = 2.0  # deviations between a buffer's mean and the shift beyond which float32 products lose accuracy
+
+
+@functools.cache
+def product_space(*shape: int) -> np.ndarray:
+    """Zeros of a shape, for products of that shape: fresh memory for each would cost as much as the product."""
+    return np.zeros(shape, np.float32)
+
+
+def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """left.T @ right, valid until the next call. (n, a), (n, b) -> (a, b)
+
+    The BLAS does half the work where left and right are the same array.
+    """
+    if left.device.type != "cpu":
+        return left.T @ right
+    space = product_space(left.shape[1], right.shape[1])
+    np.matmul(left.numpy().T, right.numpy(), out=space)
+    return torch.from_numpy(space)
+
+
+def square_sums(rows: torch.Tensor) -> torch.Tensor:
+    """Sum of the squares of each column. (n, units) -> (units,)"""
+    if rows.device.type != "cpu":
+        return rows.square().sum(0)
+    return torch.from_numpy(np.einsum("ij,ij->j", rows.numpy(), rows.numpy()))  # no array of squares
+
+
+def mirror(square: torch.Tensor, band: int = 512) -> None:
+    """Copy the upper triangle of a square to the lower one, in place.
+
+    It goes band by band: a whole transpose would cost fresh memory.
+    """
+    for first in range(0, len(square), band):
+        end = min(first + band, len(square))
+        tile = square[first:end, first:end].triu()
+        square[first:end, first:end] = tile + tile.triu(1).T
+        square[end:, first:end] = square[first:end, end:].T
+
+
+class CoMoments:
+    """``count``, ``mean/<net>`` and ``comoment/<a>-<b>`` of one block: sums of products of centred activations.
+
+    A sample is one position of one image. Activations are centred by a shift, the mean of the first batch, while they
+    are copied to a float32 buffer with the units of all nets side by side. A full buffer costs one matrix product and
+    one addition in float64. Where the mean of a buffer lies far from the shift, the shift moves to that mean, and the
+    sums so far are converted to the new shift.
+    """
+
+    def __init__(self, widths: Mapping[str, int], place: torch.device) -> None:
+        """widths: units of each net, place: device of the activations"""
+        ends = np.cumsum([0, *widths.values()])
+        self.columns = {net: slice(int(i), int(j)) for net, i, j in zip(widths, ends, ends[1:], strict=False)}
+        units = int(ends[-1])
+        rows = min(BUFFER_ROWS, max(BUFFER_BYTES // (4 * units), 4096))
+        self.buffer = torch.empty((rows, units), dtype=torch.float32, device=place)
+        self.pairs = list(combinations_with_replacement(widths, 2))
+        self.sums = {
+            (a, b): torch.empty((widths[a], widths[b]), dtype=torch.float64, device=place) for a, b in self.pairs
+        }
+        self.start()
+
+    def start(self) -> None:
+        """Forget everything: a new block begins."""
+        self.filled = 0  # rows of the buffer
+        self.shift: torch.Tensor | None = None  # (units,) float32
+        self.count = 0  # samples in the sums
+        self.sum = torch.zeros(self.buffer.shape[1], dtype=torch.float64, device=self.buffer.device)
+        for total in self.sums.values():
+            total.zero_()
+
+    def update(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """Take in the activations of a batch. net -> (images, positions, units)"""
+        rows = {net: batch[net].flatten(0, 1) for net in self.columns}
+        if self.shift is None:
+            self.shift = torch.cat([rows[net].mean(0, dtype=torch.float64) for net in self.columns]).float()
+        first, count = 0, len(next(iter(rows.values())))
+        while first < count:
+            taken = min(count - first, len(self.buffer) - self.filled)
+            for net, columns in self.columns.items():
+                target = self.buffer[self.filled : self.filled + taken, columns]
+                torch.sub(rows[net][first : first + taken], self.shift[columns], out=target)
+            first, self.filled = first + taken, self.filled + taken
+            if self.filled == len(self.buffer):
+                self._flush()
+
+    def _flush(self) -> None:
+        """Add the rows of the buffer to the sums, and empty it."""
+        rows, self.filled = self.buffer[: self.filled], 0
+        if not len(rows):
+            return
+        assert self.shift is not None
+        mean = rows.mean(0).double()
+        if self._drifted(rows, mean):
+            new_shift = self.shift + mean.float()
+            rows -= new_shift - self.shift
+            self._move_shift_of_sums(new_shift)
+            mean = rows.mean(0).double()
+        self.count += len(rows)
+        self.sum += mean * len(rows)
+        products = product(rows, rows) if rows.shape[1] <= TOGETHER else None
+        for (a, b), total in self.sums.items():
+            of_a, of_b = self.columns[a], self.columns[b]
+            total += product(rows[:, of_a], rows[:, of_b]) if products is None else products[of_a, of_b]
+
+    def _drifted(self, rows: torch.Tensor, mean: torch.Tensor) -> bool:
+        """Whether the mean of some unit lies far from its shift, and further than the rounding of a float32 shift."""
+        assert self.shift is not None
+        deviation = (square_sums(rows) / len(rows) - mean**2).clamp_min(0).sqrt()
+        resolution = 4 * torch.finfo(torch.float32).eps * self.shift.abs()
+        return bool(((mean.abs() > DRIFT * deviation) & (mean.abs() > resolution)).any())
+
+    def _move_shift_of_sums(self, shift: torch.Tensor) -> None:
+        """Convert the sums to another shift (units,), in float64 and in place."""
+        assert self.shift is not None
+        step = shift.double() - self.shift.double()
+        new_sum = self.sum - self.count * step
+        for (a, b), total in self.sums.items():
+            total.addr_(self.sum[self.columns[a]], step[self.columns[b]], alpha=-1)
+            total.addr_(step[self.columns[a]], new_sum[self.columns[b]], alpha=-1)
+        self.sum, self.shift = new_sum, shift
+
+    def finish(self) -> dict[str, np.ndarray]:
+        """The moments of the block, valid until the next start: they overwrite the sums without a copy."""
+        self._flush()
+        assert self.shift is not None
+        mean = self.sum / self.count
+        moments: dict[str, np.ndarray] = {"count": np.int64(self.count)}  # type: ignore[dict-item]
+        for net, columns in self.columns.items():
+            moments[f"mean/{net}"] = (self.shift[columns].double() + mean[columns]).cpu().numpy()
+        for (a, b), total in self.sums.items():
+            total.addr_(mean[self.columns[a]], mean[self.columns[b]], alpha=-self.count)
+            if a == b:
+                mirror(total)
+            moments[f"comoment/{a}-{b}"] = total.cpu().numpy()
+        return moments
