@@ -12,7 +12,7 @@ from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.moments import accumulate
 from workflow.convergent.nets import activations, device, train
-from workflow.convergent.stitching import fit, stitched
+from workflow.convergent.stitching import mappings, stitched
 
 from .common import LAYERS, Photographs, paper_nets, section
 from .information import pairs_of_samples, stage
@@ -99,16 +99,16 @@ def bench_moments(images: Photographs, place: torch.device, count: int = 4096, b
 def bench_functional(
     images: Photographs, place: torch.device, points: int = 58, count: int = 512, batch: int = 32
 ) -> None:
-    """As many stitched nets as the paper's decays and the elastic net's give at most."""
+    """Images a second through as many stitched nets as the paper's path has at most."""
     nets = {name: net.to(place) for name, net in paper_nets(2, images).items()}
     rng, labels, rates = np.random.default_rng(0), np.zeros(count, np.int32), {}
     for layer in LAYERS[:5]:
         recorder = activations.Recorder(nets, [layer])
         units = recorder.found["net0"][layer].units
-        scale = fit.Scale(np.zeros(units), np.ones(units))
+        scale = mappings.Scale(np.zeros(units), np.ones(units))
         mapping = stitched.Affine(rng.normal(size=(units, units)) / units**0.5, scale, scale)
-        variants = {f"{point}": stitched.Stitched("net0", mapping, "net1") for point in range(points)}
-        work = functools.partial(stitched.top1, variants, recorder, images, labels, batch)
+        stitched_nets = {f"{point}": stitched.StitchedNet("net0", mapping, "net1") for point in range(points)}
+        work = functools.partial(stitched.top1_accuracy, stitched_nets, recorder, images, labels, batch)
         work()
         rates[layer] = count / seconds(work)
     print(f"cuda: {points} stitched nets, images/s: ", end="")

@@ -1,4 +1,4 @@
-"""Mappings from moments: what they cost on activations, through the stage and back from disk."""
+"""Mappings from moments: their loss equals that on activations, and the stage stores them with what they depend on."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ Activations = dict[str, np.ndarray]
 
 
 def activity(samples: int, seed: int, offset: float = 0.0) -> Activations:
-    """Activations of nets with a dead unit each, of which net1 is made from net0. net -> (samples, units)"""
+    """Activations of nets with one dead unit each; those of net1 follow from net0's. net -> (samples, units)"""
     rng, planted = np.random.default_rng(seed), np.random.default_rng(0)
     x = rng.normal(size=(samples, 7)) @ planted.normal(size=(7, 7)) + offset
     y = x @ planted.normal(size=(7, 5)) + rng.normal(size=(samples, 5))
@@ -27,15 +27,15 @@ def activity(samples: int, seed: int, offset: float = 0.0) -> Activations:
 
 def in_blocks(nets: Activations, blocks: int = 4) -> dict[str, np.ndarray]:
     """Moments of activations in blocks of equal size, as the moments stage stores them."""
-    found: dict[str, list] = {}
+    moments: dict[str, list] = {}
     for index in np.array_split(np.arange(len(nets["net0"])), blocks):
         centred = {net: x[index] - x[index].mean(0) for net, x in nets.items()}
-        found.setdefault("count", []).append(len(index))
+        moments.setdefault("count", []).append(len(index))
         for i, a in enumerate(nets):
-            found.setdefault(f"mean/{a}", []).append(nets[a][index].mean(0))
+            moments.setdefault(f"mean/{a}", []).append(nets[a][index].mean(0))
             for b in list(nets)[i:]:
-                found.setdefault(f"comoment/{a}-{b}", []).append(centred[a].T @ centred[b])
-    return {name: np.array(parts) for name, parts in found.items()}
+                moments.setdefault(f"comoment/{a}-{b}", []).append(centred[a].T @ centred[b])
+    return {name: np.array(parts) for name, parts in moments.items()}
 
 
 DATA = {"train": activity(600, seed=1), "val": activity(200, seed=2, offset=0.3)}
@@ -43,13 +43,14 @@ TOTAL = {split: covariance.total(in_blocks(nets)) for split, nets in DATA.items(
 
 
 def units(split: str, net: str) -> np.ndarray:
-    """Activations standardised with the training statistics; dead units are zero. (samples, units)"""
+    """Activations standardised with the training images' statistics; dead units are zero. (samples, units)"""
     train = DATA["train"][net]
     deviation = train.std(0)
     return (DATA[split][net] - train.mean(0)) / np.where(deviation > 1e-9, deviation, np.inf)
 
 
 def pair(source: str, target: str, split: str) -> fit.Standardised:
+    """Standardised moments of a pair of nets on the images of a split."""
     scale = {net: fit.scale_of(TOTAL["train"], net) for net in (source, target)}
     return fit.standardised(TOTAL[split], source, target, scale)
 
@@ -60,20 +61,20 @@ PAIRS = [("net0", "net1"), ("net1", "net0"), ("net0_untrained", "net1"), ("net1"
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_standardised_moments_are_those_of_standardised_activations(source: str, target: str, split: str) -> None:
-    found, x, y = pair(source, target, split), units(split, source), units(split, target)
-    np.testing.assert_allclose(found.gram, np.cov(x.T, ddof=0), atol=1e-12)
-    np.testing.assert_allclose(found.cross, (x - x.mean(0)).T @ y / len(x), atol=1e-12)
-    np.testing.assert_allclose(found.source_offset, x.mean(0), atol=1e-12)
+    moments, x, y = pair(source, target, split), units(split, source), units(split, target)
+    np.testing.assert_allclose(moments.gram, np.cov(x.T, ddof=0), atol=1e-12)
+    np.testing.assert_allclose(moments.cross, (x - x.mean(0)).T @ y / len(x), atol=1e-12)
+    np.testing.assert_allclose(moments.source_offset, x.mean(0), atol=1e-12)
     live = np.arange(WIDTHS[target]) != DEAD[target]
-    np.testing.assert_allclose(found.variance[live], y.var(0)[live], rtol=1e-12)
-    np.testing.assert_allclose(found.target_offset[live], y.mean(0)[live], atol=1e-12)
-    assert np.isnan(found.variance[~live]).all()
+    np.testing.assert_allclose(moments.variance[live], y.var(0)[live], rtol=1e-12)
+    np.testing.assert_allclose(moments.target_offset[live], y.mean(0)[live], atol=1e-12)
+    assert np.isnan(moments.variance[~live]).all()
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_evaluation_from_moments_is_that_on_activations(source: str, target: str, split: str) -> None:
-    """On other images too, whose means and variances are not those of the training images."""
+    """Also on validation images, whose means and variances are others."""
     weights = np.random.default_rng(0).normal(size=(3, WIDTHS[target], WIDTHS[source]))
     loss, r2 = fit.evaluate(weights, pair(source, target, split))
     x, y = units(split, source), units(split, target)
@@ -120,56 +121,55 @@ def run(stores: dict[str, Path], out: Path, *more: str, pairs: tuple[str, ...] =
 
 
 @pytest.mark.parametrize(("source", "target"), PAIRS)
-def test_the_stage_stores_the_path_and_what_it_costs(
+def test_the_stage_stores_the_path_with_its_losses(
     tmp_path: Path, stores: dict[str, Path], source: str, target: str
 ) -> None:
     run(stores, tmp_path, pairs=(f"{source}-{target}",))
     path = tmp_path / f"{source}-{target}.zarr" / "zarr.json"
-    found = store.load(path)
+    arrays = store.load(path)
     alpha = np.append(WIDTHS[target] * np.array(DECAYS, float), np.array(ALPHAS, float))
-    np.testing.assert_allclose(found["alpha"], alpha)
-    np.testing.assert_allclose(found["decay"], alpha / WIDTHS[target])
+    np.testing.assert_allclose(arrays["alpha"], alpha)
+    np.testing.assert_allclose(arrays["decay"], alpha / WIDTHS[target])
     train = pair(source, target, "train")
     weights, gap = lasso.lasso_path(train.gram, train.cross, alpha)
-    np.testing.assert_array_equal(found["weights"], weights)
+    np.testing.assert_array_equal(arrays["weights"], weights)
     live = np.arange(WIDTHS[target]) != DEAD[target]
-    np.testing.assert_array_equal(found["gap"][:, live], gap[:, live])
-    assert found["gap"][1:, live].max() <= 1e-6
+    np.testing.assert_array_equal(arrays["gap"][:, live], gap[:, live])
+    assert arrays["gap"][1:, live].max() <= 1e-6
     for split in ("train", "val"):
         loss, r2 = fit.evaluate(weights, pair(source, target, split))
-        np.testing.assert_allclose(found[f"{split}_loss"], loss, rtol=1e-10)
-    np.testing.assert_allclose(found["r2"], r2, rtol=1e-9, atol=1e-12)
-    np.testing.assert_array_equal(found["nonzero"], (weights != 0).sum(2))
-    np.testing.assert_array_equal(found["above"], (np.abs(weights) > 0.01).sum(2))
-    np.testing.assert_array_equal(found["zero_loss"], fit.zero_loss(pair(source, target, "val")))
-    np.testing.assert_array_equal(mappings.read_weights(path, 1), weights[1])
-    assert np.isnan(found["val_loss"][:, ~live]).all()
+        np.testing.assert_allclose(arrays[f"{split}_loss"], loss, rtol=1e-10)
+    np.testing.assert_allclose(arrays["r2"], r2, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(arrays["nonzero"], (weights != 0).sum(2))
+    np.testing.assert_array_equal(arrays["above"], (np.abs(weights) > 0.01).sum(2))
+    np.testing.assert_array_equal(arrays["zero_loss"], fit.zero_loss(pair(source, target, "val")))
+    assert np.isnan(arrays["val_loss"][:, ~live]).all()
 
 
-def test_the_stage_says_what_it_depends_on(tmp_path: Path, stores: dict[str, Path]) -> None:
+def test_the_store_says_what_it_depends_on(tmp_path: Path, stores: dict[str, Path]) -> None:
     run(stores, tmp_path, "--seed", "4", pairs=("net0-net1",))
-    about = store.attributes(tmp_path / "net0-net1.zarr" / "zarr.json")
-    assert (about["layer"], about["source"], about["target"]) == ("conv1", "net0", "net1")
-    assert about["nets"] == {net: NETS[net] for net in ("net0", "net1")}
-    assert about["moments"] == {split: store.attributes(path)["sha256"] for split, path in stores.items()}
-    assert about["images"] == {split: f"{split} images" for split in stores}
-    assert about["dead"] == {net: [unit] for net, unit in DEAD.items()}
-    assert about["units"] == {net: WIDTHS[net] for net in ("net0", "net1")}
-    assert (about["decays"], about["tolerance"], about["seed"]) == ([0, 1e-3, 1e-2], 1e-6, 4)
+    attributes = store.attributes(tmp_path / "net0-net1.zarr" / "zarr.json")
+    assert (attributes["layer"], attributes["source"], attributes["target"]) == ("conv1", "net0", "net1")
+    assert attributes["nets"] == {net: NETS[net] for net in ("net0", "net1")}
+    assert attributes["moments"] == {split: store.attributes(path)["sha256"] for split, path in stores.items()}
+    assert attributes["images"] == {split: f"{split} images" for split in stores}
+    assert attributes["dead"] == {net: [unit] for net, unit in DEAD.items()}
+    assert attributes["units"] == {net: WIDTHS[net] for net in ("net0", "net1")}
+    assert (attributes["decays"], attributes["tolerance"], attributes["seed"]) == ([0, 1e-3, 1e-2], 1e-6, 4)
 
 
 def test_a_stored_mapping_predicts_activations(tmp_path: Path, stores: dict[str, Path]) -> None:
-    """Means and deviations in the store bring it back to the units of the nets."""
+    """The means and deviations in the store bring predictions back to the scale of the nets."""
     run(stores, tmp_path, pairs=("net0-net1",))
-    found = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
-    mean, deviation = ({net: found[f"{name}/{net}"] for net in ("net0", "net1")} for name in ("mean", "deviation"))
+    arrays = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
+    mean, deviation = ({net: arrays[f"{name}/{net}"] for net in ("net0", "net1")} for name in ("mean", "deviation"))
     assert (deviation["net0"][DEAD["net0"]], deviation["net1"][DEAD["net1"]]) == (0, 0)
     divisor = np.where(deviation["net0"] > 0, deviation["net0"], np.inf)
     x, y = (DATA["val"][net] for net in ("net0", "net1"))
-    predicted = (x - mean["net0"]) / divisor @ found["weights"][0].T * deviation["net1"] + mean["net1"]
+    predicted = (x - mean["net0"]) / divisor @ arrays["weights"][0].T * deviation["net1"] + mean["net1"]
     live = np.arange(5) != DEAD["net1"]
     r2 = 1 - ((predicted - y) ** 2).mean(0)[live] / y.var(0)[live]
-    np.testing.assert_allclose(r2, found["r2"][0, live], rtol=1e-9)
+    np.testing.assert_allclose(r2, arrays["r2"][0, live], rtol=1e-9)
     assert r2.min() > 0.5
 
 
@@ -193,18 +193,18 @@ def test_wide_layers_are_stored_sparse(
 def test_the_published_optimiser_is_replayed_where_asked_for(tmp_path: Path, stores: dict[str, Path]) -> None:
     run(stores, tmp_path, "--published", "net0-net1")
     assert not any(name.startswith("published") for name in store.load(tmp_path / "net1-net0.zarr" / "zarr.json"))
-    found = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
+    arrays = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
     live = np.arange(5) != DEAD["net1"]
-    loss, r2 = fit.evaluate(found["published/weights"], pair("net0", "net1", "val"))
-    np.testing.assert_allclose(found["published/val_loss"], loss, rtol=1e-10)
-    np.testing.assert_allclose(found["published/r2"], r2, rtol=1e-9)
-    assert found["published/history"].shape == (3, len(found["published/iteration"]))
+    loss, r2 = fit.evaluate(arrays["published/weights"], pair("net0", "net1", "val"))
+    np.testing.assert_allclose(arrays["published/val_loss"], loss, rtol=1e-10)
+    np.testing.assert_allclose(arrays["published/r2"], r2, rtol=1e-9)
+    assert arrays["published/history"].shape == (3, len(arrays["published/iteration"]))
     np.testing.assert_allclose(
-        found["published/history"][:, -1], found["published/train_loss"][:, live].mean(1), rtol=1e-3
+        arrays["published/history"][:, -1], arrays["published/train_loss"][:, live].mean(1), rtol=1e-3
     )
     objective = {
-        name: found[f"{name}train_loss"][:3, live].sum(1)
-        + found["alpha"][:3] * np.abs(found[f"{name}weights"][:3]).sum((1, 2))
+        name: arrays[f"{name}train_loss"][:3, live].sum(1)
+        + arrays["alpha"][:3] * np.abs(arrays[f"{name}weights"][:3]).sum((1, 2))
         for name in ("", "published/")
     }
     assert (objective[""] < objective["published/"]).all()
@@ -226,8 +226,8 @@ def test_runs_and_threads_do_not_matter(tmp_path: Path, stores: dict[str, Path])
         (["--published", "net1-net1"], "--published: net1-net1, allowed are the pairs net0-net1, net1-net0"),
         (["--decays", "0", "-0.5"], "--decays: -0.5, allowed are numbers from 0"),
         (["--alphas", "nan"], "--alphas: nan, allowed are numbers from 0"),
-        (["--decays", "--alphas"], "--decays and --alphas: none"),
-        (["--decays", "--published", "net0-net1"], "--published: it takes the decays, and --decays names none"),
+        (["--decays", "--alphas"], "--decays and --alphas: both are empty"),
+        (["--decays", "--published", "net0-net1"], "--published: net0-net1, but --decays is empty"),
     ],
 )
 def test_bad_input_is_refused_with_one_line(
@@ -239,27 +239,27 @@ def test_bad_input_is_refused_with_one_line(
 
 
 @pytest.mark.parametrize(
-    ("about", "message"),
+    ("attributes", "message"),
     [
         ({"layer": "conv2", "nets": NETS}, r"layers differ: .*train\.zarr/zarr\.json: conv1, .*val\.zarr.*: conv2"),
         ({"layer": "conv1", "nets": NETS | {"net1": "other"}}, "weights of net1 differ: .*digest of net1.*other"),
     ],
 )
 def test_moments_that_do_not_belong_together_are_refused(
-    tmp_path: Path, stores: dict[str, Path], about: dict, message: str
+    tmp_path: Path, stores: dict[str, Path], attributes: dict, message: str
 ) -> None:
-    store.save(stores["val"], store.load(stores["val"]), images="val images", **about)
+    store.save(stores["val"], store.load(stores["val"]), images="val images", **attributes)
     with pytest.raises(SystemExit, match=message):
         run(stores, tmp_path / "out")
 
 
-def test_a_layer_that_died_gives_empty_values_without_a_word(tmp_path: Path, stores: dict[str, Path]) -> None:
+def test_a_dead_layer_gives_empty_values_and_no_warning(tmp_path: Path, stores: dict[str, Path]) -> None:
     arrays = store.load(stores["train"])
     for name in arrays:
         if name.startswith("total/comoment/net"):
             arrays[name] = np.zeros_like(arrays[name])
     store.save(stores["train"], arrays, layer="conv1", images="train images", nets=NETS)
     run(stores, tmp_path, "--published", "net0-net1", pairs=("net0-net1",))
-    found = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
-    assert not found["weights"].any()
-    assert np.isnan(found["val_loss"]).all()
+    arrays = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
+    assert not arrays["weights"].any()
+    assert np.isnan(arrays["val_loss"]).all()

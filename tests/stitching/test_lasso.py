@@ -1,4 +1,4 @@
-"""The Lasso from moments: that of scikit-learn, optimal by its own conditions, certified, indifferent to names."""
+"""The Lasso from moments: it agrees with scikit-learn, meets the optimality conditions and is certified by its gap."""
 
 import numpy as np
 import pytest
@@ -27,25 +27,25 @@ def moments(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def objectives(x: np.ndarray, y: np.ndarray, weights: np.ndarray, alpha: float) -> np.ndarray:
-    """What is minimised, from activations. (T, S) -> (T,)"""
+    """Objective of each target, from activations. (T, S) -> (T,)"""
     return ((y - x @ weights.T) ** 2).mean(0) / 2 + alpha * np.abs(weights).sum(1)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_it_is_that_of_scikit_learn(seed: int) -> None:
+def test_it_agrees_with_scikit_learn(seed: int) -> None:
     x, y = data(seed=seed)
     gram, cross = moments(x, y)
     weights, _ = lasso_path(gram, cross, ALPHAS, tolerance=1e-12)
-    for alpha, found in zip(ALPHAS, weights, strict=True):
+    for alpha, ours in zip(ALPHAS, weights, strict=True):
         settings = {"alpha": alpha, "fit_intercept": False, "tol": 1e-13, "max_iter": 100_000}
-        raw = Lasso(**settings).fit(x, y).coef_
-        given = [Lasso(**settings, precompute=gram * len(x)).fit(x, target).coef_ for target in y.T]
-        np.testing.assert_allclose(found, raw, atol=1e-7)
-        np.testing.assert_allclose(found, given, atol=1e-7)
+        from_samples = Lasso(**settings).fit(x, y).coef_
+        from_gram = [Lasso(**settings, precompute=gram * len(x)).fit(x, target).coef_ for target in y.T]
+        np.testing.assert_allclose(ours, from_samples, atol=1e-7)
+        np.testing.assert_allclose(ours, from_gram, atol=1e-7)
 
 
 def test_it_meets_the_optimality_conditions() -> None:
-    """The gradient is alpha times the sign where a weight is not zero, and no larger than alpha where it is."""
+    """The gradient is alpha times the sign of a weight; at a weight of zero it is at most alpha in size."""
     gram, cross = moments(*data())
     weights, _ = lasso_path(gram, cross, ALPHAS, tolerance=1e-13)
     gradient = cross.T - weights @ gram
@@ -63,15 +63,15 @@ def test_a_planted_map_is_found() -> None:
         target[rng.choice(30, 3, replace=False)] = rng.choice([-0.6, 0.5, 0.6], 3)
     y = x @ planted.T
     planted, y = planted / y.std(0)[:, None], standard(y + 0.01 * rng.normal(size=y.shape))
-    (found,), _ = lasso_path(*moments(x, y), np.array([0.02]))
-    assert ((found != 0) == (planted != 0)).all()
-    np.testing.assert_allclose(found, planted, atol=0.04)  # shrunk by alpha
+    (weights,), _ = lasso_path(*moments(x, y), np.array([0.02]))
+    assert ((weights != 0) == (planted != 0)).all()
+    np.testing.assert_allclose(weights, planted, atol=0.04)  # shrunk by alpha
 
 
 def test_loss_and_norm_are_monotone_along_the_path() -> None:
     x, y = data()
     weights, _ = lasso_path(*moments(x, y), np.append(ALPHAS, 0), tolerance=1e-10)
-    loss = [((y - x @ found.T) ** 2).mean(0) for found in weights]
+    loss = [((y - x @ point.T) ** 2).mean(0) for point in weights]
     assert (np.diff(loss, axis=0) <= 1e-8).all()
     assert (np.diff(np.abs(weights).sum(2), axis=0) >= -1e-6).all()
 
@@ -111,7 +111,7 @@ def test_threads_do_not_matter() -> None:
 
 
 def ill_conditioned(units: int = 60) -> tuple[np.ndarray, np.ndarray]:
-    """Units of which many are almost alike, as in trained layers; the Gram's condition is above 1e5."""
+    """Units of which many are almost alike, as in trained layers: the Gram matrix has a condition above 1e5."""
     rng = np.random.default_rng(1)
     mixing = rng.normal(size=(units, 2 * units)) * np.geomspace(1, 1e-3, units)[:, None]
     values = standard(rng.normal(size=(3000, units)) @ mixing)
@@ -126,24 +126,24 @@ def test_the_tolerance_is_reached_where_units_are_alike(alpha: float) -> None:
     assert gap.max() <= 1e-6
 
 
-def test_the_gap_bounds_what_is_left_to_gain() -> None:
+def test_the_gap_bounds_the_distance_to_the_optimum() -> None:
     x, y = ill_conditioned()
     gram, cross = moments(x, y)
     (best,), _ = lasso_path(gram, cross, np.array([1e-3]), tolerance=1e-12)
     least = objectives(x, y, best, 1e-3)
-    gained = []
+    distances = []
     for sweeps in (1, 3, 10, 100):
-        ((_, found, gap),) = path_points(gram, cross, np.array([1e-3]), sweeps=sweeps)
-        value = objectives(x, y, found, 1e-3)
+        ((_, weights, gap),) = path_points(gram, cross, np.array([1e-3]), sweeps=sweeps)
+        value = objectives(x, y, weights, 1e-3)
         assert ((value - least) / value <= gap + 1e-12).all()
-        gained.append((value - least).max())
-    assert gained[0] > 1e-3  # stopped early, and says so
+        distances.append((value - least).max())
+    assert distances[0] > 1e-3  # one sweep is too few
 
 
 def test_without_a_penalty_it_is_least_squares() -> None:
     x, y = data()
-    (found,), certificate = lasso_path(*moments(x, y), np.array([0.0]))
-    np.testing.assert_allclose(found, np.linalg.lstsq(x, y, rcond=None)[0].T, atol=1e-9)
+    (weights,), certificate = lasso_path(*moments(x, y), np.array([0.0]))
+    np.testing.assert_allclose(weights, np.linalg.lstsq(x, y, rcond=None)[0].T, atol=1e-9)
     assert certificate.max() < 1e-12
 
 

@@ -1,4 +1,4 @@
-"""The published optimiser on moments: what batches of 32 give, far from the optimum as they are."""
+"""The published optimiser on moments: it ends where batches of 32 do, and far from the optimum."""
 
 import numpy as np
 import pytest
@@ -45,10 +45,10 @@ def test_it_ends_where_batches_of_32_do(
 ) -> None:
     weights, _, _ = replay.replay(*moments, DECAYS, seed=3)
     start = replay.initial_weights(np.ones(UNITS, bool), np.ones(UNITS, bool), seed=3)
-    for decay, found in zip(DECAYS, weights, strict=True):
+    for decay, replayed in zip(DECAYS, weights, strict=True):
         expected = by_batches(*data, decay, start)
-        assert abs(loss(*data, found) - loss(*data, expected)) < 3e-4
-        np.testing.assert_allclose(found, expected, atol=0.03)
+        assert abs(loss(*data, replayed) - loss(*data, expected)) < 3e-4
+        np.testing.assert_allclose(replayed, expected, atol=0.03)
 
 
 def test_history_is_the_loss_on_the_way(
@@ -59,7 +59,7 @@ def test_history_is_the_loss_on_the_way(
     assert (iteration[0], iteration[-1]) == (0, 4500)
     start = replay.initial_weights(np.ones(UNITS, bool), np.ones(UNITS, bool), seed=0)
     np.testing.assert_allclose(history[:, 0], loss(*data, start), rtol=1e-10)
-    np.testing.assert_allclose(history[:, -1], [loss(*data, found) for found in weights], rtol=1e-4)
+    np.testing.assert_allclose(history[:, -1], [loss(*data, replayed) for replayed in weights], rtol=1e-4)
 
 
 def test_it_has_not_converged_and_leaves_no_zeros(

@@ -1,4 +1,4 @@
-"""Stitched nets: planted mappings give the accuracies that are known beforehand."""
+"""Stitched nets: planted mappings give top-1 accuracies that are known beforehand."""
 
 import csv
 from pathlib import Path
@@ -10,10 +10,11 @@ from torch import nn
 
 from tests.presets import recorded
 from workflow.convergent import store
-from workflow.convergent.moments import accumulate
+from workflow.convergent.moments import accumulate, merge
 from workflow.convergent.nets import activations
 from workflow.convergent.nets.model import Net, load, save
 from workflow.convergent.stitching import fit, stitched
+from workflow.convergent.stitching.mappings import Scale
 
 LAYER = "conv2"
 
@@ -25,9 +26,7 @@ def loaded(nets: dict[str, Path]) -> dict[str, Net]:
 
 @pytest.fixture(scope="module")
 def stores(images: dict[str, Path], nets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Mappings of conv2 fitted on real moments, net0 to net1 and net1 onto itself; the last decay kills all."""
-    from workflow.convergent.moments import merge
-
+    """Mappings of conv2 from real moments, net0 to net1 and net1 onto itself. At the last decay no weight is left."""
     folder = tmp_path_factory.mktemp("stitching")
     paths = {}
     for split in ("train", "val"):
@@ -45,20 +44,22 @@ def recorder(loaded: dict[str, Net]) -> activations.Recorder:
     return activations.Recorder(loaded, [LAYER])
 
 
-def labels_of(net: Net, rows: store.StoredArray) -> np.ndarray:
-    """What a net says of all images, as if it were always right."""
+def predictions(net: Net, rows: store.StoredArray) -> np.ndarray:
+    """The class that a net predicts for each image."""
     with torch.no_grad():
         return net(net.centre_crop(torch.from_numpy(rows[np.arange(len(rows))]))).argmax(1).numpy()
 
 
 @pytest.mark.parametrize("layer", ["conv1", "conv2", "conv5", "fc7", "fc8"])
 @torch.no_grad()
-def test_both_parts_of_a_cut_net_are_the_net(loaded: dict[str, Net], images: dict[str, Path], layer: str) -> None:
+def test_head_and_tail_of_a_cut_net_compute_what_the_net_does(
+    loaded: dict[str, Net], images: dict[str, Path], layer: str
+) -> None:
     net = loaded["net0"]
     x = net.centre_crop(torch.from_numpy(store.StoredArray(images["val"], "images")[np.arange(8)]))
     activation = recorded(net, x, [layer])[layer]
     assert torch.equal(activations.tail(net, layer)(x, activation), net(x))
-    whole = Net(nn.ModuleDict({"inner": net.body}), "", net.settings, 3, 4, 20)  # not a sequence of modules
+    whole = Net(nn.ModuleDict({"inner": net.body}), "", net.settings, 3, 4, 20)  # its body is no nn.Sequential
     whole.body.forward = net.body.forward
     assert torch.equal(activations.tail(whole, f"inner.{net.module_name(layer)}")(x, activation), net(x))
     wrong = activations.tail(whole, f"inner.{net.module_name(layer)}")(x, 0 * activation)
@@ -68,31 +69,31 @@ def test_both_parts_of_a_cut_net_are_the_net(loaded: dict[str, Net], images: dic
 @pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4, 4)])
 def test_a_mapping_is_destandardised(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
-    source = fit.Scale(rng.normal(size=3), np.array([2.0, 0.5, 0.0]))
-    target = fit.Scale(rng.normal(size=4), np.array([1.0, 3.0, 0.2, 0.0]))
+    source = Scale(rng.normal(size=3), np.array([2.0, 0.5, 0.0]))
+    target = Scale(rng.normal(size=4), np.array([1.0, 3.0, 0.2, 0.0]))
     weights = rng.normal(size=(4, 3))
     x = rng.normal(size=shape)
-    found = stitched.Affine(weights, source, target)(torch.from_numpy(x).float()).numpy()
+    mapped = stitched.Affine(weights, source, target)(torch.from_numpy(x).float()).numpy()
     live = np.moveaxis(x, 1, -1)[..., :2]
     standardised = (live - source.mean[:2]) / source.deviation[:2]
     expected = target.mean + target.deviation * (standardised @ weights[:, :2].T)
-    np.testing.assert_allclose(np.moveaxis(found, 1, -1), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.moveaxis(mapped, 1, -1), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_controls_are_what_they_must_be(
     loaded: dict[str, Net], images: dict[str, Path], stores: dict[str, Path]
 ) -> None:
-    """With the second net's answers for labels: itself and its own mapping are right, the zero map says one class."""
+    """With the second net's predictions for labels, it and its own mapping are right and zero predicts one class."""
     rows = store.StoredArray(images["val"], "images")
-    said = {name: labels_of(net, rows) for name, net in loaded.items()}
-    nets = stitched.variants(stores["net0-net1"], stores["net1-net1"], stores["net0-net1"])
-    found = stitched.top1(nets, recorder(loaded), rows, said["net1"], batch=7)
-    assert found["target"] == 1
-    assert found["self"] == 1
-    assert found["source"] == np.mean(said["net0"] == said["net1"])
-    assert found["zero"] in [np.mean(said["net1"] == k) for k in range(4)]
-    assert found["0 relu"] == found["0 untrained"]  # the same mapping is given for both here
-    assert "2" not in nets  # all weights are zero: the zero map
+    predicted = {name: predictions(net, rows) for name, net in loaded.items()}
+    stitched_nets = stitched.all_stitched_nets(stores["net0-net1"], stores["net1-net1"], stores["net0-net1"])
+    accuracy = stitched.top1_accuracy(stitched_nets, recorder(loaded), rows, predicted["net1"], batch=7)
+    assert accuracy["target"] == 1
+    assert accuracy["self"] == 1
+    assert accuracy["source"] == np.mean(predicted["net0"] == predicted["net1"])
+    assert accuracy["zero"] in [np.mean(predicted["net1"] == k) for k in range(4)]
+    assert accuracy["0 relu"] == accuracy["0 untrained"]  # one mapping is given for both here
+    assert "2" not in stitched_nets  # all its weights are zero
 
 
 def test_any_mapping_between_is_applied(loaded: dict[str, Net], images: dict[str, Path]) -> None:
@@ -101,12 +102,34 @@ def test_any_mapping_between_is_applied(loaded: dict[str, Net], images: dict[str
             return -x
 
     rows = store.StoredArray(images["val"], "images")
-    said = labels_of(loaded["net1"], rows)
-    twice = stitched.Stitched("net1", nn.Sequential(Negative(), Negative()), "net1")
-    zeroed = stitched.Stitched("net1", nn.Sequential(Negative(), nn.ReLU()), "net1")
-    found = stitched.top1({"twice": twice, "zeroed": zeroed}, recorder(loaded), rows, said, batch=30)
-    assert found["twice"] == 1
-    assert found["zeroed"] < 1
+    predicted = predictions(loaded["net1"], rows)
+    twice = stitched.StitchedNet("net1", nn.Sequential(Negative(), Negative()), "net1")
+    zeroed = stitched.StitchedNet("net1", nn.Sequential(Negative(), nn.ReLU()), "net1")
+    stitched_nets = {"twice": twice, "zeroed": zeroed}
+    accuracy = stitched.top1_accuracy(stitched_nets, recorder(loaded), rows, predicted, batch=30)
+    assert accuracy["twice"] == 1
+    assert accuracy["zeroed"] < 1
+
+
+def test_a_row_has_the_accuracies_of_its_point_and_zero_where_no_weight_is_left() -> None:
+    accuracy = {"source": 0.9, "target": 0.8, "self": 0.8, "zero": 0.1, "0": 0.7, "0 relu": 0.6, "1 untrained": 0.3}
+    path = {"decay": np.array([0, 0.5]), "alpha": np.array([0, 3.5])}
+    first, second = stitched.table_rows(accuracy, path)
+    common = {"source": 0.9, "target": 0.8, "self": 0.8, "zero": 0.1}
+    assert first == {"decay": 0, "alpha": 0, "top1": 0.7, "top1_relu": 0.6, "untrained_relu": 0.1, **common}
+    assert second == {"decay": 0.5, "alpha": 3.5, "top1": 0.1, "top1_relu": 0.1, "untrained_relu": 0.3, **common}
+
+
+def test_a_tail_with_other_classes_than_the_images_has_no_accuracy(
+    loaded: dict[str, Net], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stitched_nets = {name: stitched.StitchedNet("net0", nn.Identity(), name) for name in loaded}
+    assert stitched.with_classes(stitched_nets, loaded, 4) == stitched_nets
+    assert capsys.readouterr().out == ""
+    assert stitched.with_classes(stitched_nets, loaded, 5) == {}
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "net0 has 4 classes, the images have 5: its top-1 accuracy is left empty"
+    assert len(lines) == 2
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
-"""Sparse few-to-one mappings between the units of two nets: the whole L1 path, exactly, from moments.
+"""Sparse mappings between the units of two nets, with the whole path of L1 penalties, computed from moments.
 
-Every target unit of a layer is predicted from all source units of the same layer, both standardised with the training
-images' statistics (paper, section "sparse prediction"). Mappings are fitted on the training images' moments and
-evaluated on the validation images'. Mappings are (target, source).
+Each unit of a layer of the target net is predicted from all units of that layer of the source net (paper, section
+"sparse prediction"). Units of both are standardised with the statistics of the training images. A mapping is fitted on
+the moments of the training images and evaluated on those of the validation images. Its weights are (target, source).
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +21,26 @@ from ..seeds import derive
 from . import lasso, mappings, replay
 from .mappings import Scale
 
-ABOVE = 0.01  # the size from which the paper counts a weight
-WIDE_BYTES = 2**30  # of the weights of a whole path, beyond which they are stored sparse
+ABOVE = 0.01  # size from which the paper counts a weight
+WIDE_BYTES = 2**30  # of the weights of a whole path; larger ones are stored sparse
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Settings of the mappings of a layer. At least one penalty is needed, as a decay or as an alpha."""
+
+    decays: tuple[float, ...]  # penalties as the paper gives them: alpha / width of the target's layer
+    alphas: tuple[float, ...]  # penalties of the Lasso
+    tolerance: float  # relative duality gap to reach
+    seed: int  # of the published optimiser's initial weights
+    threads: int
 
 
 class Standardised(NamedTuple):
-    """Moments of a pair in the units of a scale: of the images that the scale is of, offsets are 0 and variances 1."""
+    """Moments of a pair of nets after standardising with a scale.
+
+    If the scale comes from the moments' own images, offsets are 0 and variances 1.
+    """
 
     gram: np.ndarray  # (S, S), zero where a unit is dead
     cross: np.ndarray  # (S, T), zero where a unit is dead
@@ -35,30 +50,30 @@ class Standardised(NamedTuple):
 
 
 def scale_of(moments: Arrays, net: str) -> Scale:
-    """Mean and deviation of a net's units. (units,) each"""
+    """Mean and deviation of a net's units, from total moments; the deviation of a dead unit is NaN. (units,) each"""
     deviation = np.sqrt(np.diagonal(comoment(moments, net, net)).clip(0) / moments["count"])
     return Scale(moments[f"mean/{net}"], np.where(deviation > 0, deviation, np.nan))
 
 
-def standardised(moments: Arrays, source: str, target: str, scale: Mapping[str, Scale]) -> Standardised:
-    """Moments of a pair of nets, in the units of a scale that may come from other images."""
+def standardised(moments: Arrays, source: str, target: str, scales: Mapping[str, Scale]) -> Standardised:
+    """Moments of a pair of nets after standardising with scales by net, which may come from other images."""
     within, between = (comoment(moments, source, net) / moments["count"] for net in (source, target))
     variance = np.diagonal(comoment(moments, target, target)) / moments["count"]
-    sources, targets = scale[source].deviation, scale[target].deviation
+    source_scale, target_scale = scales[source], scales[target]
     return Standardised(
-        gram=np.nan_to_num(within / sources[:, None] / sources),
-        cross=np.nan_to_num(between / sources[:, None] / targets),
-        variance=variance / targets**2,
-        source_offset=np.nan_to_num((moments[f"mean/{source}"] - scale[source].mean) / sources),
-        target_offset=(moments[f"mean/{target}"] - scale[target].mean) / targets,
+        gram=np.nan_to_num(within / source_scale.deviation[:, None] / source_scale.deviation),
+        cross=np.nan_to_num(between / source_scale.deviation[:, None] / target_scale.deviation),
+        variance=variance / target_scale.deviation**2,
+        source_offset=np.nan_to_num((moments[f"mean/{source}"] - source_scale.mean) / source_scale.deviation),
+        target_offset=(moments[f"mean/{target}"] - target_scale.mean) / target_scale.deviation,
     )
 
 
 def evaluate(weights: np.ndarray, moments: Standardised) -> tuple[np.ndarray, np.ndarray]:
-    """Loss (half the mean squared error) and R2 of each target on any images. (..., T, S) -> (..., T) each
+    """Loss (half the mean squared error) and R2 of each target on the moments' images. (..., T, S) -> 2 x (..., T)
 
-    The mapping has no bias in the units it was fitted in, so that a shift of the means costs. NaN for dead targets, R2
-    also for those that do not vary on these images.
+    A mapping has no bias between standardised units, so that it pays for means that differ from the scale's. Both are
+    NaN for dead targets; R2 also is for targets that do not vary on these images.
     """
     explained = np.einsum("...ts,...ts->...t", weights, 2 * moments.cross.T - weights @ moments.gram)
     offset = moments.target_offset - weights @ moments.source_offset
@@ -68,12 +83,12 @@ def evaluate(weights: np.ndarray, moments: Standardised) -> tuple[np.ndarray, np
 
 
 def zero_loss(moments: Standardised) -> np.ndarray:
-    """Loss of predicting zero, the training mean, for each target. (T,)"""
+    """Loss of predicting zero, which is the mean on the training images, for each target. (T,)"""
     return (moments.variance + moments.target_offset**2) / 2
 
 
-def measured(weights: np.ndarray, train: Standardised, val: Standardised) -> dict[str, np.ndarray]:
-    """What is stored of a mapping beside its weights. (..., T, S) -> name -> (..., T)"""
+def measures(weights: np.ndarray, train: Standardised, val: Standardised) -> dict[str, np.ndarray]:
+    """Losses, R2 and the number of weights above ABOVE, by their names in the store. (..., T, S) -> (..., T) each"""
     val_loss, r2 = evaluate(weights, val)
     return {
         "train_loss": evaluate(weights, train)[0],
@@ -83,114 +98,147 @@ def measured(weights: np.ndarray, train: Standardised, val: Standardised) -> dic
     }
 
 
-def exact(train: Standardised, val: Standardised, alphas: np.ndarray, settings: argparse.Namespace) -> Arrays:
-    """Weights, measures, non-zeros and certificates of the whole path, by their names in the store."""
+def exact(train: Standardised, val: Standardised, alphas: np.ndarray, settings: FitSettings) -> Arrays:
+    """Weights (P, T, S), measures, ``nonzero`` and ``gap`` (P, T) of the whole path, by their names in the store.
+
+    Where the weights of all points together would exceed WIDE_BYTES, each point has its sparse arrays instead.
+    """
     targets, sources = train.cross.shape[::-1]
     sparse = 8 * len(alphas) * targets * sources > WIDE_BYTES
     points: list[dict[str, np.ndarray]] = [{}] * len(alphas)
-    found = {} if sparse else {"weights": np.empty((len(alphas), targets, sources))}
+    arrays = {} if sparse else {"weights": np.empty((len(alphas), targets, sources))}
     path = lasso.path_points(train.gram, train.cross, alphas, settings.tolerance, threads=settings.threads)
     for p, weights, gap in path:
         if sparse:
-            found |= {f"weights/{p}/{name}": array for name, array in mappings.compressed(weights).items()}
+            arrays |= {f"weights/{p}/{name}": array for name, array in mappings.compressed(weights).items()}
         else:
-            found["weights"][p] = weights
+            arrays["weights"][p] = weights
         gap = np.where(np.isnan(train.variance), np.nan, gap)
-        points[p] = {**measured(weights, train, val), "nonzero": (weights != 0).sum(axis=-1), "gap": gap}
-    return found | {name: np.stack([point[name] for point in points]) for name in points[0]}
+        points[p] = {**measures(weights, train, val), "nonzero": (weights != 0).sum(axis=-1), "gap": gap}
+    return arrays | {name: np.stack([point[name] for point in points]) for name in points[0]}
 
 
-def as_published(train: Standardised, val: Standardised, decays: np.ndarray, seed: int, threads: int) -> Arrays:
-    """The same from the published optimiser, below ``published/``, with its loss history."""
-    weights, history, iteration = replay.replay(train.gram, train.cross, decays, seed, threads)
-    found = {"weights": weights, **measured(weights, train, val), "history": history, "iteration": iteration}
-    return {f"published/{name}": array for name, array in found.items()}
+def as_published(train: Standardised, val: Standardised, settings: FitSettings, seed: int) -> Arrays:
+    """Weights, measures and loss history of the published optimiser for all decays, named ``published/...``."""
+    decays = np.array(settings.decays)
+    weights, history, iteration = replay.replay(train.gram, train.cross, decays, seed, settings.threads)
+    arrays = {"weights": weights, **measures(weights, train, val), "history": history, "iteration": iteration}
+    return {f"published/{name}": array for name, array in arrays.items()}
 
 
-def fit(paths: Mapping[str, str], source: str, target: str, settings: argparse.Namespace, seed: int | None) -> Arrays:
-    """All arrays of the store of one pair; those of the published optimiser where it has a seed."""
+def fit(paths: Mapping[str, str], source: str, target: str, settings: FitSettings, seed: int | None) -> Arrays:
+    """All arrays of the store of one pair, from the moments in ``paths``, ``train`` and ``val``.
+
+    The path has the decays first, then the alphas. ``seed`` is that of the published optimiser, which is
+    replayed only where it has one.
+    """
     moments = {split: load_pair(path, source, target, "total/") for split, path in paths.items()}
-    scale = {net: scale_of(moments["train"], net) for net in (source, target)}
-    train, val = (standardised(moments[split], source, target, scale) for split in ("train", "val"))
+    scales = {net: scale_of(moments["train"], net) for net in (source, target)}
+    train, val = (standardised(moments[split], source, target, scales) for split in ("train", "val"))
     decays, alphas = np.array(settings.decays), np.array(settings.alphas)
     units = train.cross.shape[1]
     alpha, decay = np.append(units * decays, alphas), np.append(decays, alphas / units)
-    found = {"alpha": alpha, "decay": decay, "zero_loss": zero_loss(val), **exact(train, val, alpha, settings)}
+    arrays = {"alpha": alpha, "decay": decay, "zero_loss": zero_loss(val), **exact(train, val, alpha, settings)}
     if seed is not None:
-        found |= as_published(train, val, decays, seed, settings.threads)
+        arrays |= as_published(train, val, settings, seed)
     for net in (source, target):
-        found |= {f"mean/{net}": scale[net].mean, f"deviation/{net}": np.nan_to_num(scale[net].deviation)}
-    return found
+        arrays |= {f"mean/{net}": scales[net].mean, f"deviation/{net}": np.nan_to_num(scales[net].deviation)}
+    return arrays
 
 
-def check(args: argparse.Namespace, about: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse with one line what is not allowed or does not fit together."""
-    store.require_equal("layers", **{args.train: about["train"]["layer"], args.val: about["val"]["layer"]})
-    nets, others = (about[split]["nets"] for split in ("train", "val"))
-    for pair in args.pairs:
+def check_settings(settings: FitSettings, pairs: Sequence[str], published: Sequence[str]) -> None:
+    """Raise InputError for penalties that are not possible, and for a replay without decays or outside the pairs."""
+    if unfitted := [pair for pair in published if pair not in pairs]:
+        raise InputError(f"--published: {unfitted[0]}, allowed are the pairs {', '.join(pairs)}")
+    for name, values in (("decays", settings.decays), ("alphas", settings.alphas)):
+        if wrong := [value for value in values if not 0 <= value < np.inf]:
+            raise InputError(f"--{name}: {wrong[0]}, allowed are numbers from 0")
+    if published and not settings.decays:
+        raise InputError(f"--published: {published[0]}, but --decays is empty; the published optimiser needs decays")
+    if not settings.decays + settings.alphas:
+        raise InputError("--decays and --alphas: both are empty, at least one penalty is needed")
+
+
+def check_moments(paths: Mapping[str, str], attributes: Mapping[str, Any], pairs: Sequence[str]) -> None:
+    """Raise InputError where the moments are of different layers or weights, or lack a net of the pairs.
+
+    ``paths`` and ``attributes`` are those of the stores of moments, for ``train`` and ``val``.
+    """
+    store.require_equal("layers", **{path: attributes[split]["layer"] for split, path in paths.items()})
+    nets = attributes["train"]["nets"]
+    for pair in pairs:
         if pair not in [f"{a}-{b}" for a in nets for b in nets]:
             raise InputError(f"--pairs: {pair}, allowed are <source>-<target> of {', '.join(nets)}")
         for net in pair.split("-"):
-            store.require_equal(f"weights of {net}", **{args.train: nets[net], args.val: others.get(net)})
-    if unasked := [pair for pair in args.published if pair not in args.pairs]:
-        raise InputError(f"--published: {unasked[0]}, allowed are the pairs {', '.join(args.pairs)}")
-    for name, values in (("decays", args.decays), ("alphas", args.alphas)):
-        if wrong := [value for value in values if not 0 <= value < np.inf]:
-            raise InputError(f"--{name}: {wrong[0]}, allowed are numbers from 0")
-    if args.published and not args.decays:
-        raise InputError("--published: it takes the decays, and --decays names none")
-    if not args.decays + args.alphas:
-        raise InputError("--decays and --alphas: none, at least one of either is needed")
+            digests = {path: attributes[split]["nets"].get(net) for split, path in paths.items()}
+            store.require_equal(f"weights of {net}", **digests)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = new_parser(__doc__)
-    parser.add_argument("train", help="moments of one layer to fit on (zarr.json)")
-    parser.add_argument("val", help="moments of the same layer to evaluate on (zarr.json)")
-    parser.add_argument("folder", type=Path, help="folder for <source>-<target>.zarr of every pair")
-    parser.add_argument("--pairs", nargs="+", required=True, help="<source>-<target> each")
-    parser.add_argument("--published", nargs="*", default=[], help="pairs that the published optimiser is replayed for")
-    parser.add_argument("--decays", nargs="*", type=float, default=[], help="penalties in units of the layer's width")
-    parser.add_argument("--alphas", nargs="*", type=float, default=[], help="penalties: width times decay")
-    parser.add_argument("--tolerance", type=float, default=1e-6, help="relative duality gap to reach")
-    parser.add_argument("--seed", type=int, default=0, help="of the published optimiser's initial weights")
-    parser.add_argument("--threads", type=int, default=2, help="results do not depend on it")
+    parser.add_argument("train", help="store of training moments of one layer, to fit on (zarr.json)")
+    parser.add_argument("val", help="store of validation moments of that layer, to evaluate on (zarr.json)")
+    parser.add_argument("folder", type=Path, help="folder to write <source>-<target>.zarr of each pair to")
+    parser.add_argument("--pairs", nargs="+", required=True, help="pairs to fit, <source>-<target> each")
+    parser.add_argument(
+        "--published", nargs="*", default=[], help="pairs for which the published optimiser is replayed, of --pairs"
+    )
+    parser.add_argument(
+        "--decays", nargs="*", type=float, default=[], help="L1 penalties from 0, divided by the units of the layer"
+    )
+    parser.add_argument(
+        "--alphas", nargs="*", type=float, default=[], help="further L1 penalties from 0: units of the layer x decay"
+    )
+    parser.add_argument("--tolerance", type=float, default=1e-6, help="relative duality gap to reach at each penalty")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the published optimiser's initial weights")
+    parser.add_argument("--threads", type=int, default=2, help="threads of the fit; results do not depend on them")
     return parser.parse_args(argv)
+
+
+def attributes_of(
+    pair: str, arrays: Arrays, moments: Mapping[str, dict[str, Any]], settings: FitSettings
+) -> dict[str, Any]:
+    """Attributes of the store of one pair. ``moments``: attributes of the stores of moments, ``train`` and ``val``."""
+    source, target = pair.split("-")
+    deviation = {net: arrays[f"deviation/{net}"] for net in (source, target)}
+    return {
+        "layer": moments["train"]["layer"],
+        "source": source,
+        "target": target,
+        "pair": pair,
+        "nets": {net: moments["train"]["nets"][net] for net in deviation},
+        "moments": {split: attributes["sha256"] for split, attributes in moments.items()},
+        "images": {split: attributes["images"] for split, attributes in moments.items()},
+        "units": {net: len(x) for net, x in deviation.items()},
+        "dead": {net: np.flatnonzero(x == 0).tolist() for net, x in deviation.items()},
+        "decays": settings.decays,
+        "tolerance": settings.tolerance,
+        "seed": settings.seed,
+    }
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
+    settings = FitSettings(tuple(args.decays), tuple(args.alphas), args.tolerance, args.seed, args.threads)
     paths = {"train": args.train, "val": args.val}
-    about = {split: store.attributes(path) for split, path in paths.items()}
-    check(args, about)
-    layer = about["train"]["layer"]
+    moments = {split: store.attributes(path) for split, path in paths.items()}
+    check_moments(paths, moments, args.pairs)
+    check_settings(settings, args.pairs, args.published)
+    layer = moments["train"]["layer"]
     for pair in args.pairs:
         source, target = pair.split("-")
         seed = derive(args.seed, "published", layer, source, target) if pair in args.published else None
-        with threadpool_limits(1):  # last bits of products depend on it, and threads of ours are busy already
-            found = fit(paths, source, target, args, seed)
-        deviation = {net: found[f"deviation/{net}"] for net in (source, target)}
-        store.save(
-            args.folder / f"{pair}.zarr" / "zarr.json",
-            found,
-            layer=layer,
-            source=source,
-            target=target,
-            pair=pair,
-            nets={net: about["train"]["nets"][net] for net in deviation},
-            moments={split: about[split]["sha256"] for split in paths},
-            images={split: about[split]["images"] for split in paths},
-            units={net: len(x) for net, x in deviation.items()},
-            dead={net: np.flatnonzero(x == 0).tolist() for net, x in deviation.items()},
-            decays=args.decays,
-            tolerance=args.tolerance,
-            seed=args.seed,
+        with threadpool_limits(1):  # the last bits of products depend on BLAS's threads, and ours fill the cores
+            arrays = fit(paths, source, target, settings, seed)
+        path = args.folder / f"{pair}.zarr" / "zarr.json"
+        store.save(path, arrays, **attributes_of(pair, arrays, moments, settings))
+        gap = arrays["gap"][arrays["alpha"] > 0]
+        largest = gap.max(where=~np.isnan(gap), initial=0.0)
+        missed = "" if largest <= args.tolerance else f", ABOVE the tolerance of {args.tolerance:g}"
+        print(
+            f"{layer} {pair}: {len(arrays['alpha'])} penalties, largest duality gap {largest:.1e}{missed}", flush=True
         )
-        gap = found["gap"][found["alpha"] > 0]
-        worst = gap.max(where=~np.isnan(gap), initial=0.0)
-        reached = "" if worst <= args.tolerance else f", ABOVE the tolerance of {args.tolerance:g}"
-        print(f"{layer} {pair}: {len(found['alpha'])} points, largest duality gap {worst:.1e}{reached}", flush=True)
 
 
 if __name__ == "__main__":

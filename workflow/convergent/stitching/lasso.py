@@ -1,8 +1,11 @@
-"""The Lasso for many targets at once from Gram matrices: coordinate descent with active sets, certified by its gap.
+"""The Lasso for many targets at once from Gram matrices, solved until its duality gap certifies the optimum.
 
-For each target: minimise 1/2 E(y - w x)^2 + alpha |w|_1 over w, where E y^2 = 1. Of the data it needs only
-``gram`` E x x' and ``cross`` E x y'. Coordinate descent finds out which weights are not zero, but crawls to their
-values where units are alike: every few sweeps those are solved for directly, for the signs that they have.
+For each target y it minimises 1/2 E(y - w x)^2 + alpha |w|_1 over w, where E y^2 = 1 (paper, section "sparse
+prediction"). Of the data it needs only ``gram`` E x x' and ``cross`` E x y'.
+
+The method is coordinate descent over the active weights, those that are not zero or would not stay zero. It soon finds
+which weights are not zero, but approaches their values slowly where units are alike. Every few sweeps these values are
+therefore solved for directly, with the signs that they have.
 """
 
 from collections.abc import Iterator
@@ -12,19 +15,19 @@ from functools import partial
 import numpy as np
 from numba import njit
 
-RANK_CUTOFF = 1e-7  # eigenvalues up to this share of the largest count as zero: float32 moments are no more exact
-SWEEPS = 20_000  # over the active weights of one target at one alpha, at most
-SOLVE_EVERY = 10  # sweeps; then comes a direct solution
-RIDGE = 1e-11  # added to the Gram's diagonal in a direct solution
-SIGN_LEFT = 1e-12  # share of a weight below which a step that shrinks it makes it zero
-INNER = 0.3  # share of the tolerance that the active weights alone are brought to
+RANK_CUTOFF = 1e-7  # share of the largest eigenvalue up to which one counts as zero; float32 moments are no more exact
+SWEEPS = 20_000  # at most, over the active weights of one target at one alpha
+SOLVE_EVERY = 10  # sweeps between direct solutions
+RIDGE = 1e-11  # added to the diagonal of the Gram matrix in a direct solution
+SIGN_LEFT = 1e-12  # a step that leaves less than this share of a weight makes it zero
+INNER = 0.3  # tolerance for the active weights alone, as a share of the tolerance for all
 
-kernel = njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})  # sums in the order that vectors like
+kernel = njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})  # lets sums be vectorised
 
 
 @kernel
 def gradient_at(gram: np.ndarray, cross: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """cross - gram @ weights, skipping the zeros. (S, S), (S,), (S,) -> (S,)"""
+    """cross - gram @ weights, where weights of zero cost nothing. (S, S), (S,), (S,) -> (S,)"""
     gradient = cross.copy()
     for j in range(len(weights)):
         if weights[j] != 0:
@@ -35,9 +38,9 @@ def gradient_at(gram: np.ndarray, cross: np.ndarray, weights: np.ndarray) -> np.
 
 @kernel
 def relative_gap(cross: np.ndarray, gradient: np.ndarray, weights: np.ndarray, alpha: float) -> float:
-    """(primal - dual) / primal of one target from its moments; gradient is cross - gram @ weights. (S,) each
+    """Relative duality gap of one target, (primal - dual) / primal. ``gradient``: cross - gram @ weights. (S,) each
 
-    The dual point is the residual, scaled to the best feasible length.
+    The dual point is the residual, scaled to the best length that is feasible.
     """
     fit = slope = norm = bound = 0.0
     for j in range(len(weights)):
@@ -56,7 +59,7 @@ def relative_gap(cross: np.ndarray, gradient: np.ndarray, weights: np.ndarray, a
 
 @kernel
 def cholesky(square: np.ndarray) -> bool:
-    """Lower factor in place of a symmetric matrix; False where it is not positive definite. (k, k)"""
+    """Whether a symmetric matrix is positive definite; then its lower Cholesky factor is in its place. (k, k)"""
     for i in range(len(square)):
         for j in range(i + 1):
             rest = square[i, j]
@@ -73,7 +76,7 @@ def cholesky(square: np.ndarray) -> bool:
 
 @kernel
 def solve_factored(factor: np.ndarray, right: np.ndarray) -> None:
-    """Solution in place from the lower Cholesky factor. (k, k), (k,)"""
+    """Replace ``right`` by the solution of factor @ factor.T @ x = right, factor lower triangular. (k, k), (k,)"""
     for i in range(len(right)):
         for j in range(i):
             right[i] -= factor[i, j] * right[j]
@@ -86,7 +89,7 @@ def solve_factored(factor: np.ndarray, right: np.ndarray) -> None:
 
 @kernel
 def sweep(gram: np.ndarray, gradient: np.ndarray, weights: np.ndarray, alpha: float) -> None:
-    """One pass of coordinate descent over all weights, in place. (k, k), (k,), (k,)"""
+    """Update each weight once by coordinate descent, and the gradient with it, in place. (k, k), (k,), (k,)"""
     for j in range(len(weights)):
         aim = gradient[j] + gram[j, j] * weights[j]
         new = np.sign(aim) * max(abs(aim) - alpha, 0.0) / gram[j, j]
@@ -99,7 +102,7 @@ def sweep(gram: np.ndarray, gradient: np.ndarray, weights: np.ndarray, alpha: fl
 
 @kernel
 def objective(cross: np.ndarray, gradient: np.ndarray, weights: np.ndarray, alpha: float) -> float:
-    """What is minimised, less the constant 1/2. (k,) each"""
+    """The objective less its constant 1/2. (k,) each"""
     total = 0.0
     for j in range(len(weights)):
         total += alpha * abs(weights[j]) - (cross[j] + gradient[j]) * weights[j] / 2
@@ -108,30 +111,33 @@ def objective(cross: np.ndarray, gradient: np.ndarray, weights: np.ndarray, alph
 
 @kernel
 def newton_step(gram: np.ndarray, gradient: np.ndarray, weights: np.ndarray, alpha: float) -> np.ndarray:
-    """From the weights that are not zero to their optimum for the signs they have. (k, k), (k,), (k,) -> (k,)
+    """Step from the nonzero weights to their optimum under their present signs. (k, k), (k,), (k,) -> (k,)
 
-    RIDGE keeps it finite, and downhill, where the units are linearly dependent.
+    RIDGE keeps the step finite and downhill where units are linearly dependent.
     """
-    chosen = np.nonzero(weights)[0]
-    factor, some = np.empty((len(chosen), len(chosen))), np.empty(len(chosen))
-    for i in range(len(chosen)):
-        some[i] = gradient[chosen[i]] - alpha * np.sign(weights[chosen[i]])
+    nonzero = np.nonzero(weights)[0]
+    factor, solution = np.empty((len(nonzero), len(nonzero))), np.empty(len(nonzero))
+    for i in range(len(nonzero)):
+        solution[i] = gradient[nonzero[i]] - alpha * np.sign(weights[nonzero[i]])
         for j in range(i + 1):
-            factor[i, j] = gram[chosen[i], chosen[j]]
+            factor[i, j] = gram[nonzero[i], nonzero[j]]
         factor[i, i] += RIDGE
     step = np.zeros(len(weights))
     if cholesky(factor):
-        solve_factored(factor, some)
-        step[chosen] = some
+        solve_factored(factor, solution)
+        step[nonzero] = solution
     return step
 
 
 @kernel
 def solve_signs(gram: np.ndarray, cross: np.ndarray, gradient: np.ndarray, weights: np.ndarray, alpha: float) -> None:
-    """As far along the Newton step as is better, in place; what would change its sign becomes 0. (k, k), 3 x (k,)"""
+    """Move the weights along the Newton step while the objective falls, in place. (k, k), 3 x (k,)
+
+    The whole step is tried first, then shorter ones. A weight that would change its sign becomes 0.
+    """
     step = newton_step(gram, gradient, weights, alpha)
     before = objective(cross, gradient, weights, alpha)
-    first = 1.0  # how far no sign changes: there it is better for sure
+    first = 1.0  # length up to which no sign changes; the objective is lower there
     for j in range(len(weights)):
         if (weights[j] + step[j]) * weights[j] < 0:
             first = min(first, -weights[j] / step[j])
@@ -157,7 +163,10 @@ def solve_signs(gram: np.ndarray, cross: np.ndarray, gradient: np.ndarray, weigh
 def descend(
     gram: np.ndarray, cross: np.ndarray, weights: np.ndarray, alpha: float, tolerance: float, sweeps: int
 ) -> int:
-    """Sweeps over the weights in place until the gap is within tolerance; how many it took. (k, k), (k,), (k,)"""
+    """Number of sweeps that bring the gap within ``tolerance``, ``sweeps`` at most. (k, k), (k,), (k,)
+
+    The weights are updated in place.
+    """
     gradient = gradient_at(gram, cross, weights)
     for done in range(1, sweeps + 1):
         sweep(gram, gradient, weights, alpha)
@@ -172,24 +181,24 @@ def descend(
 def solve_target(
     gram: np.ndarray, cross: np.ndarray, weights: np.ndarray, alpha: float, tolerance: float, sweeps: int
 ) -> float:
-    """Optimum of one target in place, from the weights given; its relative gap. (S, S), (S,), (S,)"""
+    """Relative gap of one target, whose weights are brought to the optimum in place. (S, S), (S,), (S,)"""
     while True:
         gradient = gradient_at(gram, cross, weights)
         gap = relative_gap(cross, gradient, weights, alpha)
         if gap <= tolerance or sweeps <= 0:
             return gap
         active = np.nonzero((weights != 0) | (np.abs(gradient) > alpha))[0]
-        within = np.empty((len(active), len(active)))
+        active_gram = np.empty((len(active), len(active)))
         for i in range(len(active)):
             for j in range(len(active)):
-                within[i, j] = gram[active[i], active[j]]
-        some = weights[active]
-        sweeps -= descend(within, cross[active], some, alpha, INNER * tolerance, sweeps)
-        weights[active] = some
+                active_gram[i, j] = gram[active[i], active[j]]
+        active_weights = weights[active]
+        sweeps -= descend(active_gram, cross[active], active_weights, alpha, INNER * tolerance, sweeps)
+        weights[active] = active_weights
 
 
 def least_squares(gram: np.ndarray, cross: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Solution of least norm without a penalty, and max |cross - gram w| of each target. (S, S), (T, S) -> (T, S), (T,)
+    """Unpenalised weights of least norm, and max |cross - gram w| of each target. (S, S), (T, S) -> (T, S), (T,)
 
     Directions whose eigenvalue is at most RANK_CUTOFF of the largest are left out.
     """
@@ -207,11 +216,11 @@ def path_points(
     sweeps: int = SWEEPS,
     threads: int = 1,
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Index in alphas, weights (T, S) and certificate (T,) of each point, from the largest alpha to the smallest.
+    """Index in ``alphas``, weights (T, S) and certificate (T,) of each point, from the largest alpha to the smallest.
 
-    gram: (S, S), cross: (S, T), where a unit that is zero or NaN is dead and gets weights of zero. The certificate is
-    the relative duality gap, computed afresh from the weights; at alpha 0 it is max |cross - gram w|. A gap beyond the
-    tolerance says that ``sweeps`` ended first. Threads take targets each; results do not depend on their number.
+    ``gram`` (S, S) and ``cross`` (S, T): zeros or NaN mark a dead unit, whose weights are zero. The certificate is the
+    relative duality gap, computed afresh from the weights; at alpha 0 it is max |cross - gram w|. Where it exceeds
+    ``tolerance``, ``sweeps`` ran out. Each thread takes other targets; results do not depend on the number of threads.
     """
     live = np.diagonal(gram) > 0
     gram = np.ascontiguousarray(gram[np.ix_(live, live)])
@@ -232,9 +241,9 @@ def path_points(
 def lasso_path(
     gram: np.ndarray, cross: np.ndarray, alphas: np.ndarray, tolerance: float = 1e-6, threads: int = 1
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weights (P, T, S) and certificates (P, T) for alphas in the order given; see ``path_points``."""
+    """Weights (P, T, S) and certificates (P, T) of ``path_points``, in the order of ``alphas``."""
     weights = np.empty((len(alphas), cross.shape[1], len(gram)))
     certificate = np.empty(weights.shape[:2])
-    for index, found, gap in path_points(gram, cross, alphas, tolerance, threads=threads):
-        weights[index], certificate[index] = found, gap
+    for index, *point in path_points(gram, cross, alphas, tolerance, threads=threads):
+        weights[index], certificate[index] = point
     return weights, certificate

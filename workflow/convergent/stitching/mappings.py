@@ -1,4 +1,8 @@
-"""Stored sparse mappings, a path of them in a store: which point is at a penalty, and its weights."""
+"""Sparse mappings as they are stored: the scale of their units, and the weights of each penalty.
+
+A store holds a path: one mapping for each penalty, called a point. ``fit`` writes it; stitched nets, clusters and
+figures read it through this module, so that they do not depend on how mappings are fitted.
+"""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,37 +14,37 @@ from ..commands import InputError
 
 
 class Scale(NamedTuple):
-    """Means and deviations of the training images that a net's units are standardised with; a dead unit's is NaN."""
+    """Mean and deviation with which a net's units are standardised, those of the training images."""
 
     mean: np.ndarray  # (units,)
-    deviation: np.ndarray  # (units,)
+    deviation: np.ndarray  # (units,); of a dead unit NaN in memory and 0 in a store
 
 
 def compressed(weights: np.ndarray) -> dict[str, np.ndarray]:
-    """CSR arrays ``indptr``, ``indices`` and ``data`` of a mapping. (T, S)"""
+    """CSR arrays of a mapping by name: ``indptr`` (T + 1,), ``indices`` and ``data`` (nonzero,). (T, S)"""
     rows, columns = np.nonzero(weights)
     ends = np.bincount(rows, minlength=len(weights)).cumsum()
     return {"indptr": np.append(0, ends), "indices": columns.astype(np.int32), "data": weights[rows, columns]}
 
 
 def read_weights(path: str | Path, point: int) -> np.ndarray:
-    """Weights of one point of a stored path, dense or sparse on disk. (T, S)"""
-    found = store.load(path, "weights", f"weights/{point}/*")
-    if "weights" in found:
-        return found["weights"][point]
-    about = store.attributes(path)
-    indptr, indices, data = (found[f"weights/{point}/{name}"] for name in ("indptr", "indices", "data"))
-    weights = np.zeros([about["units"][about[side]] for side in ("target", "source")])
+    """Weights of one point of a stored path, whether they are dense or sparse in the store. (T, S)"""
+    arrays = store.load(path, "weights", f"weights/{point}/*")
+    if "weights" in arrays:
+        return arrays["weights"][point]
+    attributes = store.attributes(path)
+    indptr, indices, data = (arrays[f"weights/{point}/{name}"] for name in ("indptr", "indices", "data"))
+    weights = np.zeros([attributes["units"][attributes[side]] for side in ("target", "source")])
     weights[np.repeat(np.arange(len(weights)), np.diff(indptr)), indices] = data
     return weights
 
 
-def path_point(path: str | Path, wanted: float) -> int:
-    """First point of a mapping's path at an alpha; one line and out, naming those there are, where none is."""
+def path_point(path: str | Path, alpha: float) -> int:
+    """Index of the first point of a stored path at a penalty. Raises InputError where the path has none there."""
     alphas = store.load(path, "alpha")["alpha"]
-    points = np.flatnonzero(np.isclose(alphas, wanted))
+    points = np.flatnonzero(np.isclose(alphas, alpha))
     if not points.size:
         raise InputError(
-            f"{path}: --alpha {wanted:g} is not on the path, which has {', '.join(f'{x:g}' for x in alphas)}"
+            f"{path}: --alpha {alpha:g} is not on the path, which has {', '.join(f'{x:g}' for x in alphas)}"
         )
     return int(points[0])

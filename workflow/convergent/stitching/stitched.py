@@ -1,14 +1,15 @@
-"""Stitched nets: one net up to a layer, a mapping, then another net from there on. Do they still tell classes apart?
+"""Top-1 accuracy of stitched nets: a net up to a layer, a mapping, and another net from that layer on.
 
-For every point of the mapping's path the top-1 accuracy on the validation images, as mapped and with a ReLU behind the
-mapping, beside both nets' own and three controls: the second net mapped onto itself at decay 0, everything mapped to
-its mean, and the mapping from a net before training (with a ReLU).
+The mapping's path gives a stitched net for each penalty, with and without a ReLU behind the mapping. Their accuracy on
+the validation images stands beside that of both nets and of three controls: the second net joined to itself by its
+mapping onto itself at decay 0, a mapping to the means of the second net's units, and, with a ReLU, the mapping from an
+untrained net.
 """
 
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,13 +23,13 @@ from . import mappings
 
 
 class Affine(nn.Module):
-    """A mapping of standardised units, put between activations as the nets compute them."""
+    """A mapping between standardised units, as a module that maps activations of one net to those of another."""
 
     gain: torch.Tensor  # (target, source)
     bias: torch.Tensor  # (target,)
 
     def __init__(self, weights: np.ndarray, source: mappings.Scale, target: mappings.Scale) -> None:
-        """weights: (target, source). A dead source unit adds nothing, a dead target unit stays at its mean."""
+        """``weights``: (target, source). A dead source unit contributes nothing, a dead target unit is at its mean."""
         super().__init__()
         inverse = np.divide(1, source.deviation, where=source.deviation > 0, out=np.zeros(len(source.deviation)))
         gain = weights * target.deviation[:, None] * inverse
@@ -42,8 +43,8 @@ class Affine(nn.Module):
         return functional.conv2d(x, self.gain[:, :, None, None], self.bias)
 
 
-class Stitched(NamedTuple):
-    """A net up to the layer, what is between, and a net from there on."""
+class StitchedNet(NamedTuple):
+    """A net up to a layer, a module that maps the layer's activations, and a net from the layer on."""
 
     head: str
     between: nn.Module
@@ -51,97 +52,148 @@ class Stitched(NamedTuple):
 
 
 @torch.no_grad()
-def top1(
-    variants: Mapping[str, Stitched],
+def top1_accuracy(
+    stitched_nets: Mapping[str, StitchedNet],
     recorder: activations.Recorder,
     images: store.StoredArray,
     labels: np.ndarray,
     batch: int,
 ) -> dict[str, float]:
-    """Share of images that each stitched net tells right, from one pass over the images.
+    """Top-1 accuracy of each stitched net, a share of the images from 0 to 1, from one pass over the images.
 
-    A mapping is from and to the grid that the layer is compared on; the rest of the net gets its own back.
+    ``recorder`` records one layer of all nets. A mapping is applied on the grid on which that layer is compared. Its
+    result is brought to the tail's own grid.
     """
     (layer,) = recorder.layers
-    own = recorder.own[layer]
+    grid, net_grids = recorder.grids[layer], recorder.own[layer]
     place = next(iter(recorder.nets.values())).mean.device
-    tails = {name: activations.tail(recorder.nets[name], layer) for name in {v.tail for v in variants.values()}}
-    heads = {variant.head for variant in variants.values()}
-    between = {name: variant.between.to(place) for name, variant in variants.items()}
-    right = {name: torch.zeros((), dtype=torch.int64, device=place) for name in variants}
-    wanted = torch.from_numpy(labels.astype(np.int64)).to(place).split(batch)
-    for pixels, here in zip(activations.batches(images, np.arange(len(labels)), batch, place), wanted, strict=True):
-        crops = {name: recorder.nets[name].centre_crop(pixels) for name in heads | set(tails)}
-        found = {
-            name: activations.record(recorder.nets[name], crops[name], recorder.found[name])[layer] for name in heads
+    heads = {stitched.head for stitched in stitched_nets.values()}
+    tails = {net: activations.tail(recorder.nets[net], layer) for net in {s.tail for s in stitched_nets.values()}}
+    between = {name: stitched.between.to(place) for name, stitched in stitched_nets.items()}
+    correct = {name: torch.zeros((), dtype=torch.int64, device=place) for name in stitched_nets}
+    targets = torch.from_numpy(labels.astype(np.int64)).to(place).split(batch)
+    batches = activations.batches(images, np.arange(len(labels)), batch, place)
+    for pixels, target in zip(batches, targets, strict=True):
+        crops = {net: recorder.nets[net].centre_crop(pixels) for net in heads | set(tails)}
+        recorded = {
+            net: activations.record(recorder.nets[net], crops[net], recorder.found[net])[layer] for net in heads
         }
-        for name, variant in variants.items():
-            x = found[variant.head]
-            if not isinstance(variant.between, nn.Identity):
-                x = between[name](activations.regrid(x, recorder.grids[layer]))
-            logits = tails[variant.tail](crops[variant.tail], activations.regrid(x, own[variant.tail]))
-            right[name] += (logits.argmax(1) == here).sum()
-    return {name: int(count) / len(labels) for name, count in right.items()}
+        for name, stitched in stitched_nets.items():
+            x = recorded[stitched.head]
+            if not isinstance(stitched.between, nn.Identity):
+                x = between[name](activations.regrid(x, grid))
+            logits = tails[stitched.tail](crops[stitched.tail], activations.regrid(x, net_grids[stitched.tail]))
+            correct[name] += (logits.argmax(1) == target).sum()
+    return {name: int(count) / len(labels) for name, count in correct.items()}
 
 
-def affine(path: Path, point: int | None) -> Affine:
-    """The mapping of a point of a stored path; of no point, everything to the mean."""
-    about = store.attributes(path)
+def stored_scales(path: Path) -> tuple[mappings.Scale, mappings.Scale]:
+    """Scales of the source and of the target net of a stored mapping."""
+    attributes = store.attributes(path)
     source, target = (
         mappings.Scale(*(store.load(path, name)[name] for name in (f"mean/{net}", f"deviation/{net}")))
-        for net in (about["source"], about["target"])
+        for net in (attributes["source"], attributes["target"])
     )
-    shape = len(target.mean), len(source.mean)
-    return Affine(np.zeros(shape) if point is None else mappings.read_weights(path, point), source, target)
+    return source, target
 
 
-def variants(mapped: Path, onto_itself: Path, untrained: Path) -> dict[str, Stitched]:
-    """All stitched nets by name; ``3``, ``3 relu`` and ``3 untrained`` are those of the path's point 3.
+def stored_mapping(path: Path, point: int) -> Affine:
+    """The mapping at one point of a stored path."""
+    return Affine(mappings.read_weights(path, point), *stored_scales(path))
 
-    A point whose weights are all zero is the zero map and not run again.
+
+def mapping_to_means(path: Path) -> Affine:
+    """A mapping between the nets of a stored path that predicts the mean of every target unit."""
+    source, target = stored_scales(path)
+    return Affine(np.zeros((len(target.mean), len(source.mean))), source, target)
+
+
+def all_stitched_nets(mapped: Path, onto_itself: Path, untrained: Path) -> dict[str, StitchedNet]:
+    """All stitched nets by name, and both nets as they are: ``source`` and ``target``.
+
+    ``self``, ``zero`` and, for point 3 of the path, ``3 untrained`` are the controls; ``3`` and ``3 relu`` are the
+    stitched nets. Points whose weights are all zero are left out, because each of them is ``zero``.
     """
     source, target = (store.attributes(mapped)[side] for side in ("source", "target"))
-    start = store.attributes(untrained)["source"]
+    untrained_source = store.attributes(untrained)["source"]
     unpenalised = int(np.flatnonzero(store.load(onto_itself, "decay")["decay"] == 0)[0])
-    found = {
-        "source": Stitched(source, nn.Identity(), source),
-        "target": Stitched(target, nn.Identity(), target),
-        "self": Stitched(target, affine(onto_itself, unpenalised), target),
-        "zero": Stitched(source, affine(mapped, None), target),
+    stitched_nets = {
+        "source": StitchedNet(source, nn.Identity(), source),
+        "target": StitchedNet(target, nn.Identity(), target),
+        "self": StitchedNet(target, stored_mapping(onto_itself, unpenalised), target),
+        "zero": StitchedNet(source, mapping_to_means(mapped), target),
     }
-    live, live_untrained = (store.load(path, "nonzero")["nonzero"].sum(axis=1) > 0 for path in (mapped, untrained))
-    for point in range(len(live)):
-        if live[point]:
-            mapping = affine(mapped, point)
-            found[f"{point}"] = Stitched(source, mapping, target)
-            found[f"{point} relu"] = Stitched(source, nn.Sequential(mapping, nn.ReLU()), target)
-        if live_untrained[point]:
-            rectified = nn.Sequential(affine(untrained, point), nn.ReLU())
-            found[f"{point} untrained"] = Stitched(start, rectified, target)
-    return found
+    nonzero, untrained_nonzero = (
+        store.load(path, "nonzero")["nonzero"].sum(axis=1) > 0 for path in (mapped, untrained)
+    )
+    for point in range(len(nonzero)):
+        if nonzero[point]:
+            mapping = stored_mapping(mapped, point)
+            stitched_nets[f"{point}"] = StitchedNet(source, mapping, target)
+            stitched_nets[f"{point} relu"] = StitchedNet(source, nn.Sequential(mapping, nn.ReLU()), target)
+        if untrained_nonzero[point]:
+            rectified = nn.Sequential(stored_mapping(untrained, point), nn.ReLU())
+            stitched_nets[f"{point} untrained"] = StitchedNet(untrained_source, rectified, target)
+    return stitched_nets
 
 
-def rows(accuracy: Mapping[str, float], path: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
-    """Rows of the table, one a point of the path; what was not measured is NaN."""
-    found = []
+def table_rows(accuracy: Mapping[str, float], path: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+    """Rows of the table, one for each point of the path. A net without an accuracy is NaN.
+
+    ``accuracy``: by the names of ``all_stitched_nets``; ``path``: the arrays ``decay`` and ``alpha``.
+    """
+    rows = []
     for point, (decay, alpha) in enumerate(zip(path["decay"].tolist(), path["alpha"].tolist(), strict=True)):
-        named = {"top1": f"{point}", "top1_relu": f"{point} relu", "untrained_relu": f"{point} untrained"}
-        stitched = {column: accuracy.get(name, accuracy.get("zero", np.nan)) for column, name in named.items()}
-        same = {name: accuracy.get(name, np.nan) for name in ("source", "target", "self", "zero")}
-        found.append({"decay": decay, "alpha": alpha, **stitched, **same})
-    return found
+        columns = {"top1": f"{point}", "top1_relu": f"{point} relu", "untrained_relu": f"{point} untrained"}
+        of_point = {column: accuracy.get(name, accuracy.get("zero", np.nan)) for column, name in columns.items()}
+        of_all = {name: accuracy.get(name, np.nan) for name in ("source", "target", "self", "zero")}
+        rows.append({"decay": decay, "alpha": alpha, **of_point, **of_all})
+    return rows
+
+
+def check_mappings(mapped: Mapping[str, dict[str, Any]], nets: Mapping[str, model.Net]) -> None:
+    """Raise InputError where mappings are of different layers, or of nets or weights other than ``nets``.
+
+    ``mapped``: attributes of the stores of the mappings by path.
+    """
+    store.require_equal("layers", **{path: attributes["layer"] for path, attributes in mapped.items()})
+    for path, attributes in mapped.items():
+        for net, digest in attributes["nets"].items():
+            if net not in nets:
+                raise InputError(f"--nets: {', '.join(nets)} given, but {path} maps {attributes['pair']}")
+            store.require_equal(f"weights of {net}", **{path: digest, net: model.weights_digest(nets[net])})
+
+
+def with_classes(
+    stitched_nets: Mapping[str, StitchedNet], nets: Mapping[str, model.Net], classes: int
+) -> dict[str, StitchedNet]:
+    """Stitched nets whose tail has as many classes as the images; the others have no top-1 accuracy."""
+    others = {name: net.classes for name, net in nets.items() if net.classes != classes}
+    for name, count in others.items():
+        print(f"{name} has {count} classes, the images have {classes}: its top-1 accuracy is left empty")
+    return {name: stitched for name, stitched in stitched_nets.items() if stitched.tail not in others}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = new_parser(__doc__)
-    parser.add_argument("images", help="image store (zarr.json)")
+    parser.add_argument("images", help="store of the validation images (zarr.json)")
     parser.add_argument("output", type=Path, help="table to write (.csv)")
-    parser.add_argument("--nets", nargs="+", required=True, type=Path, help="descriptions (.json), weights beside them")
-    parser.add_argument("--mapped", required=True, type=Path, help="store of the mapping from net to net (zarr.json)")
-    parser.add_argument("--self", dest="onto_itself", required=True, type=Path, help="of the second net onto itself")
-    parser.add_argument("--untrained", required=True, type=Path, help="from a net before training to the second net")
+    parser.add_argument(
+        "--nets", nargs="+", required=True, type=Path, help="descriptions of all nets (.json), weights beside them"
+    )
+    parser.add_argument(
+        "--mapped", required=True, type=Path, help="mapping from the first to the second net (zarr.json)"
+    )
+    parser.add_argument(
+        "--self", dest="onto_itself", required=True, type=Path, help="mapping of the second net onto itself (zarr.json)"
+    )
+    parser.add_argument(
+        "--untrained", required=True, type=Path, help="mapping from an untrained net to the second net (zarr.json)"
+    )
     parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
-    parser.add_argument("--threads", type=int, default=2, help="fixed, because the last bits depend on it")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads of the nets; results may differ in the last bits"
+    )
     activations.add_options(parser)
     return parser.parse_args(argv)
 
@@ -151,32 +203,24 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     device.deterministic(args.threads)
     device.keep_freed_memory()
-    about = {str(path): store.attributes(path) for path in (args.mapped, args.onto_itself, args.untrained)}
-    loaded = {path.stem: model.load(path, args.modules) for path in args.nets}
-    store.require_equal("layers", **{path: found["layer"] for path, found in about.items()})
-    for path, found in about.items():
-        for net, digest in found["nets"].items():
-            if net not in loaded:
-                raise InputError(f"--nets: {', '.join(loaded)} given, but {path} maps {found['pair']}")
-            store.require_equal(f"weights of {net}", **{path: digest, net: model.weights_digest(loaded[net])})
-    loaded = {name: net.to(device.pick()) for name, net in loaded.items()}
-    first, about_images = about[str(args.mapped)], store.attributes(args.images)
-    store.require_equal("images", **{str(args.mapped): first["images"]["val"], args.images: about_images["sha256"]})
+    nets = {path.stem: model.load(path, args.modules) for path in args.nets}
+    mapped = {str(path): store.attributes(path) for path in (args.mapped, args.onto_itself, args.untrained)}
+    check_mappings(mapped, nets)
+    mapping, image_attributes = mapped[str(args.mapped)], store.attributes(args.images)
+    digests = {str(args.mapped): mapping["images"]["val"], args.images: image_attributes["sha256"]}
+    store.require_equal("images", **digests)
     images, labels = store.StoredArray(args.images, "images"), store.load(args.images, "labels")["labels"]
-    recorder = activations.Recorder(loaded, [first["layer"]], resample=args.resample)
-    stitched = variants(args.mapped, args.onto_itself, args.untrained)
-    classes = len(about_images["classes"])
-    for name, net in loaded.items():
-        if net.classes != classes:  # of other classes: no image can be told right or wrong
-            print(f"{name} tells {net.classes} classes apart, the images have {classes}: its top-1 is left empty")
-            stitched = {key: variant for key, variant in stitched.items() if variant.tail != name}
-    accuracy = top1(stitched, recorder, images, labels, args.batch)
-    table = rows(accuracy, store.load(args.mapped, "decay", "alpha"))
-    tables.write(args.output, [{"layer": first["layer"], "pair": first["pair"], **row} for row in table])
-    own, onto_itself = (accuracy.get(name, np.nan) for name in ("target", "self"))
-    control = f"{first['target']} mapped onto itself {onto_itself:.4f}, itself {own:.4f}"
+    nets = {name: net.to(device.pick()) for name, net in nets.items()}
+    recorder = activations.Recorder(nets, [mapping["layer"]], resample=args.resample)
+    stitched_nets = all_stitched_nets(args.mapped, args.onto_itself, args.untrained)
+    stitched_nets = with_classes(stitched_nets, nets, len(image_attributes["classes"]))
+    accuracy = top1_accuracy(stitched_nets, recorder, images, labels, args.batch)
+    rows = table_rows(accuracy, store.load(args.mapped, "decay", "alpha"))
+    tables.write(args.output, [{"layer": mapping["layer"], "pair": mapping["pair"], **row} for row in rows])
     print(
-        f"{first['layer']} {first['pair']}: {len(stitched)} stitched nets on {len(labels)} images; {control}",
+        f"{mapping['layer']} {mapping['pair']}: {len(stitched_nets)} stitched nets on {len(labels)} images; top-1 "
+        f"accuracy of {mapping['target']} {accuracy.get('target', np.nan):.4f}, stitched to itself "
+        f"{accuracy.get('self', np.nan):.4f}",
         flush=True,
     )
 
