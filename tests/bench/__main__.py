@@ -1,6 +1,6 @@
-"""Speed and memory, measured: ``make bench``, or one with ``python -m tests.bench moments``.
+"""Measured speed and memory. ``make bench`` runs all benchmarks, ``python -m tests.bench moments`` runs one.
 
-Times are compared as ratios within one run, interleaved, because machines are noisy.
+Times are compared as ratios within one run, and the runs that are compared alternate, because machines are noisy.
 """
 
 import argparse
@@ -36,7 +36,7 @@ BENCHES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bench", choices=BENCHES, nargs="?", help="all of them without")
+    parser.add_argument("bench", choices=BENCHES, nargs="?", help="benchmark to run; without one, all run")
     args = parser.parse_args()
     for name in [args.bench] if args.bench else BENCHES:
         device.deterministic(2)

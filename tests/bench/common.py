@@ -1,4 +1,4 @@
-"""What several benchmarks share: configuration, photographs and nets of the paper's size."""
+"""Shared by several benchmarks: configuration, photographs and nets of the paper's size."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ def section(experiment: str, name: str) -> dict:
 
 
 class Photographs:
-    """As many images as wanted, the embedded photographs over and over, in the shape of ``store.StoredArray``."""
+    """The embedded photographs, repeated, as images of one size with the interface of ``store.StoredArray``."""
 
     def __init__(self, size: int) -> None:
         files = decoding.image_files(ROOT / "workflow/resources/scenes")
@@ -48,9 +48,9 @@ def paper_nets(count: int, images: Photographs) -> dict[str, Net]:
 
 
 def in_fresh_process(code: str) -> tuple[float, float]:
-    """Seconds and peak memory in GiB of a new process that runs some code.
+    """Seconds and peak memory in GiB of a new process that runs ``code``.
 
-    The peak is Linux's VmHWM: ru_maxrss of a new process begins at the peak of the one that started it.
+    The peak is Linux's VmHWM, because ru_maxrss of a new process begins at the peak of the process that started it.
     """
     peak = "open('/proc/self/status').read().split('VmHWM:')[1].split()[0]"
     begun = time.perf_counter()

@@ -1,7 +1,7 @@
-"""The ImageNet experiment on few images: every heavy stage as the workflow runs it, and what that means for the whole.
+"""Cost of the ImageNet experiment, extrapolated from a run of every heavy stage on few images.
 
-The paper's nets with random weights, all rules and commands as they are; only the images are few. What grows with the
-images is multiplied by their number, what does not is taken as it is.
+Rules, commands and the paper's nets are those of the experiment; weights are random and images are few. Times that grow
+with the images are multiplied by their number, other times are taken as they are.
 """
 
 import csv
@@ -22,22 +22,22 @@ from .common import ROOT
 from .images import make_photographs
 
 RUN = "few_of_imagenet"
-TRAIN, VAL = (4096, 1024) if torch.cuda.is_available() else (512, 128)  # images here
-STEPS = 2  # of training here, batches of 256
-ALL_TRAIN, ALL_VAL = 1_281_167, 50_000
+TRAIN, VAL = (4096, 1024) if torch.cuda.is_available() else (512, 128)  # images of the benchmark
+STEPS = 2  # of the benchmark's training, with batches of 256
+ALL_TRAIN, ALL_VAL = 1_281_167, 50_000  # images of ImageNet
 CONVS = ["conv1", "conv2", "conv3", "conv4", "conv5"]
 
 
 class Stage(NamedTuple):
-    """Jobs of a rule that are measured here, how much more there is of each in the whole experiment, and in what."""
+    """Measured jobs of a rule, and the factor from their time to that of the whole experiment."""
 
-    benchmarks: str  # files of the jobs, below benchmarks/
-    more: float  # times the work of what was measured
-    what: str
+    benchmarks: str  # pattern of the jobs' files below benchmarks/
+    factor: float  # work of the whole experiment / measured work
+    factor_of: str  # what there is more of
 
 
 def experiment(folder: Path) -> dict:
-    """A copy of the project with few images, three nets of given weights and one to be trained; its configuration."""
+    """Configuration of a copy of the project with few images, three nets with given weights and one to be trained."""
     for name in ("workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml"):
@@ -60,7 +60,7 @@ def experiment(folder: Path) -> dict:
 
 
 def targets(config: Mapping) -> list[str]:
-    """One job or more of every heavy stage; of convergence the convolutions only."""
+    """Files to make, by at least one job of every heavy stage; of convergence only for the convolutions."""
     results = f"results/{RUN}"
     pair = config["figures"]["pair"]
     return [
@@ -75,7 +75,7 @@ def targets(config: Mapping) -> list[str]:
 
 
 def stages(config: Mapping) -> dict[str, Stage]:
-    """What is measured of each stage, and how the whole follows from it."""
+    """The stages by the name under which they are printed."""
     whole = yaml.safe_load((ROOT / "workflow/experiments/imagenet.yaml").read_text())
     mapped = whole["stitching"]["images"] / config["stitching"]["images"]
     val = ALL_VAL / VAL
@@ -95,7 +95,7 @@ def stages(config: Mapping) -> dict[str, Stage]:
 
 
 def bench_imagenet() -> None:
-    """Seconds and memory of the heavy stages on few images, and hours of the whole on this machine."""
+    """Print seconds and memory of the heavy stages on few images, and hours of the experiment on this machine."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = experiment(folder)
@@ -112,11 +112,11 @@ def bench_imagenet() -> None:
             "--",
         ]
         subprocess.run([*command, *targets(config)], cwd=folder, check=True)
-        print(f"{'stage':34} {'here, s':>8} {'memory, GB':>10} {'times':>9} {'whole, h':>9}")
-        for stage, (benchmarks, more, what) in stages(config).items():
+        print(f"{'stage':34} {'few, s':>8} {'memory, GB':>10} {'factor':>9} {'all, h':>9}")
+        for stage, (benchmarks, factor, factor_of) in stages(config).items():
             jobs = []
             for file in sorted((folder / "results" / RUN / "benchmarks").glob(f"{benchmarks}.tsv")):
                 with file.open() as table:
                     jobs += list(csv.DictReader(table, delimiter="\t"))
             seconds, memory = sum(float(job["s"]) for job in jobs), max(float(job["max_rss"]) for job in jobs) / 1e3
-            print(f"{stage:34} {seconds:8.1f} {memory:10.1f} {more:9.0f} {seconds * more / 3600:9.1f}  {what}")
+            print(f"{stage:34} {seconds:8.1f} {memory:10.1f} {factor:9.0f} {seconds * factor / 3600:9.1f}  {factor_of}")

@@ -1,4 +1,4 @@
-"""Speed and memory of the sparse mappings, on moments of layers trained for a while."""
+"""Speed and memory of the sparse mappings, on moments of briefly trained nets."""
 
 import copy
 import tempfile
@@ -31,7 +31,7 @@ SAMPLES, TARGETS = 100_000, 2  # of raw activations for scikit-learn
 
 
 def trained_nets(split: datasets.Split) -> dict[str, Net]:
-    """Two nets of the embedded experiment with the paper's widths, after a few steps."""
+    """Two nets of the embedded experiment with the paper's widths, after STEPS steps of training."""
     architecture = copy.deepcopy(section("config.yaml", "architecture"))
     for conv, units in zip(architecture["conv"], WIDTHS, strict=True):
         conv["units"] = units
@@ -56,13 +56,13 @@ def photographs() -> datasets.Split:
     return datasets.Split(made.images[order], made.labels[order], made.group[order])
 
 
-def standardised(found: dict[str, np.ndarray]) -> fit.Standardised:
-    scale = {net: fit.scale_of(found, net) for net in ("net0", "net1")}
-    return fit.standardised(found, "net0", "net1", scale)
+def standardised(moments: dict[str, np.ndarray]) -> fit.Standardised:
+    scales = {net: fit.scale_of(moments, net) for net in ("net0", "net1")}
+    return fit.standardised(moments, "net0", "net1", scales)
 
 
 def seconds_of_path(pair: fit.Standardised) -> tuple[float, np.ndarray, np.ndarray]:
-    """Time of the paper's decays on two cores, weights (P, T, S) and largest gap."""
+    """Seconds of the paper's decays on two cores, weights (P, T, S), and gaps of the decays but 0 (P - 1, T)."""
     with threadpool_limits(1):
         begun = time.perf_counter()
         weights, gap = lasso.lasso_path(pair.gram, pair.cross, DECAYS * len(pair.cross.T), threads=2)
@@ -70,7 +70,7 @@ def seconds_of_path(pair: fit.Standardised) -> tuple[float, np.ndarray, np.ndarr
 
 
 def samples_with(pair: fit.Standardised) -> tuple[np.ndarray, np.ndarray]:
-    """Few samples of sources and targets with the moments of the pair: scikit-learn takes no moments alone."""
+    """Samples whose moments are those of the pair, because scikit-learn needs samples. (S + 1, S), (S + 1, T)"""
     count = len(pair.gram) + 1
     factor = np.linalg.cholesky(pair.gram)
     y = np.linalg.solve(factor, pair.cross)
@@ -81,9 +81,9 @@ def samples_with(pair: fit.Standardised) -> tuple[np.ndarray, np.ndarray]:
 def seconds_of_scikit_learn(
     x: np.ndarray, y: np.ndarray, least: np.ndarray, gram: np.ndarray | bool, threads: int
 ) -> float:
-    """Time of scikit-learn's path of the decays but 0 for each target, to the gap of ours where it is dearest.
+    """Seconds of scikit-learn's path of the decays but 0 for all targets, to our gap at the smallest penalty.
 
-    (N, S), (N, T), objective of each target at the smallest penalty (T,)
+    x: (N, S), y: (N, T), least: objective of each target at the smallest penalty (T,)
     """
     units = x.shape[1]
 
@@ -101,15 +101,15 @@ def seconds_of_scikit_learn(
 def raw(nets: dict[str, Net], images: np.ndarray, layer: str) -> dict[str, np.ndarray]:
     """Standardised activations of a layer. net -> (SAMPLES, units)"""
     parts: dict[str, list[np.ndarray]] = {net: [] for net in nets}
-    for found in activations.Recorder(nets, [layer]).stream(images, np.arange(SAMPLES // 60), 60):
-        for net, x in found[layer].items():
+    for batch in activations.Recorder(nets, [layer]).stream(images, np.arange(SAMPLES // 60), 60):
+        for net, x in batch[layer].items():
             parts[net].append(x.flatten(0, 1).double().numpy())
-    rows = {net: np.concatenate(some)[:SAMPLES] for net, some in parts.items()}
+    rows = {net: np.concatenate(batches)[:SAMPLES] for net, batches in parts.items()}
     return {net: np.asfortranarray((x - x.mean(0)) / x.std(0)) for net, x in rows.items()}
 
 
 def bench_layer(name: str, pair: fit.Standardised, goal: float) -> tuple[float, np.ndarray]:
-    """Seconds of the seven decays, and the objective of each target at the smallest penalty (T,)."""
+    """Seconds of the seven decays on moments, and the objective of each target at the smallest penalty (T,)."""
     seconds, weights, gap = seconds_of_path(pair)
     least = fit.evaluate(weights[1], pair)[0] + DECAYS[1] * len(pair.cross.T) * np.abs(weights[1]).sum(axis=1)
     x, y = samples_with(pair)
@@ -120,41 +120,41 @@ def bench_layer(name: str, pair: fit.Standardised, goal: float) -> tuple[float, 
 
 
 def bench_raw(x: np.ndarray, y: np.ndarray, seconds: float, least: np.ndarray) -> None:
-    """Scikit-learn on activations against our seconds on their moments. (N, S), (N, T)"""
+    """Print scikit-learn's time on activations as a multiple of our seconds on their moments. (N, S), (N, T)"""
     theirs = seconds_of_scikit_learn(x, y[:, :TARGETS], least, gram=False, threads=1) * y.shape[1] / TARGETS / 2
     print(f"  conv2 from {len(x):,} activations: scikit-learn takes {theirs / seconds:.0f} times as long ", end="")
     print(f"(goal 50; {TARGETS} targets, scaled to all on two cores)")
 
 
 def bench_stitching() -> None:
-    """The paper's decays from moments, against scikit-learn, and the memory of 4096 units."""
+    """Print the time of the paper's decays beside scikit-learn's, and the memory that 4096 units take."""
     split = photographs()
     nets = trained_nets(split)
-    (found,) = accumulate.block_moments(
+    (moments,) = accumulate.block_moments(
         activations.Recorder(nets, list(GOALS)), split.images, [np.arange(len(split.images))], 60
     )
     lasso.lasso_path(np.eye(2), np.eye(2) / 2, np.array([0.1]))  # compiles
     print(f"stitching: seven decays on two cores, nets trained for {STEPS} steps")
-    results = {layer: bench_layer(layer, standardised(found[layer]), goal) for layer, goal in GOALS.items()}
+    results = {layer: bench_layer(layer, standardised(moments[layer]), goal) for layer, goal in GOALS.items()}
     bench_raw(*raw(nets, split.images, "conv2").values(), *results["conv2"])
     print(f"  4096 units: peak memory {wide_peak(4096):.1f} GiB (goal 8) at alpha 0.3 and 0.1")
 
 
 def wide_moments(units: int, samples: int = 8192) -> dict[str, np.ndarray]:
-    """Total moments of two synthetic nets that are rectified mixtures of the same hidden values."""
+    """Total moments of two synthetic nets whose units are rectified mixtures of common hidden values."""
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(samples, 256)).astype(np.float32)
     x = np.maximum(hidden @ rng.normal(size=(256, 2 * units)).astype(np.float32), 0)
     x -= x.mean(axis=0)
     sides = {"net0": x[:, :units], "net1": x[:, units:]}
-    found = {"total/count": np.int64(samples), **{f"total/mean/{net}": np.zeros(units) for net in sides}}
+    moments = {"total/count": np.int64(samples), **{f"total/mean/{net}": np.zeros(units) for net in sides}}
     for a, b in (("net0", "net0"), ("net0", "net1"), ("net1", "net1")):
-        found[f"total/comoment/{a}-{b}"] = (sides[a].T @ sides[b]).astype(np.float64)
-    return found
+        moments[f"total/comoment/{a}-{b}"] = (sides[a].T @ sides[b]).astype(np.float64)
+    return moments
 
 
 def wide_peak(units: int) -> float:
-    """Largest resident size in GiB of a fresh process that runs the stage on a wide layer."""
+    """Peak memory in GiB of a new process that runs the stage on a layer of so many units."""
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/fc6.zarr/zarr.json"
         store.save(path, wide_moments(units), layer="fc6", images="", nets={"net0": "", "net1": ""})

@@ -159,6 +159,17 @@ def test_the_table_has_a_row_for_every_point(given: dict[str, str], nets: dict[s
     assert table[2]["top1"] == table[2]["top1_relu"] == table[2]["untrained_relu"] == table[2]["zero"]
 
 
+def test_a_control_without_an_unpenalised_mapping_is_refused(
+    given: dict[str, str], nets: dict[str, Path], stores: dict[str, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "net1-net1.zarr" / "zarr.json"
+    arrays, attributes = store.load(stores["net1-net1"]), store.attributes(stores["net1-net1"])
+    keep = {key: attributes[key] for key in attributes if key not in ("arrays", "sha256")}
+    store.save(path, arrays | {"decay": np.array([0.1, 0.2, 0.3])}, **keep)
+    with pytest.raises(SystemExit, match=r"--self: .*net1-net1\.zarr/zarr\.json has no decay of 0"):
+        stitched.main(arguments(given | {"self": str(path)}, list(nets.values())))
+
+
 def test_a_net_that_is_missing_is_named(given: dict[str, str], nets: dict[str, Path]) -> None:
     with pytest.raises(SystemExit, match=r"--nets: net1 given, but .* maps net0-net1"):
         stitched.main(arguments(given, [nets["net1"]]))

@@ -1,4 +1,5 @@
-# Sparse mappings of all ordered pairs, a layer a job, and whether nets that are stitched together by them still work.
+# Sparse mappings of all ordered pairs of nets, one job for each layer, and the top-1 accuracy of nets stitched together
+# by them.
 MAPPED = [f"{a}-{b}" for a in NETS for b in NETS if a != b]
 ONTO_ITSELF = f"{TWO[1]}-{TWO[1]}"
 FROM_CONTROL = [f"{control}-{TWO[1]}" for control in CONTROLS]

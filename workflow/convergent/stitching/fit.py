@@ -29,7 +29,7 @@ WIDE_BYTES = 2**30  # of the weights of a whole path; larger ones are stored spa
 class FitSettings:
     """Settings of the mappings of a layer. At least one penalty is needed, as a decay or as an alpha."""
 
-    decays: tuple[float, ...]  # penalties as the paper gives them: alpha / width of the target's layer
+    decays: tuple[float, ...]  # penalties as the paper gives them: alpha / number of target units
     alphas: tuple[float, ...]  # penalties of the Lasso
     tolerance: float  # relative duality gap to reach
     seed: int  # of the published optimiser's initial weights
@@ -184,10 +184,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--published", nargs="*", default=[], help="pairs for which the published optimiser is replayed, of --pairs"
     )
     parser.add_argument(
-        "--decays", nargs="*", type=float, default=[], help="L1 penalties from 0, divided by the units of the layer"
+        "--decays", nargs="*", type=float, default=[], help="L1 penalties from 0, divided by the target's units"
     )
     parser.add_argument(
-        "--alphas", nargs="*", type=float, default=[], help="further L1 penalties from 0: units of the layer x decay"
+        "--alphas", nargs="*", type=float, default=[], help="further L1 penalties from 0, as the target's units x decay"
     )
     parser.add_argument("--tolerance", type=float, default=1e-6, help="relative duality gap to reach at each penalty")
     parser.add_argument("--seed", type=int, default=0, help="seed of the published optimiser's initial weights")

@@ -108,6 +108,14 @@ def mapping_to_means(path: Path) -> Affine:
     return Affine(np.zeros((len(target.mean), len(source.mean))), source, target)
 
 
+def unpenalised_point(path: Path) -> int:
+    """Index of the first point of a stored path at decay 0. Raises InputError where there is none."""
+    points = np.flatnonzero(store.load(path, "decay")["decay"] == 0)
+    if not points.size:
+        raise InputError(f"--self: {path} has no decay of 0; a mapping without penalty is needed")
+    return int(points[0])
+
+
 def all_stitched_nets(mapped: Path, onto_itself: Path, untrained: Path) -> dict[str, StitchedNet]:
     """All stitched nets by name, and both nets as they are: ``source`` and ``target``.
 
@@ -116,11 +124,10 @@ def all_stitched_nets(mapped: Path, onto_itself: Path, untrained: Path) -> dict[
     """
     source, target = (store.attributes(mapped)[side] for side in ("source", "target"))
     untrained_source = store.attributes(untrained)["source"]
-    unpenalised = int(np.flatnonzero(store.load(onto_itself, "decay")["decay"] == 0)[0])
     stitched_nets = {
         "source": StitchedNet(source, nn.Identity(), source),
         "target": StitchedNet(target, nn.Identity(), target),
-        "self": StitchedNet(target, stored_mapping(onto_itself, unpenalised), target),
+        "self": StitchedNet(target, stored_mapping(onto_itself, unpenalised_point(onto_itself)), target),
         "zero": StitchedNet(source, mapping_to_means(mapped), target),
     }
     nonzero, untrained_nonzero = (
