@@ -3,8 +3,7 @@
 Times are compared as ratios within one run, and the runs that are compared alternate, because machines are noisy.
 """
 
-import argparse
-
+from workflow.convergent.commands import new_parser
 from workflow.convergent.nets import device
 
 from .clustering import bench_clustering
@@ -35,7 +34,7 @@ BENCHES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument("bench", choices=BENCHES, nargs="?", help="benchmark to run; without one, all run")
     args = parser.parse_args()
     for name in [args.bench] if args.bench else BENCHES:
