@@ -1,47 +1,73 @@
-"""What follows from an architecture alone, without torch."""
+"""What follows from the configuration's section ``architecture`` alone; it does not load torch."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ..commands import InputError
 
 
-def module_names(architecture: dict[str, Any]) -> list[str]:
-    """Names of the modules of an AlexNet, in order: of a layer, and of what follows it."""
-    names = []
-    for i, conv in enumerate(architecture["conv"], 1):
-        names += [f"conv{i}", f"relu{i}"]
-        names += [f"pool{i}"] if "pool" in conv else []
-        names += [f"lrn{i}"] if conv.get("lrn") else []
-    names += ["flatten"]
+class ModuleSpec(NamedTuple):
+    """One module of an AlexNet and the entry of the configuration that describes it."""
+
+    kind: str  # conv, relu, pool, lrn, flatten, fc or drop
+    number: int | None  # of the layer, from 1; None for the one flatten
+    entry: Mapping[str, Any]  # of ``conv``, ``fc`` or ``logits``; empty for flatten
+
+    @property
+    def name(self) -> str:
+        return self.kind if self.number is None else f"{self.kind}{self.number}"
+
+
+def modules(architecture: Mapping[str, Any]) -> list[ModuleSpec]:
+    """Modules of an AlexNet in the order in which they run; the last gives the logits.
+
+    >>> [module.name for module in modules({"conv": [{"units": 8, "pool": [3, 2]}], "fc": [{"units": 9}]})]
+    ['conv1', 'relu1', 'pool1', 'flatten', 'fc2', 'relu2', 'drop2', 'fc3']
+    """
+    walk = []
+    for number, conv in enumerate(architecture["conv"], 1):
+        kinds = ["conv", "relu", *(["pool"] if "pool" in conv else []), *(["lrn"] if conv.get("lrn") else [])]
+        walk += [ModuleSpec(kind, number, conv) for kind in kinds]
+    walk.append(ModuleSpec("flatten", None, {}))
     first = len(architecture["conv"]) + 1
-    for i in range(first, first + len(architecture["fc"])):
-        names += [f"fc{i}", f"relu{i}", f"drop{i}"]
-    return [*names, f"fc{first + len(architecture['fc'])}"]
+    for number, fc in enumerate(architecture["fc"], first):
+        walk += [ModuleSpec(kind, number, fc) for kind in ("fc", "relu", "drop")]
+    return [*walk, ModuleSpec("fc", first + len(architecture["fc"]), architecture.get("logits", {}))]
 
 
-def fully_connected(architecture: dict[str, Any]) -> list[str]:
-    """Names of the modules that have no positions, in order; the last gives the logits."""
+def module_names(architecture: Mapping[str, Any]) -> list[str]:
+    """Names of the modules of an AlexNet in the order in which they run."""
+    return [module.name for module in modules(architecture)]
+
+
+def fully_connected(architecture: Mapping[str, Any]) -> list[str]:
+    """Names of the modules whose output has no positions, in order; the last gives the logits."""
     names = module_names(architecture)
     return names[names.index("flatten") :]
 
 
-def conv_units(architecture: dict[str, Any]) -> dict[str, int]:
-    """Number of units of each convolution by its name."""
-    return {f"conv{i}": conv["units"] for i, conv in enumerate(architecture.get("conv", []), 1)}
+def conv_units(architecture: Mapping[str, Any]) -> dict[str, int]:
+    """Number of units of each convolution by its name; empty where the section describes no AlexNet."""
+    if "conv" not in architecture:
+        return {}
+    walk = modules({"fc": [], **architecture})
+    return {module.name: module.entry["units"] for module in walk if module.kind == "conv"}
 
 
-def conv_sizes(architecture: dict[str, Any]) -> list[tuple[int, int]]:
-    """Width of each convolution's output and of what its pooling leaves of it; one line where nothing is left."""
+def conv_sizes(architecture: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Width in pixels of each convolution's output, before and after its pooling.
+
+    Raises InputError where a convolution or a pooling leaves no pixel of the crop.
+    """
     width, sizes = architecture["crop"], []
-    for i, conv in enumerate(architecture["conv"], 1):
-        made = (width + 2 * conv.get("padding", 0) - conv["kernel"]) // conv.get("stride", 1) + 1
+    for number, conv in enumerate(architecture["conv"], 1):
+        convolved = (width + 2 * conv.get("padding", 0) - conv["kernel"]) // conv.get("stride", 1) + 1
         kernel, stride = conv.get("pool", (1, 1))
-        left = (made - kernel) // stride + 1
-        if made < 1 or left < 1:
+        width = (convolved - kernel) // stride + 1
+        if convolved < 1 or width < 1:
             raise InputError(
-                f"architecture.conv: nothing is left of a crop of {architecture['crop']} pixels after conv{i}; "
+                f"architecture.conv: nothing is left of a crop of {architecture['crop']} pixels after conv{number}; "
                 "allow larger crops or smaller kernels, strides and pooling"
             )
-        sizes.append((made, left))
-        width = left
+        sizes.append((convolved, width))
     return sizes
