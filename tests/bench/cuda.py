@@ -1,4 +1,4 @@
-"""What a GPU reaches at the paper's sizes: training, the moments pass and counting, against the card's own products."""
+"""Rates of a GPU at the paper's sizes: training, the moments pass and counting, beside the card's matrix products."""
 
 import functools
 import tempfile
@@ -12,6 +12,7 @@ from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.moments import accumulate
 from workflow.convergent.nets import activations, device, train
+from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
 from workflow.convergent.stitching import mappings, stitched
 
 from .common import LAYERS, Photographs, paper_nets, section
@@ -24,7 +25,7 @@ STORED = 8192  # images of the training store, 1.6 GB: the page cache holds them
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Until the device has done it."""
+    """Seconds until the device has done the work."""
     torch.cuda.synchronize()
     begun = time.perf_counter()
     work()
@@ -33,25 +34,26 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def product_rate(kind: torch.dtype, repeats: int = 20) -> float:
-    """Operations a second of a large square matrix product."""
+    """Operations per second of a large square matrix product."""
     x = torch.randn(8192, 8192, device="cuda").to(kind)
     x @ x
     return 2 * 8192**3 * repeats / seconds(lambda: [x @ x for _ in range(repeats)])
 
 
 def bench_training(images: Photographs, place: torch.device, steps: int = 60, repeats: int = 3) -> None:
-    """Training from the store against a loop over one batch on the device, and against the card's bfloat16 products."""
-    settings = section(EXPERIMENT, "training")
-    batch, peak = settings["batch"], product_rate(torch.bfloat16)
+    """Print training's rate from the store beside a loop over one batch, and beside the card's bfloat16 products."""
+    settings = TrainingSettings.from_section(section(EXPERIMENT, "training"))
+    batch, peak = settings.batch, product_rate(torch.bfloat16)
     net = preset(section(EXPERIMENT, "architecture"), 3, 1000, images.pool.shape[1], seed=0)
     operations = 3 * forward_operations({"net": net})
     net.standardise_with(images.pool)
     net.to(place)
-    sgd = train.optimiser(net, settings)
+    optimiser = new_optimiser(net, settings)
     labels = np.arange(STORED) % 1000
 
     def rate(loader: Iterator[Sequence[torch.Tensor]]) -> float:
-        return steps * batch / seconds(lambda: train.train_epoch(net, sgd, loader, settings, "net", 0, range(steps)))
+        epoch = functools.partial(train.train_epoch, net, optimiser, loader, settings, "net", 0, range(steps))
+        return steps * batch / seconds(epoch)
 
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/train.zarr/zarr.json"
@@ -75,7 +77,7 @@ def bench_training(images: Photographs, place: torch.device, steps: int = 60, re
 
 
 def bench_moments(images: Photographs, place: torch.device, count: int = 4096, batch: int = 32) -> None:
-    """The moments pass of four nets against their forward passes alone, in float32."""
+    """Print the time of the moments pass of four nets beside that of their forward passes alone, in float32."""
     nets = {name: net.to(place) for name, net in paper_nets(4, images).items()}
     index, peak = np.arange(count), product_rate(torch.float32)
     operations = forward_operations(nets) * count
@@ -99,12 +101,12 @@ def bench_moments(images: Photographs, place: torch.device, count: int = 4096, b
 def bench_functional(
     images: Photographs, place: torch.device, points: int = 58, count: int = 512, batch: int = 32
 ) -> None:
-    """Images a second through as many stitched nets as the paper's path has at most."""
+    """Print the images a second through as many stitched nets as the paper's path has at most."""
     nets = {name: net.to(place) for name, net in paper_nets(2, images).items()}
     rng, labels, rates = np.random.default_rng(0), np.zeros(count, np.int32), {}
     for layer in LAYERS[:5]:
         recorder = activations.Recorder(nets, [layer])
-        units = recorder.found["net0"][layer].units
+        units = recorder.shapes["net0"][layer].units
         scale = mappings.Scale(np.zeros(units), np.ones(units))
         mapping = stitched.Affine(rng.normal(size=(units, units)) / units**0.5, scale, scale)
         stitched_nets = {f"{point}": stitched.StitchedNet("net0", mapping, "net1") for point in range(points)}
@@ -116,7 +118,7 @@ def bench_functional(
 
 
 def bench_cuda() -> None:
-    """Left out where there is no GPU."""
+    """Run all of these benchmarks; print one line where there is no GPU."""
     if not torch.cuda.is_available():
         print("cuda: there is none here")
         return

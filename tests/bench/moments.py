@@ -41,7 +41,7 @@ def forward_operations(nets: dict[str, Net]) -> float:
     ]
     with torch.no_grad():
         for net in nets.values():
-            net(torch.zeros(1, net.channels, net.width, net.width, device=net.mean.device))
+            net(torch.zeros(1, net.channels, net.crop_width, net.crop_width, device=net.mean.device))
     for handle in handles:
         handle.remove()
     return float(sum(counted))

@@ -1,4 +1,4 @@
-"""Training, normalisation, top patches: one net at a time."""
+"""Speed of training, of local response normalisation and of top patches, one net at a time."""
 
 import statistics
 import tempfile
@@ -10,13 +10,14 @@ import torch
 from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.nets import alexnet, train
-from workflow.convergent.patches import pictures, receptive
+from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
+from workflow.convergent.patches import pictures, receptive, search
 
 from .common import LAYERS, Photographs, section
 
 
 class OneBatch:
-    """The same preloaded batch for ever."""
+    """Yields one preloaded batch for ever."""
 
     def __init__(self, batch: tuple[torch.Tensor, ...]) -> None:
         self.batch = batch
@@ -29,24 +30,24 @@ class OneBatch:
 
 
 def bench_training(steps: int = 100, repeats: int = 5) -> None:
-    """Training from the store against a loop over one preloaded batch, on one core."""
+    """Print the rate of training from the store on one core, as a share of the rate with one preloaded batch."""
     torch.set_num_threads(1)
-    settings = section("config.yaml", "training")
-    pixels = Photographs(36)[np.arange(steps * settings["batch"])]
+    settings = TrainingSettings.from_section(section("config.yaml", "training"))
+    pixels = Photographs(36)[np.arange(steps * settings.batch)]
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/train.zarr/zarr.json"
         store.save(path, {"images": pixels})
         rows, labels = store.StoredArray(path, "images"), np.arange(len(pixels)) % 52
         net = preset(section("config.yaml", "architecture"), 3, 52, 36, seed=0)
-        sgd = train.optimiser(net, settings)
+        optimiser = new_optimiser(net, settings)
 
         def rate(loader) -> float:
             begun = time.perf_counter()
-            train.train_epoch(net, sgd, loader, settings, "net0", 0, range(steps))
-            return steps * settings["batch"] / (time.perf_counter() - begun)
+            train.train_epoch(net, optimiser, loader, settings, "net0", 0, range(steps))
+            return steps * settings.batch / (time.perf_counter() - begun)
 
         def stored():
-            drawn = train.draws(len(labels), settings["batch"], 4, seed=0)
+            drawn = train.draws(len(labels), settings.batch, 4, seed=0)
             return train.batches(rows, labels, drawn, torch.device("cpu"))
 
         preloaded = OneBatch(next(stored()))
@@ -58,7 +59,7 @@ def bench_training(steps: int = 100, repeats: int = 5) -> None:
 
 
 def bench_lrn(repeats: int = 15) -> None:
-    """Local response normalisation, forward and backward, against torch's."""
+    """Print the time of our local response normalisation, forward and backward, as a share of torch's."""
     x = (torch.rand(32, 96, 27, 27) * 100).requires_grad_()
 
     def seconds(module: torch.nn.Module) -> float:
@@ -72,7 +73,10 @@ def bench_lrn(repeats: int = 15) -> None:
 
 
 def bench_patches() -> None:
-    """Top-9 search against the forward pass alone, and deconvolution of all units, of four small nets on one core."""
+    """Print the time of the top-9 search over that of the forward pass, and the time of deconvolving all units.
+
+    Both are of four small nets on one core.
+    """
     torch.set_num_threads(1)
     images = Photographs(36)
     architecture = section("config.yaml", "architecture")
@@ -85,13 +89,13 @@ def bench_patches() -> None:
             for first in range(0, len(images), 120):
                 net(net.centre_crop(torch.from_numpy(images[np.arange(first, min(first + 120, len(images)))])))
         forward = time.perf_counter() - begun
-        found = pictures.search(net, images, 120, LAYERS, 9)
+        top_images = search.search(net, images, 120, LAYERS, 9)
         searched = time.perf_counter() - begun - forward
         ratios.append(searched / forward)
-        seen = receptive.fields(net, LAYERS[:5])
+        fields = receptive.fields(net, LAYERS[:5])
         for layer in LAYERS[:5]:
-            every = np.arange(len(found[layer]["image"]))
-            pictures.patches(net, images, layer, seen[layer], found[layer], every, 120)
+            units = np.arange(len(top_images[layer]["image"]))
+            pictures.patches(net, images, layer, fields[layer], top_images[layer], units, 120)
         deconvolution += time.perf_counter() - begun - forward - searched
     print(f"patches: search in {statistics.median(ratios):.2f} of the forward pass's time (goal 1.3), ", end="")
     print(f"deconvolution of all units of four nets in {deconvolution:.1f} s (goal 60)")

@@ -19,6 +19,7 @@ from workflow.convergent.images import datasets
 from workflow.convergent.moments import accumulate
 from workflow.convergent.nets import activations, train
 from workflow.convergent.nets.model import Net
+from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
 from workflow.convergent.stitching import fit, lasso
 
 from .common import in_fresh_process, section
@@ -35,14 +36,14 @@ def trained_nets(split: datasets.Split) -> dict[str, Net]:
     architecture = copy.deepcopy(section("config.yaml", "architecture"))
     for conv, units in zip(architecture["conv"], WIDTHS, strict=True):
         conv["units"] = units
-    settings = section("config.yaml", "training") | {"steps": STEPS, "batch": BATCH}
+    settings = TrainingSettings.from_section(section("config.yaml", "training") | {"steps": STEPS, "batch": BATCH})
     nets = {}
     for seed in range(2):
         net = nets[f"net{seed}"] = preset(architecture, 3, 52, 36, seed)
         net.standardise_with(split.images)
         drawn = train.draws(len(split.labels), BATCH, 4, seed)
         batches = train.batches(split.images, split.labels, drawn, torch.device("cpu"))
-        train.train_epoch(net, train.optimiser(net, settings), batches, settings, f"net{seed}", 0, range(STEPS))
+        train.train_epoch(net, new_optimiser(net, settings), batches, settings, f"net{seed}", 0, range(STEPS))
         net.eval()
     return nets
 

@@ -263,8 +263,8 @@ def test_other_grids_are_averaged_to_the_coarser_one(two: dict[str, Net], tmp_pa
     pixels = np.random.default_rng(0).integers(0, 256, (4, 72, 72, 3), np.uint8)
     store.save(tmp_path / "a.zarr/zarr.json", {"images": pixels})
     recorder = activations.Recorder(two, ["first", "last"], resample="area")
-    assert recorder.grids == {"first": (15, 15), "last": ()}
-    assert recorder.about("first") == {
+    assert recorder.common_grids == {"first": (15, 15), "last": ()}
+    assert recorder.layer_attributes("first") == {
         "modules": {"net0": "features.1", "net1": "bn1"},
         "grid": (15, 15),
         "resampled": {"net1": (32, 32)},

@@ -17,7 +17,7 @@ CLAIM = """
 import sys
 from pathlib import Path
 from workflow.convergent.nets import device
-print(device.claim(sys.argv[2:], Path(sys.argv[1])), flush=True)
+print(device.claim_gpu(sys.argv[2:], Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
 
@@ -58,14 +58,14 @@ def test_what_is_prepared_ahead_comes_in_order(place: torch.device) -> None:
         time.sleep(0.02 * (job % 3 == 0))
         return job * job
 
-    assert list(device.ahead(prepare, range(20), place)) == [job * job for job in range(20)]
+    assert list(device.prepare_ahead(prepare, range(20), place)) == [job * job for job in range(20)]
 
 
-@pytest.mark.parametrize(("place", "most"), [(CPU, 2), (CUDA, device.LOADERS + 1)], ids=str)
+@pytest.mark.parametrize(("place", "most"), [(CPU, 2), (CUDA, device.LOADING_THREADS + 1)], ids=str)
 def test_no_more_is_prepared_than_there_are_threads_and_one(place: torch.device, most: int) -> None:
     prepared: list[int] = []
     before = threading.active_count()
-    results = device.ahead(prepared.append, range(100), place)
+    results = device.prepare_ahead(prepared.append, range(100), place)
     for taken in range(1, 10):
         next(results)
         time.sleep(0.005)
@@ -79,7 +79,7 @@ def test_an_error_while_loading_is_raised() -> None:
     def prepare(job: int) -> float:
         return 1 / (2 - job)
 
-    results = device.ahead(prepare, range(5), CPU)
+    results = device.prepare_ahead(prepare, range(5), CPU)
     assert [next(results), next(results)] == [0.5, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)

@@ -16,27 +16,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests import ROOT
 from tests.conftest import CLASSES, random_images
+from tests.nets.settings import SETTINGS, settings_with
 from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.commands import InputError
 from workflow.convergent.nets import checkpoints, device, train
 from workflow.convergent.nets.model import load
+from workflow.convergent.nets.optimisation import new_optimiser
 
 CPU = torch.device("cpu")
-SETTINGS = {
-    "steps": 20,
-    "batch": 16,
-    "learning_rate": 0.02,
-    "warmup": 3,
-    "decay": "linear",
-    "momentum": 0.9,
-    "nesterov": True,
-    "weight_decay": 1e-3,
-    "bias_rate": 1,
-    "bias_decay": 1,
-    "clip": 5,
-    "threads": 1,
-}
 
 
 def arguments(
@@ -65,32 +53,6 @@ def digest(folder: Path) -> str:
 def trained(*args: object, **changed: object) -> str:
     train.main(arguments(*args, **changed))
     return digest(args[0])
-
-
-LINEAR = {"learning_rate": 0.8, "warmup": 4, "decay": "linear", "steps": 100}
-STEPS = {"learning_rate": 0.8, "warmup": 0, "decay": {"factor": 0.1, "every": 30}, "steps": 100}
-
-
-@pytest.mark.parametrize(
-    ("settings", "step", "rate"),
-    [
-        (LINEAR, 0, 0.2),
-        (LINEAR, 1, 0.4 * 0.99),
-        (LINEAR, 3, 0.8 * 0.97),
-        (LINEAR, 50, 0.4),
-        (LINEAR, 99, 0.008),
-        (LINEAR, 100, 0.0),
-        (STEPS, 0, 0.8),
-        (STEPS, 29, 0.8),
-        (STEPS, 30, 0.08),
-        (STEPS, 59, 0.08),
-        (STEPS, 60, 0.008),
-        (STEPS | {"warmup": 4}, 1, 0.4),
-        (STEPS | {"warmup": 40}, 30, 0.8 * 31 / 40 * 0.1),
-    ],
-)
-def test_learning_rate(settings: dict, step: int, rate: float) -> None:
-    assert train.learning_rate(step, settings) == pytest.approx(rate, abs=1e-12)
 
 
 def test_an_epoch_shows_every_image_once() -> None:
@@ -122,7 +84,7 @@ def test_one_step_is_that_of_gradient_descent(
 ) -> None:
     """Without momentum and dropout: -rate * (gradient + decay * weight), biases with their own rate and decay."""
     changed = {"momentum": 0, "nesterov": False, "weight_decay": 0.1, "warmup": 0, "batch": 8}
-    settings = SETTINGS | changed | {"clip": clip, "bias_rate": bias_rate, "bias_decay": bias_decay}
+    settings = settings_with(**changed, clip=clip, bias_rate=bias_rate, bias_decay=bias_decay)
     net = preset(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)
     made = random_images(8, seed=0)
     net.standardise_with(made["images"])
@@ -133,7 +95,7 @@ def test_one_step_is_that_of_gradient_descent(
     norm = torch.cat([slope.flatten() for slope in slopes.values()]).norm()
     factor = min(1.0, clip / norm.item()) if clip else 1.0
     assert (factor < 1) == bool(clip)
-    train.train_epoch(net, train.optimiser(net, settings), iter([batch]), settings, "net0", 0, range(1))
+    train.train_epoch(net, new_optimiser(net, settings), iter([batch]), settings, "net0", 0, range(1))
     for name, p in net.named_parameters():
         rate, decay = (0.02 * bias_rate, 0.1 * bias_decay) if name.endswith("bias") else (0.02, 0.1)
         expected = before[name] - rate * (factor * slopes[name] + decay * before[name])
@@ -164,13 +126,14 @@ def test_seed_and_settings_decide_the_weights(tmp_path: Path, images: dict[str, 
 def test_dropout_differs_between_steps_and_epochs(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
     """Ones are given to the first dropout, so that its output is the mask: of four steps in each of two epochs."""
     splits = {
-        s: (store.StoredArray(path, "images"), store.load(path, "labels")["labels"]) for s, path in images.items()
+        s: train.Split(store.StoredArray(path, "images"), store.load(path, "labels")["labels"])
+        for s, path in images.items()
     }
     net, masks = preset(architecture, 3, 4, 20, seed=0), set()
     drop = net.body.get_submodule("drop6")
     drop.register_forward_pre_hook(lambda module, inputs: torch.ones_like(inputs[0]))
     drop.register_forward_hook(lambda module, inputs, output: masks.add(output.numpy().tobytes()))
-    train.train(net, splits, SETTINGS | {"steps": 8}, "net0", 0, tmp_path / "state.pt", "key")
+    train.train(net, splits, train.Job("net0", 0, settings_with(steps=8)), tmp_path / "state.pt", "key")
     evaluated = {np.ones((count, 12), np.float32).tobytes() for count in (16, 14)}
     assert masks > evaluated
     assert len(masks - evaluated) == 8
@@ -236,6 +199,58 @@ def test_a_finished_training_ends_at_once_with_the_same_files(
     assert [file.read_bytes() for file in files] == before
 
 
+def state(folder: Path) -> dict:
+    return torch.load(folder / "checkpoints/state.pt", weights_only=True)
+
+
+@pytest.mark.parametrize("edited", [0, 1])
+def test_an_edit_of_any_code_file_trains_anew_and_a_repeat_ends_at_once(
+    tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str], edited: int
+) -> None:
+    """The files are what the workflow names as the rule's input: none of them has to be a module that was imported."""
+    files = [tmp_path / "first.py", tmp_path / "second.py"]
+    for file in files:
+        file.write_text("rate = 1\n")
+    code = ["--code", *map(str, files)]
+    weights = trained(tmp_path, images, architecture, more=code)
+    before, told = state(tmp_path), capsys.readouterr().out
+    assert "epoch 1/5" in told
+    assert trained(tmp_path, images, architecture, more=code) == weights
+    assert capsys.readouterr().out == "net0: resumed after epoch 5\n"
+    files[edited].write_text("rate = 2\n")
+    trained(tmp_path, images, architecture, more=code)
+    first, *epochs = capsys.readouterr().out.splitlines()
+    assert first == "net0: the checkpoint is of other settings, images or code; training starts anew"
+    assert len(epochs) == 5
+    assert state(tmp_path)["key"] != before["key"]
+
+
+def test_the_key_is_of_all_that_weights_depend_on(
+    tmp_path: Path, architecture: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code.py"
+    code.write_text("")
+    net, other = (preset(architecture | {"dropout": share}, 3, 4, 20, seed=0) for share in (0.5, 0.4))
+    given = [net, settings_with(), 0, ["train", "val"], "cpu", [code]]
+    key = train.training_key(*given)
+    assert key == train.training_key(*given)
+    for place, value in enumerate([other, settings_with(clip=4), 1, ["train", "other"], "cuda", [code, code]]):
+        assert train.training_key(*given[:place], value, *given[place + 1 :]) != key
+    monkeypatch.setattr(torch, "__version__", "0.0")
+    assert train.training_key(*given) != key
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [({"rate": 1}, "rate: there is no"), ({"decay": {}}, "decay.factor: it is")]
+)
+def test_settings_that_do_not_exist_are_refused_with_one_line(
+    tmp_path: Path, images: dict[str, Path], architecture: dict, change: dict, said: str
+) -> None:
+    with pytest.raises(SystemExit, match=rf"^training\.{said}") as stopped:
+        trained(tmp_path, images, architecture, **change)
+    assert "\n" not in str(stopped.value)
+
+
 @pytest.mark.parametrize("what", ["settings", "seed", "architecture", "images"])
 def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
     tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str], what: str
@@ -251,7 +266,7 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
     trained(tmp_path / "a", images, architecture)
     capsys.readouterr()
     found = trained(tmp_path / "a", *other, **changed)
-    assert "net0: the checkpoint is of other settings, starting anew" in capsys.readouterr().out
+    assert "net0: the checkpoint is of other settings, images or code; training starts anew" in capsys.readouterr().out
     assert found == trained(tmp_path / "b", *other, **changed)
 
 
@@ -336,9 +351,9 @@ def synchronisations(architecture: dict, steps: int) -> int:
     net = preset(architecture, 3, 4, 20, seed=0)
     drawn = train.draws(steps * 4, 4, 4, seed=0)
     loader = train.batches(made["images"], made["labels"], drawn, CPU)
-    sgd = train.optimiser(net, SETTINGS)
+    optimiser = new_optimiser(net, settings_with())
     with Synchronisations() as counted:
-        train.train_epoch(net, sgd, loader, SETTINGS | {"batch": 4}, "net0", 0, range(steps))
+        train.train_epoch(net, optimiser, loader, settings_with(batch=4), "net0", 0, range(steps))
     return counted.count
 
 
@@ -406,11 +421,11 @@ def test_on_cuda_steps_compute_in_bfloat16_and_never_wait(architecture: dict) ->
     kinds = set()
     net.body.get_submodule("conv2").register_forward_hook(lambda m, i, output: kinds.add(output.dtype))
     loader = list(train.batches(made["images"], made["labels"], train.draws(80, 8, 4, seed=0), place))
-    sgd = train.optimiser(net, SETTINGS)
-    train.train_epoch(net, sgd, iter(loader[:2]), SETTINGS | {"batch": 8}, "net0", 0, range(2))
+    optimiser = new_optimiser(net, settings_with())
+    train.train_epoch(net, optimiser, iter(loader[:2]), settings_with(batch=8), "net0", 0, range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "require_finite", lambda *args: torch.cuda.set_sync_debug_mode("default"))
         torch.cuda.set_sync_debug_mode("error")
-        train.train_epoch(net, sgd, iter(loader[2:]), SETTINGS | {"batch": 8}, "net0", 0, range(8))
+        train.train_epoch(net, optimiser, iter(loader[2:]), settings_with(batch=8), "net0", 0, range(8))
     assert kinds == {torch.bfloat16}
     assert net.body.get_submodule("conv2").weight.is_contiguous(memory_format=torch.channels_last)

@@ -34,6 +34,14 @@ def test_a_rule_runs_the_module_whose_code_it_depends_on(rule: str) -> None:
     assert re.findall(r"python -m workflow\.convergent\.([\w.]+)", text) == re.findall(r"\*\*stage\(\"([\w.]+)\"", text)
 
 
+def test_training_keeps_the_digest_of_the_very_files_that_are_its_input() -> None:
+    """What reruns the rule and what makes the checkpoint useless is one list; images are in both by their digests."""
+    text = "\n".join(rules()["train"])
+    inputs = re.search(r"input:\n(.*?)\n    \w+:", text, flags=re.S)[1]
+    assert re.findall(r"\*\*(\w+)|^ +(\w+)=", inputs, flags=re.M) == [("stage", ""), ("", "own_code"), ("", "images")]
+    assert re.findall(r"--code ((?:\{input\.\w+\} ?)+)", text) == ["{input.code} {input.own_code}"]
+
+
 def test_rules_are_short_and_say_little_that_all_of_them_say() -> None:
     """What serves no one rule alone: where its log and benchmark go, in which environment it runs."""
     found = list(rules().values())

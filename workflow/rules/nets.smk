@@ -1,6 +1,6 @@
-# Weights are a function of seed, settings, images and the code that is given to training as input; its checkpoint
-# keeps the digest of these very files. How files are read and written, and how refusals are printed, is left out: an
-# edit of that trains nothing.
+# Weights depend on seed, settings, images and code. The command is given the code files that are the rule's input, and
+# its checkpoint keeps their digest, so an edit of any of them trains anew. Left out are the modules that read and write
+# files and print refusals: weights do not depend on them.
 rule train:
     input:
         **stage("nets.train", without=["commands", "files", "store", "tables"]),

@@ -168,7 +168,7 @@ def attributes_of(
         "batch": settings.batch,
         "seed": settings.seed,
         "dead": {net: units.tolist() for net, units in information.dead.items()},
-        **recorder.about(settings.layer),
+        **recorder.layer_attributes(settings.layer),
     }
 
 

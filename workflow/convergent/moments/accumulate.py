@@ -155,7 +155,7 @@ def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs:
             limit=len(group),
             batch=settings.batch,
             seed=settings.seed,
-            **recorder.about(layer),
+            **recorder.layer_attributes(layer),
         )
 
 

@@ -1,4 +1,4 @@
-"""Nets and images to the activations of each layer; the only place with hooks."""
+"""Activations of the layers of nets on images; the only module that hooks into forward passes."""
 
 import argparse
 import json
@@ -20,39 +20,51 @@ from .model import Net
 Grid = tuple[int, ...]  # rows and columns of a layer's positions; () of a fully connected layer
 
 
-class Recorded(NamedTuple):
-    """A layer of a net as one forward pass showed it."""
+class LayerShape(NamedTuple):
+    """Units and positions of a layer, and whether a later module overwrites its output in place."""
 
     units: int
     grid: Grid
-    overwritten: bool  # whether what comes after the layer works in place on its output
+    overwritten: bool
 
 
-class Enough(Exception):  # noqa: N818
-    """Raised within a forward pass when nothing more of it is wanted."""
+class AllRecorded(Exception):  # noqa: N818
+    """Ends a forward pass early: every wanted layer has been recorded."""
 
 
 def recorded_module(net: Net, layer: str) -> nn.Module:
-    """The module whose output is a layer's activation."""
+    """The module whose output is a layer's activation. Raises InputError where the net has no such module."""
     modules = dict(net.body.named_modules())
     name = net.module_name(layer)
     if not name or name not in modules:
-        inner = [known for known, module in modules.items() if known and not list(module.children())]
-        raise InputError(f"layers: a net of architecture {net.architecture} has no module {name!r}; {', '.join(inner)}")
+        leaves = [known for known, module in modules.items() if known and not list(module.children())]
+        raise InputError(
+            f"layers: a net of architecture {net.architecture} has no module {name!r}; {', '.join(leaves)}"
+        )
     return modules[name]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What every stage that runs nets has to be told of their layers."""
-    parser.add_argument("--modules", type=json.loads, default={}, help="JSON: net -> layer -> its module there")
+    """Add the options about layers that every command which runs nets takes."""
     parser.add_argument(
-        "--resample", default="none", choices=["none", "area"], help="what to do where nets have other grids"
+        "--modules",
+        type=json.loads,
+        default={},
+        help='JSON object, net -> layer -> name of the module in that net: {"net1": {"first": "features.1"}}; '
+        "layers that are not named are modules of their own name",
+    )
+    parser.add_argument(
+        "--resample",
+        default="none",
+        choices=["none", "area"],
+        help="what to do with a layer whose grid of positions differs between nets: none refuses it, area averages "
+        "every net to the coarsest grid",
     )
 
 
 @contextmanager
 def hooked(net: Net, layers: Sequence[str], hook: Callable[[str, torch.Tensor], Any]) -> Iterator[None]:
-    """Within the block ``hook(layer, output)`` is called for each layer; what it returns replaces the output."""
+    """Call ``hook(layer, output)`` for each layer within the block; a result other than None replaces the output."""
 
     def attach(layer: str) -> torch.utils.hooks.RemovableHandle:
         return recorded_module(net, layer).register_forward_hook(lambda module, inputs, output: hook(layer, output))
@@ -68,58 +80,63 @@ def hooked(net: Net, layers: Sequence[str], hook: Callable[[str, torch.Tensor], 
 
 
 @torch.no_grad()
-def probe(net: Net, layers: Sequence[str], name: str = "the net") -> dict[str, Recorded]:
-    """What each layer puts out, from a forward pass of a grey image; one line where it cannot be recorded."""
-    outputs: dict[str, list] = {layer: [] for layer in layers}
+def probe(net: Net, layers: Sequence[str], name: str = "the net") -> dict[str, LayerShape]:
+    """Shape of each layer, seen in a forward pass of one grey image.
 
-    def look(layer: str, output: Any) -> None:
-        version = output._version if isinstance(output, torch.Tensor) else 0
-        outputs[layer].append((output, version))
+    Raises InputError where a module is not called exactly once, or where its output is neither (images, units) nor
+    (images, units, rows, columns).
+    """
+    calls: dict[str, list[tuple[Any, int]]] = {layer: [] for layer in layers}
 
-    with hooked(net, layers, look):
-        net(torch.zeros(1, net.channels, net.width, net.width, device=net.mean.device))
-    found = {}
-    for layer, calls in outputs.items():
-        module = f"{net.module_name(layer)} of {name}"
-        if len(calls) != 1:
-            raise InputError(f"layers: {module} is called {len(calls)} times in a forward pass, it must be once")
-        output, version = calls[0]
-        if not isinstance(output, torch.Tensor) or output.dim() not in (2, 4):
-            what = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-            raise InputError(
-                f"layers: {module} returns {what}; allowed are (images, units) and (images, units, rows, columns)"
-            )
-        found[layer] = Recorded(output.shape[1], tuple(output.shape[2:]), output._version != version)
-    return found
+    def note(layer: str, output: Any) -> None:
+        calls[layer].append((output, output._version if isinstance(output, torch.Tensor) else 0))
+
+    with hooked(net, layers, note):
+        net(torch.zeros(1, net.channels, net.crop_width, net.crop_width, device=net.mean.device))
+    return {layer: layer_shape(calls[layer], f"{net.module_name(layer)} of {name}") for layer in layers}
 
 
-def record(net: Net, x: torch.Tensor, layers: Mapping[str, Recorded]) -> dict[str, torch.Tensor]:
-    """Output of each layer for a batch of crops; the pass ends with the last of them.
+def layer_shape(calls: Sequence[tuple[Any, int]], module: str) -> LayerShape:
+    """Shape of a layer from the outputs of its module in one pass, each with torch's count of writes at that time."""
+    if len(calls) != 1:
+        raise InputError(f"layers: {module} is called {len(calls)} times in a forward pass, it must be once")
+    ((output, version),) = calls
+    if not isinstance(output, torch.Tensor) or output.dim() not in (2, 4):
+        returned = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise InputError(
+            f"layers: {module} returns {returned}; allowed are (images, units) and (images, units, rows, columns)"
+        )
+    return LayerShape(output.shape[1], tuple(output.shape[2:]), output._version != version)
 
-    What is worked on in place afterwards is copied before that happens.
+
+def record(net: Net, x: torch.Tensor, layers: Mapping[str, LayerShape]) -> dict[str, torch.Tensor]:
+    """Output of each layer for a batch of crops (N, C, width, width). The pass ends with the last of the layers.
+
+    An output that a later module overwrites in place is copied first.
     """
     outputs: dict[str, torch.Tensor] = {}
 
     def keep(layer: str, output: torch.Tensor) -> None:
         outputs[layer] = output.clone() if layers[layer].overwritten else output
         if len(outputs) == len(layers):
-            raise Enough
+            raise AllRecorded
 
-    with hooked(net, list(layers), keep), suppress(Enough):
+    with hooked(net, list(layers), keep), suppress(AllRecorded):
         net(x)
     return outputs
 
 
 def tail(net: Net, layer: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The net from a layer on: a function of a batch of crops and of what stands in place of the layer's output.
+    """The part of a net behind a layer, as a function of crops and of the activation that replaces the layer's output.
 
-    A sequence of modules is cut there; any other net is run as a whole, and the layer's output replaced on the way.
+    A sequence of modules is cut behind the layer. Any other net runs whole on the crops, and a hook replaces the
+    layer's output.
     """
     recorded = recorded_module(net, layer)
     children = list(net.body.named_children())
-    at = [i for i, (_, module) in enumerate(children) if module is recorded]
-    if isinstance(net.body, nn.Sequential) and at:
-        rest = nn.Sequential(OrderedDict(children[at[0] + 1 :]))
+    position = [i for i, (_, module) in enumerate(children) if module is recorded]
+    if isinstance(net.body, nn.Sequential) and position:
+        rest = nn.Sequential(OrderedDict(children[position[0] + 1 :]))
         return lambda crops, activation: rest(activation)
 
     def replaced(crops: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
@@ -130,26 +147,29 @@ def tail(net: Net, layer: str) -> Callable[[torch.Tensor, torch.Tensor], torch.T
 
 
 def regrid(activation: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """Means over the areas of a coarser grid, or values repeated over those of a finer one.
+    """Activation on another grid: means over areas on a coarser grid, repeated values on a finer one.
 
     (N, units, rows, columns) or (N, units) -> (N, units, *grid)
     """
     if activation.shape[2:] == torch.Size(grid):
         return activation
-    spread = activation if activation.dim() == 4 else activation[:, :, None, None]
-    averaged = functional.adaptive_avg_pool2d(spread, grid or (1, 1))  # type: ignore[arg-type]
+    spatial = activation if activation.dim() == 4 else activation[:, :, None, None]
+    averaged = functional.adaptive_avg_pool2d(spatial, grid or (1, 1))  # type: ignore[arg-type]
     return averaged if grid else averaged.flatten(1)
 
 
 def samples(activation: torch.Tensor) -> torch.Tensor:
-    """Every position of every image as a row. (N, units, H, W) or (N, units) -> (N, H * W, units)"""
+    """One row for every position of every image. (N, units, H, W) or (N, units) -> (N, H * W, units)"""
     if activation.dim() == 2:
         return activation[:, None, :]
     return activation.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def common_grid(layer: str, grids: Mapping[str, Grid], resample: str) -> Grid:
-    """The grid that a layer is compared on: that of all nets, or by ``resample: area`` the coarsest of them."""
+    """The grid on which nets are compared at a layer: their own where all agree, else the coarsest one.
+
+    grids: net -> its grid at the layer. Raises InputError where grids differ and ``resample`` is not ``area``.
+    """
     if len(set(grids.values())) == 1:
         return next(iter(grids.values()))
     if resample != "area":
@@ -160,50 +180,54 @@ def common_grid(layer: str, grids: Mapping[str, Grid], resample: str) -> Grid:
 
 
 def batches(images: store.StoredArray, index: np.ndarray, batch: int, place: torch.device) -> Iterator[torch.Tensor]:
-    """Pixels of the images of an index on a device, a batch at a time; loaded while it computes. (n, H, W, C) uint8"""
+    """Pixels of the images of an index, batch by batch on a device; the next is read meanwhile. (n, H, W, C) uint8"""
     parts = (index[first : first + batch] for first in range(0, len(index), batch))
-    for (pixels,) in device.loaded(lambda part: [images[part]], parts, place):
+    for (pixels,) in device.load_ahead(lambda part: [images[part]], parts, place):
         yield pixels
 
 
 class Recorder:
-    """Some layers of several nets side by side, the nets seeing the same crops, the layers on the same grid.
+    """Records layers of several nets side by side: all nets see the same crops, and a layer has one grid in all nets.
 
-    ``some`` names nets of which only some of the layers are wanted.
+    ``layers_of`` lists the layers of a net that takes part in only some of them; the other nets take part in all.
+    ``shapes`` is net -> layer -> shape, ``net_grids`` layer -> net -> the net's own grid, and ``common_grids``
+    layer -> the grid that activations are brought to.
+    Raises InputError where a layer cannot be recorded, or where grids differ and ``resample`` is ``none``.
     """
 
     def __init__(
         self,
         nets: Mapping[str, Net],
         layers: Sequence[str],
-        some: Mapping[str, Sequence[str]] | None = None,
+        layers_of: Mapping[str, Sequence[str]] | None = None,
         resample: str = "none",
     ) -> None:
         self.nets, self.layers = nets, layers
-        self.found = {name: probe(net, (some or {}).get(name, layers), name) for name, net in nets.items()}
-        self.own = {
-            layer: {name: found[layer].grid for name, found in self.found.items() if layer in found} for layer in layers
+        self.shapes = {name: probe(net, (layers_of or {}).get(name, layers), name) for name, net in nets.items()}
+        self.net_grids = {
+            layer: {name: shapes[layer].grid for name, shapes in self.shapes.items() if layer in shapes}
+            for layer in layers
         }
-        self.grids = {layer: common_grid(layer, own, resample) for layer, own in self.own.items()}
+        self.common_grids = {layer: common_grid(layer, grids, resample) for layer, grids in self.net_grids.items()}
 
-    def about(self, layer: str) -> dict[str, Any]:
-        """For the attributes of a store: a layer's modules, its grid, and the own grids of those resampled to it."""
-        grid, own = self.grids[layer], self.own[layer]
+    def layer_attributes(self, layer: str) -> dict[str, Any]:
+        """Attributes for a store about a layer: its module in each net, its grid, and the grids of resampled nets."""
+        common, grids = self.common_grids[layer], self.net_grids[layer]
         return {
-            "modules": {name: self.nets[name].module_name(layer) for name in own},
-            "grid": grid,
-            "resampled": {name: theirs for name, theirs in own.items() if theirs != grid},
+            "modules": {name: self.nets[name].module_name(layer) for name in grids},
+            "grid": common,
+            "resampled": {name: grid for name, grid in grids.items() if grid != common},
         }
 
     @torch.no_grad()
     def stream(
         self, images: store.StoredArray, index: np.ndarray, batch: int
     ) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
-        """Batches of the images of an index: layer -> net -> (n, positions, units)."""
+        """Activations of the images of an index, batch by batch: layer -> net -> (n, positions, units)."""
         place = next(iter(self.nets.values())).mean.device
         for pixels in batches(images, index, batch, place):
-            found: dict[str, dict[str, torch.Tensor]] = {layer: {} for layer in self.layers}
+            activations: dict[str, dict[str, torch.Tensor]] = {layer: {} for layer in self.layers}
             for name, net in self.nets.items():
-                for layer, output in record(net, net.centre_crop(pixels), self.found[name]).items():
-                    found[layer][name] = samples(regrid(output, self.grids[layer]))
-            yield found
+                for layer, output in record(net, net.centre_crop(pixels), self.shapes[name]).items():
+                    activations[layer][name] = samples(regrid(output, self.common_grids[layer]))
+            yield activations

@@ -1,4 +1,4 @@
-"""State of a training on disk: it goes on from there wherever it was killed."""
+"""State of a training on disk. A training that was killed goes on from its last checkpoint."""
 
 import fcntl
 from collections.abc import Iterator
@@ -12,33 +12,38 @@ from ..files import write_atomically
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """A checkpoint that is either the old or the new one, whenever the process dies."""
+    """Write a checkpoint. Whenever the process dies, the file is either the old or the new one."""
     with write_atomically(path) as temporary:
         torch.save(state, temporary)
 
 
 @contextmanager
 def lock(folder: Path, name: str) -> Iterator[None]:
-    """Hold the checkpoint folder; waits for a training that an interrupted run left behind."""
+    """Hold a checkpoint folder for one training; wait for a training that an interrupted run left behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as held:
+    with (folder / "lock").open("w") as file:
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{name}: a training left by an interrupted run is still going, waiting for it", flush=True)
-            fcntl.flock(held, fcntl.LOCK_EX)
+            print(f"{name}: an interrupted run left a training behind, waiting for it to end", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def resume(checkpoint: Path, key: str, net: torch.nn.Module, sgd: torch.optim.SGD, name: str) -> list[dict[str, float]]:
-    """Put net and optimiser back to where a checkpoint of the same key left them; the history until there."""
+def resume(
+    checkpoint: Path, key: str, net: torch.nn.Module, optimiser: torch.optim.Optimizer, name: str
+) -> list[dict[str, float]]:
+    """History up to a checkpoint of the given key, whose state is loaded into net and optimiser; else empty.
+
+    ``key`` digests all that the weights depend on (``train.training_key``); a checkpoint of another key is not used.
+    """
     if not checkpoint.exists():
         return []
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     if state["key"] != key:
-        print(f"{name}: the checkpoint is of other settings, starting anew", flush=True)
+        print(f"{name}: the checkpoint is of other settings, images or code; training starts anew", flush=True)
         return []
     net.load_state_dict(state["net"])
-    sgd.load_state_dict(state["optimiser"])
+    optimiser.load_state_dict(state["optimiser"])
     print(f"{name}: resumed after epoch {len(state['history'])}", flush=True)
     return state["history"]

@@ -1,4 +1,4 @@
-"""Where nets run, and how so that equal input gives equal bits."""
+"""Where nets run, and the settings under which equal input gives equal bits."""
 
 import ctypes
 import fcntl
@@ -14,20 +14,20 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-LOADERS = 4  # threads that prepare batches for a GPU
+LOADING_THREADS = 4  # that prepare batches for a GPU; one does for the CPU, which shares its cores with them
 
 Job = TypeVar("Job")
 Prepared = TypeVar("Prepared")
 
 
-def claim(names: Sequence[str], folder: Path) -> int:
-    """Number of the first GPU that no other process has claimed; with none left they are shared.
+def claim_gpu(names: Sequence[str], folder: Path) -> int:
+    """Index of the first GPU that no other process has claimed; where all are claimed they are shared.
 
-    Snakemake gives jobs no device of their own: on a machine with several GPUs the jobs spread by these locks.
+    Snakemake assigns no device to a job. Jobs on a machine with several GPUs spread over them by these locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
-        # open until the process ends; a part of a GPU has slashes in its name
+        # the lock stays open until the process ends; the name of a part of a GPU contains slashes
         lock = os.open(folder / name.replace("/", "-"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -39,30 +39,30 @@ def claim(names: Sequence[str], folder: Path) -> int:
 
 
 @functools.cache
-def gpu() -> torch.device:
-    """The GPU of this process."""
+def claimed_gpu() -> torch.device:
+    """The GPU that this process has claimed; the first call claims it."""
     visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     names = visible or [str(number) for number in range(torch.cuda.device_count())]
-    place = torch.device("cuda", claim(names, Path(tempfile.gettempdir()) / f"convergent-gpus-{os.getuid()}"))
+    place = torch.device("cuda", claim_gpu(names, Path(tempfile.gettempdir()) / f"convergent-gpus-{os.getuid()}"))
     torch.cuda.set_device(place)
     return place
 
 
 def pick() -> torch.device:
-    """A CUDA device, else MPS, else the CPU."""
+    """A CUDA device if there is one, else MPS, else the CPU."""
     if torch.cuda.is_available():
-        return gpu()
+        return claimed_gpu()
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def page_locked(part: torch.Tensor) -> torch.Tensor:
-    """The same in memory from which a copy to the GPU runs beside its computation."""
+    """A copy in page-locked memory, from which a transfer to the GPU overlaps its computation; no copy without CUDA."""
     return part.pin_memory() if torch.cuda.is_available() else part
 
 
-def ahead(prepare: Callable[[Job], Prepared], jobs: Iterable[Job], place: torch.device) -> Iterator[Prepared]:
-    """What ``prepare`` makes of each job, in their order, made by threads while earlier ones are used."""
-    threads = LOADERS if place.type == "cuda" else 1
+def prepare_ahead(prepare: Callable[[Job], Prepared], jobs: Iterable[Job], place: torch.device) -> Iterator[Prepared]:
+    """Results of ``prepare`` in the order of the jobs; threads prepare later ones while earlier ones are used."""
+    threads = LOADING_THREADS if place.type == "cuda" else 1
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[Prepared]] = deque()
         for job in jobs:
@@ -73,30 +73,31 @@ def ahead(prepare: Callable[[Job], Prepared], jobs: Iterable[Job], place: torch.
             yield waiting.popleft().result()
 
 
-def loaded(
+def load_ahead(
     load: Callable[[Job], Sequence[np.ndarray]], jobs: Iterable[Job], place: torch.device
 ) -> Iterator[list[torch.Tensor]]:
-    """The arrays that ``load`` makes of each job, on their way to a device; loaded while it computes."""
+    """The arrays that ``load`` returns for each job, on a device; later ones are loaded while earlier ones are used."""
 
     def prepare(job: Job) -> list[torch.Tensor]:
         return [page_locked(torch.from_numpy(array)) for array in load(job)]
 
-    for parts in ahead(prepare, jobs, place):
+    for parts in prepare_ahead(prepare, jobs, place):
         yield [part.to(place, non_blocking=True) for part in parts]
 
 
 def keep_freed_memory() -> None:
-    """Let the allocator keep large blocks: fresh memory for every activation costs a sixth of a forward pass."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
+    """Make malloc keep large freed blocks: fresh memory for every activation costs a sixth of a forward pass."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc alone has it
     if mallopt:
         mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
         mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 def deterministic(threads: int, strict: bool = True) -> None:
-    """Fix whatever a result could depend on: algorithms, precision of float32 products, and the number of threads.
+    """Fix torch's algorithms, the precision of float32 products, and the number of CPU threads.
 
-    Some of torch's gradients on CUDA (adaptive pooling) are not deterministic; without ``strict`` that is a warning.
+    Some of torch's gradients on CUDA (adaptive pooling) have no deterministic algorithm. They raise RuntimeError;
+    without ``strict`` they only warn.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=not strict or pick().type == "mps")

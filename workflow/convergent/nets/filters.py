@@ -1,4 +1,4 @@
-"""First-layer filters of all nets as arrays, so that figures need no torch."""
+"""Write the first-layer filters of all nets as arrays, so that figures need no torch."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from . import model
 
 
 def first_filters(net: model.Net) -> np.ndarray | None:
-    """Weights of the first convolution of pixels, if there is one. (units, rows, columns, C)"""
+    """Weights (units, rows, columns, C) of the first convolution that takes an image's channels; None without one."""
     for module in net.modules():
         if isinstance(module, nn.Conv2d) and module.in_channels == net.channels:
             return np.ascontiguousarray(module.weight.detach().movedim(1, -1).numpy())
@@ -22,11 +22,12 @@ def first_filters(net: model.Net) -> np.ndarray | None:
 def main(argv: list[str] | None = None) -> None:
     parser = new_parser(__doc__)
     parser.add_argument("output", help="store to write (zarr.json)")
-    parser.add_argument("nets", nargs="+", type=Path, help="descriptions (.json), weights beside them")
+    parser.add_argument("nets", nargs="+", type=Path, help="descriptions of the nets (.json), weights beside them")
     args = parser.parse_args(argv)
-    loaded = {path.stem: model.load(path) for path in args.nets}
-    found = {f"filters/{name}": first for name, net in loaded.items() if (first := first_filters(net)) is not None}
-    store.save(args.output, found, nets={name: model.weights_digest(net) for name, net in loaded.items()})
+    nets = {path.stem: model.load(path) for path in args.nets}
+    filters = {name: first_filters(net) for name, net in nets.items()}
+    arrays = {f"filters/{name}": array for name, array in filters.items() if array is not None}
+    store.save(args.output, arrays, nets={name: model.weights_digest(net) for name, net in nets.items()})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Any net behind the same crops: its architecture, its weights, and the mean and deviation that it sees pixels with.
+"""A net behind its crops: any architecture, its weights, and the mean and deviation that it standardises pixels with.
 
-An architecture is ``alexnet`` (the preset of this project), ``torchvision:<name>`` or ``<package.module>:<function>``,
-a function that returns a module; where it takes ``num_classes`` it is told the number of classes.
+An architecture is ``alexnet`` (this project's own), ``torchvision:<name>`` or ``<package.module>:<function>``. The
+function returns a torch module; it is passed the number of classes where it takes ``num_classes``.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import importlib
 import inspect
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,17 @@ from ..seeds import derive
 from .alexnet import AlexNet
 
 ALEXNET = "alexnet"
-DESCRIBED = ("architecture", "settings", "channels", "classes", "size")  # what a net is built from, beside its weights
+BUILT_FROM = ("architecture", "settings", "channels", "classes", "size")  # arguments of ``build`` that a .json keeps
 
 
 class Net(nn.Module):
-    """A module with what stands before it: from raw pixels to crops, standardised, to its output.
+    """A torch module (``body``) with its preprocessing: raw pixels are cropped, standardised and passed to the body.
 
-    ``settings`` is the configuration's section ``architecture`` as far as the net has to do with it: ``crop``, the
-    width of a crop, and ``pixels``. Buffers ``mean`` (size, size, C) and ``deviation`` (() or (C,)) are what ``crop``
-    standardises pixels with, so that the weights carry their own preprocessing. ``layers`` names modules by the layers
-    that they are compared as.
+    ``settings`` is the part of the configuration's section ``architecture`` that this net needs: ``crop``, the width of
+    a crop in pixels, and ``pixels``, how pixels are standardised; for AlexNet the whole section. ``size`` is the width
+    of a stored image in pixels. ``crop`` subtracts the buffer ``mean`` (size, size, C) and divides by ``deviation``
+    (() or (C,)), so weights carry their own preprocessing. ``layers`` maps a layer's name to the module that it is in
+    this net.
     """
 
     mean: torch.Tensor
@@ -50,28 +51,31 @@ class Net(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     @property
-    def width(self) -> int:
-        """Of a crop, in pixels."""
+    def crop_width(self) -> int:
+        """Width and height of a crop in pixels."""
         return self.settings["crop"]
 
     @property
-    def preset(self) -> bool:
-        """Whether it is this project's AlexNet."""
+    def is_alexnet(self) -> bool:
+        """Whether the body is this project's AlexNet."""
         return isinstance(self.body, AlexNet)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits of standardised crops. (N, C, crop, crop) -> (N, classes)"""
         return self.body(x)
 
     def module_name(self, layer: str) -> str:
-        """Name of the module that a layer stands for: of the preset's layers their ReLU, else as it is called."""
+        """Name of the module whose output is a layer's activation; for a layer of AlexNet that is its ReLU."""
         name = self.layers.get(layer, layer)
         return self.body.recorded.get(name, name) if isinstance(self.body, AlexNet) else name
 
     def standardise_with(self, images: np.ndarray) -> None:
-        """Take mean and deviation as ``settings`` says: given for each channel (of 0..1), or those of images.
+        """Set mean and deviation as ``settings["pixels"]`` says.
 
-        Of images (N, size, size, C): the mean of each pixel or channel; the deviation is 1 where it is not asked for,
-        and of images that do not vary.
+        Either both are given for each channel (of pixels from 0 to 1), or they are taken from images (N, size, size,
+        C): the mean of each pixel or of each channel, and with ``scale: unit`` one deviation over all pixels. The
+        deviation is 1 with ``scale: bytes`` and for images that do not vary.
+        Raises InputError where given means or deviations are not one for each channel.
         """
         pixels = self.settings["pixels"]
         if "deviation" in pixels:
@@ -92,11 +96,11 @@ class Net(nn.Module):
     def crop(
         self, images: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, flip: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Standardised crops whose upper left corners are rows and columns, some mirrored.
+        """Standardised crops with upper left corners at rows and columns, mirrored where ``flip`` is true.
 
-        images: (N, size, size, C) uint8; rows, columns: (N,); flip: (N,) bool -> (N, C, width, width) float32
+        images: (N, size, size, C) uint8; rows, columns: (N,); flip: (N,) bool -> (N, C, crop, crop) float32
         """
-        span = torch.arange(self.width, device=images.device)
+        span = torch.arange(self.crop_width, device=images.device)
         across = span if flip is None else torch.where(flip[:, None], span.flip(0), span)
         window = (rows[:, None] + span)[:, :, None], (columns[:, None] + across)[:, None, :]
         image = torch.arange(len(images), device=images.device)[:, None, None]
@@ -104,15 +108,15 @@ class Net(nn.Module):
         return x.permute(0, 3, 1, 2)
 
     def centre_crop(self, images: torch.Tensor) -> torch.Tensor:
-        """Standardised centre crops. (N, size, size, C) uint8 -> (N, C, width, width) float32"""
-        corner = (self.size - self.width) // 2
-        window = slice(corner, corner + self.width)
+        """Standardised centre crops. (N, size, size, C) uint8 -> (N, C, crop, crop) float32"""
+        corner = (self.size - self.crop_width) // 2
+        window = slice(corner, corner + self.crop_width)
         x = (images[:, window, window].float() - self.mean[window, window]) / self.deviation
         return x.permute(0, 3, 1, 2)
 
 
-def builder(architecture: str) -> Any:
-    """The function that makes an architecture's module; one line where there is none of that name."""
+def builder(architecture: str) -> Callable[..., Any]:
+    """The function that makes an architecture's module. Raises InputError where there is no such function."""
     place, name = architecture.split(":")
     if place == "torchvision":
         from torchvision import models
@@ -131,42 +135,52 @@ def builder(architecture: str) -> Any:
 
 
 def source_file(architecture: str) -> Path | None:
-    """Where the code of a user's own architecture is."""
+    """The file that holds the code of a user's own architecture; None for AlexNet and torchvision's."""
     if architecture == ALEXNET or architecture.startswith("torchvision:"):
         return None
     return Path(inspect.getfile(builder(architecture)))
 
 
-def body(architecture: str, settings: dict[str, Any], channels: int, classes: int, seed: int) -> nn.Module:
-    """The module of an architecture with initial weights of a seed."""
+def initial_body(architecture: str, settings: dict[str, Any], channels: int, classes: int, seed: int) -> nn.Module:
+    """The torch module of an architecture with initial weights drawn from a seed.
+
+    Raises InputError where the architecture's function returns something else than a torch module.
+    """
     if architecture == ALEXNET:
         return AlexNet(settings, channels, classes, seed)
     make = builder(architecture)
-    takes = inspect.signature(make).parameters
-    told = "num_classes" in takes or any(kind.kind is inspect.Parameter.VAR_KEYWORD for kind in takes.values())
+    parameters = inspect.signature(make).parameters
+    any_keyword = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
+    arguments = {"num_classes": classes} if "num_classes" in parameters or any_keyword else {}
     with torch.random.fork_rng():
         torch.manual_seed(derive(seed, "initialisation"))
-        made = make(**({"num_classes": classes} if told else {}))
-    if not isinstance(made, nn.Module):
-        raise InputError(f"architecture: {architecture} returns a {type(made).__name__}, it must be a torch module")
-    return made
+        body = make(**arguments)
+    if not isinstance(body, nn.Module):
+        raise InputError(f"architecture: {architecture} returns a {type(body).__name__}, it must be a torch module")
+    return body
 
 
 @torch.no_grad()
 def build(architecture: str, settings: dict[str, Any], channels: int, classes: int, size: int, seed: int) -> Net:
-    """A net before training. ``classes`` is what the architecture is told; the net knows what it really puts out."""
-    made = body(architecture, settings, channels, classes, seed).eval()
+    """A net before training.
+
+    ``classes`` is passed to the architecture; ``Net.classes`` is the number of outputs that it really has.
+    Raises InputError where the architecture cannot be made, cannot take the crops, or does not return logits
+    (images, classes).
+    """
+    body = initial_body(architecture, settings, channels, classes, seed).eval()
     crop = torch.zeros(1, channels, settings["crop"], settings["crop"])
     try:
-        output = made(crop)
+        output = body(crop)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         shape = f"{crop.shape[2]}x{crop.shape[3]}x{channels}"
         raise InputError(f"architecture: {architecture} cannot take crops of {shape}: {reason}") from None
     if not isinstance(output, torch.Tensor) or output.dim() != 2:
-        what = f"a tensor of {output.dim()} axes" if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
-        raise InputError(f"architecture: {architecture} puts out {what}, it must be logits (images, classes)")
-    return Net(made, architecture, settings, channels, output.shape[1], size)
+        kind = type(output).__name__
+        returned = f"a tensor of {output.dim()} axes" if isinstance(output, torch.Tensor) else f"a {kind}"
+        raise InputError(f"architecture: {architecture} puts out {returned}, it must be logits (images, classes)")
+    return Net(body, architecture, settings, channels, output.shape[1], size)
 
 
 def weights_digest(net: Net) -> str:
@@ -179,33 +193,35 @@ def weights_digest(net: Net) -> str:
 
 
 def save(net: Net, weights: str | Path, description: str | Path, **attributes: Any) -> None:
-    """Weights to ``.pt``, digest and architecture to the small ``.json`` that the workflow tracks."""
+    """Write weights to a ``.pt``, and their digest and architecture to the small ``.json`` that the workflow tracks."""
     torch.save(net.state_dict(), weights)
-    about = {"sha256": weights_digest(net), **{name: getattr(net, name) for name in DESCRIBED}, **attributes}
+    described = {"sha256": weights_digest(net), **{name: getattr(net, name) for name in BUILT_FROM}, **attributes}
     if code := source_file(net.architecture):
-        about["code"] = hashlib.sha256(code.read_bytes()).hexdigest()
-    Path(description).write_text(json.dumps(about, indent=1) + "\n")
+        described["code"] = hashlib.sha256(code.read_bytes()).hexdigest()
+    Path(description).write_text(json.dumps(described, indent=1) + "\n")
 
 
 def load(description: str | Path, layers: Mapping[str, Mapping[str, str]] | None = None) -> Net:
-    """The net of a ``.json`` and the ``.pt`` beside it, in evaluation mode; refused where torn or of another digest.
+    """The net of a ``.json`` and the ``.pt`` beside it, in evaluation mode.
 
-    ``layers``: net -> layer -> module, for layers that a net has under another name; a net before training has those
-    of the net that it became.
+    ``layers``: net -> layer -> module, for layers that have another name in a net. A net before training takes the
+    names of the net that it becomes.
+    Raises InputError where weights are missing, damaged or of another digest than the description's.
     """
     description = Path(description)
-    about = json.loads(description.read_text())
-    net = build(**{name: about[name] for name in DESCRIBED}, seed=0)
+    described = json.loads(description.read_text())
+    net = build(**{name: described[name] for name in BUILT_FROM}, seed=0)
     file = description.with_suffix(".pt")
     if not file.exists():
         raise InputError(f"{file}: no such file; {description} describes weights that are gone, make the net again")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-        net.deviation = state["deviation"]  # its shape is that of one number, or of one a channel
+        net.deviation = state["deviation"]  # of shape () or (C,)
         net.load_state_dict(state)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, TypeError):
         raise InputError(f"{file}: damaged, or not the weights of {description}; make the net again") from None
-    if (found := weights_digest(net)) != about["sha256"]:
-        raise InputError(f"{file}: digest of the weights is {found[:12]}, {description} says {about['sha256'][:12]}")
-    net.layers = (layers or {}).get(about.get("control_of", description.stem), {})
+    if (digest := weights_digest(net)) != described["sha256"]:
+        expected = described["sha256"][:12]
+        raise InputError(f"{file}: digest of the weights is {digest[:12]}, {description} says {expected}")
+    net.layers = (layers or {}).get(described.get("control_of", description.stem), {})
     return net.eval()

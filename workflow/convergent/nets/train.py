@@ -1,7 +1,8 @@
-"""Train one net from its seed; goes on from its checkpoint when that was made with the same settings.
+"""Train one net from its seed. A training that was killed goes on from its checkpoint and ends with equal weights.
 
-The weights are a function of seed, settings, images and this source alone: the order of images, crops and dropout of
-each epoch are drawn from seeds derived by name, so that a run that was killed ends with the same weights.
+The weights depend on seed, settings, images, source code, torch's version and the kind of device, and on nothing else:
+the order of images, the crops and the dropout of each epoch are drawn from seeds that are derived by name. A checkpoint
+is resumed only where all of these are unchanged.
 """
 
 import argparse
@@ -9,8 +10,9 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,42 +22,31 @@ from .. import store, tables
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
 from . import checkpoints, device, model, untrained
+from .optimisation import TrainingSettings, learning_rate, new_optimiser, set_learning_rate
 
-CHECK_EVERY = 50  # steps between looks at the loss, each of which waits for the device
-
-
-def learning_rate(step: int, settings: dict[str, Any]) -> float:
-    """Rate of a step (from 0): linear warm-up, then linear decay to 0 or a factor every so many steps."""
-    rate = settings["learning_rate"] * min(1.0, (step + 1) / max(settings["warmup"], 1))
-    decay = settings["decay"]
-    if decay == "linear":
-        return rate * (1 - step / settings["steps"])
-    return rate * decay["factor"] ** (step // decay["every"])
+CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
 
 
-def optimiser(net: torch.nn.Module, settings: dict[str, Any]) -> torch.optim.SGD:
-    """SGD whose biases may learn at another rate and without weight decay; ``scale`` keeps each group's factor."""
-    weights = [p for name, p in net.named_parameters() if not name.endswith("bias")]
-    biases = [p for name, p in net.named_parameters() if name.endswith("bias")]
-    groups = [
-        {"params": weights, "scale": 1.0},
-        {
-            "params": biases,
-            "scale": settings["bias_rate"],
-            "weight_decay": settings["weight_decay"] * settings["bias_decay"],
-        },
-    ]
-    return torch.optim.SGD(
-        groups,
-        lr=settings["learning_rate"],
-        momentum=settings["momentum"],
-        nesterov=settings["nesterov"],
-        weight_decay=settings["weight_decay"],
-    )
+class Split(NamedTuple):
+    """Images (N, size, size, C) uint8 and their labels (N,)."""
+
+    images: store.StoredArray
+    labels: np.ndarray
+
+
+class Job(NamedTuple):
+    """One training: its name in messages, its seed and its settings."""
+
+    name: str
+    seed: int
+    settings: TrainingSettings
 
 
 def draws(count: int, batch: int, span: int, seed: int) -> Iterator[tuple[np.ndarray, ...]]:
-    """One epoch of indices, corners of the crops (from 0 to span) and whether to mirror, in seeded order. (batch,)"""
+    """Batches of one epoch over ``count`` images: indices, rows and columns of the crops' corners, and mirrorings.
+
+    All have shape (batch,). Corners are uniform from 0 to ``span`` pixels. An incomplete last batch is left out.
+    """
     rng = np.random.default_rng(seed)
     order = rng.permutation(count)
     for first in range(0, count - batch + 1, batch):
@@ -66,17 +57,20 @@ def draws(count: int, batch: int, span: int, seed: int) -> Iterator[tuple[np.nda
 def batches(
     images: store.StoredArray, labels: np.ndarray, draw: Iterable[tuple[np.ndarray, ...]], place: torch.device
 ) -> Iterator[list[torch.Tensor]]:
-    """Images, labels and the rest of each draw on their way to a device; loaded while it computes."""
+    """Images, labels and the rest of each draw on a device; later batches are loaded while earlier ones are used."""
 
     def load(drawn: tuple[np.ndarray, ...]) -> list[np.ndarray]:
         index, *rest = drawn
         return [images[index], labels[index].astype(np.int64), *rest]
 
-    return device.loaded(load, draw, place)
+    return device.load_ahead(load, draw, place)
 
 
 def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind: str = "loss") -> None:
-    """Stop where a loss is not finite, naming net, epoch and step."""
+    """Raise InputError that names net, epoch and step of the first loss that is not finite.
+
+    losses: (steps,) from step ``first`` on; epochs and steps count from 0 here and from 1 in the message.
+    """
     wrong = torch.nonzero(~torch.isfinite(losses)).flatten()
     if len(wrong):
         step = first + int(wrong[0])
@@ -86,115 +80,108 @@ def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind
         )
 
 
+def logits_of(net: model.Net, crops: torch.Tensor, name: str) -> torch.Tensor:
+    """Logits (N, classes) in training, in bfloat16 on CUDA. Raises InputError where the net returns something else."""
+    logits = net(crops)
+    if not isinstance(logits, torch.Tensor):
+        raise InputError(f"{name}: {net.architecture} returns a {type(logits).__name__} in training, not logits")
+    return logits
+
+
 def train_epoch(
     net: model.Net,
-    sgd: torch.optim.SGD,
+    optimiser: torch.optim.SGD,
     loader: Iterator[Sequence[torch.Tensor]],
-    settings: dict[str, Any],
+    settings: TrainingSettings,
     name: str,
     epoch: int,
     steps: range,
 ) -> tuple[float, float]:
-    """Run the given steps; mean loss and top-1 over them."""
+    """Mean loss and top-1 accuracy over the given steps, which train the net in place."""
     place = net.mean.device
     losses = torch.zeros(len(steps), device=place)
-    right = torch.zeros((), device=place)
+    correct = torch.zeros((), device=place)
     net.train()
     for k, (step, batch) in enumerate(zip(steps, loader, strict=False)):
         images, labels, rows, columns, flip = batch
-        for group in sgd.param_groups:
-            group["lr"] = learning_rate(step, settings) * group["scale"]
+        set_learning_rate(optimiser, learning_rate(step, settings))
         with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda"):
-            logits = net(net.crop(images, rows, columns, flip))
-            if not isinstance(logits, torch.Tensor):
-                raise InputError(
-                    f"{name}: {net.architecture} returns a {type(logits).__name__} in training, not logits"
-                )
+            logits = logits_of(net, net.crop(images, rows, columns, flip), name)
             loss = functional.cross_entropy(logits, labels)
-        sgd.zero_grad(set_to_none=True)
+        optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        if settings["clip"]:
-            torch.nn.utils.clip_grad_norm_(net.parameters(), settings["clip"])
-        sgd.step()
+        if settings.clip:
+            torch.nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
+        optimiser.step()
         losses[k] = loss.detach()
-        right += (logits.detach().argmax(1) == labels).sum()
+        correct += (logits.detach().argmax(1) == labels).sum()
         if (k + 1) % CHECK_EVERY == 0 or k + 1 == len(steps):
             require_finite(losses[: k + 1], name, epoch, steps.start)
-    return float(losses.mean()), float(right) / (len(steps) * settings["batch"])
+    return float(losses.mean()), float(correct) / (len(steps) * settings.batch)
 
 
 @torch.no_grad()
 def evaluate(net: model.Net, images: store.StoredArray, labels: np.ndarray, batch: int) -> tuple[float, float]:
-    """Mean loss and top-1 on the centre crops of all images."""
+    """Mean loss and top-1 accuracy on the centre crops of all images."""
     place = net.mean.device
-    loss = right = torch.zeros((), device=place)
+    loss = correct = torch.zeros((), device=place)
     net.eval()
     parts = ((np.arange(first, min(first + batch, len(labels))),) for first in range(0, len(labels), batch))
     for pixels, target in batches(images, labels, parts, place):
         logits = net(net.centre_crop(pixels))
         loss = loss + functional.cross_entropy(logits, target, reduction="sum")
-        right = right + (logits.argmax(1) == target).sum()
-    return float(loss) / len(labels), float(right) / len(labels)
+        correct = correct + (logits.argmax(1) == target).sum()
+    return float(loss) / len(labels), float(correct) / len(labels)
 
 
-def training_key(net: model.Net, training: dict, seed: int, images: list[str], kind: str, code: Iterable[Path]) -> str:
-    """sha256 of all that weights and history depend on: training does not resume from a checkpoint of another key.
+def training_key(
+    net: model.Net, settings: TrainingSettings, seed: int, images: Sequence[str], device_kind: str, code: Iterable[Path]
+) -> str:
+    """sha256 of all that weights and history depend on. A checkpoint of another key is not resumed.
 
-    code: the files that the weights are a function of, the same that make the workflow train again when one is edited
+    images: digests of the stores of training and validation images; device_kind: ``cpu``, ``cuda`` or ``mps``;
+    code: the files whose edit makes the workflow train again
     """
     contents = [file.read_text() for file in code]
-    what = [net.architecture, net.settings, training, seed, images, kind, torch.__version__, contents]
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()
+    version = torch.__version__
+    parts = [net.architecture, net.settings, asdict(settings), seed, images, device_kind, version, contents]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def train_and_evaluate(
-    net: model.Net,
-    sgd: torch.optim.SGD,
-    splits: dict[str, tuple[store.StoredArray, np.ndarray]],
-    settings: dict[str, Any],
-    name: str,
-    seed: int,
-    epoch: int,
+    net: model.Net, optimiser: torch.optim.SGD, splits: dict[str, Split], job: Job, epoch: int
 ) -> tuple[dict[str, float], float]:
-    """One epoch, or what the steps leave of it: its row of the history, and images trained on in a second."""
-    images, labels = splits["train"]
-    per_epoch = len(labels) // settings["batch"]
-    steps = range(epoch * per_epoch, min((epoch + 1) * per_epoch, settings["steps"]))
-    torch.manual_seed(derive(seed, "dropout", epoch))
-    drawn = draws(len(labels), settings["batch"], net.size - net.width, derive(seed, "batches", epoch))
+    """One epoch, or the steps that are left of it: its row of the history, and training images per second."""
+    (images, labels), batch = splits["train"], job.settings.batch
+    per_epoch = len(labels) // batch
+    steps = range(epoch * per_epoch, min((epoch + 1) * per_epoch, job.settings.steps))
+    torch.manual_seed(derive(job.seed, "dropout", epoch))
+    drawn = draws(len(labels), batch, net.size - net.crop_width, derive(job.seed, "batches", epoch))
     loader = batches(images, labels, drawn, net.mean.device)
     begun = time.monotonic()
-    loss, top1 = train_epoch(net, sgd, loader, settings, name, epoch, steps)
-    rate = len(steps) * settings["batch"] / (time.monotonic() - begun)
-    val_loss, val_top1 = evaluate(net, *splits["val"], settings["batch"])
-    # no training loss has seen what the last step made of the weights
-    require_finite(torch.tensor([val_loss]), name, epoch, steps.stop - 1, "validation loss")
+    loss, top1 = train_epoch(net, optimiser, loader, job.settings, job.name, epoch, steps)
+    rate = len(steps) * batch / (time.monotonic() - begun)
+    val_loss, val_top1 = evaluate(net, *splits["val"], batch)
+    # training losses are computed before each step's update: only this one has seen the last update
+    require_finite(torch.tensor([val_loss]), job.name, epoch, steps.stop - 1, "validation loss")
     row = {"epoch": epoch + 1, "step": steps.stop, "loss": loss, "top1": top1}
     return {**row, "val_loss": val_loss, "val_top1": val_top1}, rate
 
 
-def train(
-    net: model.Net,
-    splits: dict[str, tuple[store.StoredArray, np.ndarray]],
-    settings: dict[str, Any],
-    name: str,
-    seed: int,
-    checkpoint: Path,
-    key: str,
-) -> list[dict[str, float]]:
-    """Train in place, or go on from the checkpoint; the history, one row an epoch."""
-    epochs = -(-settings["steps"] // (len(splits["train"][1]) // settings["batch"]))
-    sgd = optimiser(net, settings)
-    history = checkpoints.resume(checkpoint, key, net, sgd, name)
+def train(net: model.Net, splits: dict[str, Split], job: Job, checkpoint: Path, key: str) -> list[dict[str, float]]:
+    """History, one row an epoch, of training a net in place; it goes on from the checkpoint where that has the key."""
+    epochs = -(-job.settings.steps // (len(splits["train"].labels) // job.settings.batch))
+    optimiser = new_optimiser(net, job.settings)
+    history = checkpoints.resume(checkpoint, key, net, optimiser, job.name)
     started, first = time.monotonic(), len(history)
     for epoch in range(first, epochs):
-        row, rate = train_and_evaluate(net, sgd, splits, settings, name, seed, epoch)
+        row, rate = train_and_evaluate(net, optimiser, splits, job, epoch)
         history.append(row)
-        state = {"key": key, "net": net.state_dict(), "optimiser": sgd.state_dict(), "history": history}
+        state = {"key": key, "net": net.state_dict(), "optimiser": optimiser.state_dict(), "history": history}
         checkpoints.save(checkpoint, state)
         left = (time.monotonic() - started) / (epoch + 1 - first) * (epochs - epoch - 1)
         print(
-            f"{name}: epoch {epoch + 1}/{epochs}, loss {row['loss']:.3f}, top-1 {row['top1']:.1%}, "
+            f"{job.name}: epoch {epoch + 1}/{epochs}, loss {row['loss']:.3f}, top-1 {row['top1']:.1%}, "
             f"validation top-1 {row['val_top1']:.1%}, {rate:.0f} images/s, {left:.0f} s left",
             flush=True,
         )
@@ -203,50 +190,57 @@ def train(
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = new_parser(__doc__)
-    parser.add_argument("train", help="image store to train on (zarr.json)")
-    parser.add_argument("val", help="image store for validation (zarr.json)")
-    parser.add_argument("description", type=Path, help="digest and architecture to write (.json)")
-    parser.add_argument("weights", type=Path, help="weights to write (.pt)")
-    parser.add_argument("history", type=Path, help="history to write, one row an epoch (.csv)")
-    parser.add_argument("--name", required=True, help="of the net, for messages")
+    parser.add_argument("train", help="store of the images to train on (zarr.json)")
+    parser.add_argument("val", help="store of the images to validate on (zarr.json)")
+    parser.add_argument("description", type=Path, help="file to write digest and architecture to (.json)")
+    parser.add_argument("weights", type=Path, help="file to write the weights to (.pt)")
+    parser.add_argument("history", type=Path, help="table to write losses and accuracies to, one row an epoch (.csv)")
+    parser.add_argument("--name", required=True, help="name of the net in messages")
     untrained.add_options(parser)
-    parser.add_argument("--training", required=True, type=json.loads, help="JSON, the configuration's section")
+    parser.add_argument(
+        "--training",
+        required=True,
+        type=json.loads,
+        help="JSON object, the configuration's section training with every key: steps, batch, learning_rate, ...",
+    )
     parser.add_argument(
         "--code",
         nargs="+",
         required=True,
         type=Path,
-        help="source files that the weights depend on; a checkpoint made by others is not resumed",
+        help="source files that the weights depend on; a checkpoint made by other contents is not resumed",
     )
-    parser.add_argument("--checkpoints", required=True, type=Path, help="folder of the resumable state")
+    parser.add_argument("--checkpoints", required=True, type=Path, help="folder of the checkpoint, made where missing")
     return parser.parse_args(argv)
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    settings = args.training
-    device.deterministic(settings["threads"], strict=args.architecture == model.ALEXNET)
+    settings = TrainingSettings.from_section(args.training)
+    device.deterministic(settings.threads, strict=args.architecture == model.ALEXNET)
     paths = {"train": args.train, "val": args.val}
-    about = {split: store.attributes(path) for split, path in paths.items()}
+    attributes = {split: store.attributes(path) for split, path in paths.items()}
     splits = {
-        split: (store.StoredArray(path, "images"), store.load(path, "labels")["labels"])
+        split: Split(store.StoredArray(path, "images"), store.load(path, "labels")["labels"])
         for split, path in paths.items()
     }
     store.require_equal("image sizes", **{split: images.shape[1:] for split, (images, _) in splits.items()})
-    store.require_equal("classes", **{split: found["classes"] for split, found in about.items()})
+    store.require_equal("classes", **{split: found["classes"] for split, found in attributes.items()})
     images, labels = splits["train"]
-    if len(labels) < settings["batch"]:
-        raise InputError(f"training.batch: {settings['batch']} images, but there are only {len(labels)} to train on")
-    net = untrained.initial_net(args.architecture, args.settings, images, len(about["train"]["classes"]), args.seed)
+    if len(labels) < settings.batch:
+        raise InputError(f"training.batch: {settings.batch} images, but there are only {len(labels)} to train on")
+    classes = len(attributes["train"]["classes"])
+    net = untrained.initial_net(args.architecture, args.settings, images, classes, args.seed)
     net.to(device.pick())
-    digests = [found["sha256"] for found in about.values()]
+    digests = [found["sha256"] for found in attributes.values()]
     key = training_key(net, settings, args.seed, digests, device.pick().type, args.code)
+    job = Job(args.name, args.seed, settings)
     with checkpoints.lock(args.checkpoints, args.name):
-        history = train(net, splits, settings, args.name, args.seed, args.checkpoints / "state.pt", key)
+        history = train(net, splits, job, args.checkpoints / "state.pt", key)
     tables.write(args.history, history)
-    found = {"seed": args.seed, "images": about["train"]["sha256"], "top1": history[-1]["val_top1"]}
-    model.save(net.cpu(), args.weights, args.description, **found)
+    origin = {"seed": args.seed, "images": attributes["train"]["sha256"], "top1": history[-1]["val_top1"]}
+    model.save(net.cpu(), args.weights, args.description, **origin)
 
 
 if __name__ == "__main__":

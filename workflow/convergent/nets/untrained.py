@@ -1,4 +1,4 @@
-"""A net as it was before its first step of training: the control that architecture and seed alone give."""
+"""Write a net as it is before its first training step: the control that architecture and seed alone give."""
 
 import argparse
 import json
@@ -12,13 +12,16 @@ from ..commands import InputError, command, new_parser
 from ..seeds import derive
 from . import model
 
-MEAN_SAMPLE = 4096  # training images that mean and deviation are taken from, at most
+MEAN_SAMPLE = 4096  # images, at most, that mean and deviation are taken from
 
 
 def initial_net(
     architecture: str, settings: dict[str, Any], images: store.StoredArray, classes: int, seed: int
 ) -> model.Net:
-    """The net before its first step, with mean and deviation of some training images."""
+    """The net before its first training step, with mean and deviation of images drawn by the seed.
+
+    Raises InputError where crops are larger than the images (N, size, size, C), and as ``model.build`` does.
+    """
     if (size := images.shape[1]) < settings["crop"]:
         raise InputError(f"architecture.crop: {settings['crop']}, but stored images are {size} pixels wide")
     net = model.build(architecture, settings, images.shape[3], classes, size, seed)
@@ -28,27 +31,35 @@ def initial_net(
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """What every stage that makes a net has to be told of it."""
-    parser.add_argument("--seed", required=True, type=int)
+    """Add the options that describe the net to make, for every command that makes one."""
+    parser.add_argument("--seed", required=True, type=int, help="seed of the initial weights and of the training")
     parser.add_argument(
-        "--architecture", default=model.ALEXNET, help="torchvision:<name> or <package.module>:<function>"
+        "--architecture",
+        default=model.ALEXNET,
+        help="alexnet, torchvision:<name> or <package.module>:<function>, a function that returns a torch module",
     )
-    parser.add_argument("--settings", required=True, type=json.loads, help="JSON, section architecture as for this net")
+    parser.add_argument(
+        "--settings",
+        required=True,
+        type=json.loads,
+        help="JSON object, the configuration's section architecture for this net: crop (width in pixels), pixels, and "
+        "for alexnet conv, fc and dropout",
+    )
 
 
 @command
 def main(argv: list[str] | None = None) -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("images", help="image store that the net would be trained on (zarr.json)")
-    parser.add_argument("description", type=Path, help="digest and architecture to write (.json)")
-    parser.add_argument("weights", type=Path, help="weights to write (.pt)")
-    parser.add_argument("--control-of", required=True, help="name of the net that this one is before its training")
+    parser.add_argument("images", help="store of the images that the net would be trained on (zarr.json)")
+    parser.add_argument("description", type=Path, help="file to write digest and architecture to (.json)")
+    parser.add_argument("weights", type=Path, help="file to write the weights to (.pt)")
+    parser.add_argument("--control-of", required=True, help="name of the net that this one becomes by training")
     add_options(parser)
     args = parser.parse_args(argv)
-    about, images = store.attributes(args.images), store.StoredArray(args.images, "images")
-    net = initial_net(args.architecture, args.settings, images, len(about["classes"]), args.seed)
-    known = {"seed": args.seed, "images": about["sha256"], "control_of": args.control_of}
-    model.save(net, args.weights, args.description, **known)
+    attributes, images = store.attributes(args.images), store.StoredArray(args.images, "images")
+    net = initial_net(args.architecture, args.settings, images, len(attributes["classes"]), args.seed)
+    origin = {"seed": args.seed, "images": attributes["sha256"], "control_of": args.control_of}
+    model.save(net, args.weights, args.description, **origin)
 
 
 if __name__ == "__main__":

@@ -118,4 +118,4 @@ def deconvolve(
 
     x: (N, C, crop, crop) as of ``centre_crop``; unit, row, column: (N,) -> (N, C, crop, crop)
     """
-    return (walked_back if net.preset else by_gradient)(net, layer, x, unit, row, column)
+    return (walked_back if net.is_alexnet else by_gradient)(net, layer, x, unit, row, column)

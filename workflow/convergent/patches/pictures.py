@@ -56,8 +56,8 @@ def filled(image: np.ndarray, batch: int) -> Iterator[tuple[np.ndarray, np.ndarr
 
 def central(net: model.Net, stored: np.ndarray) -> np.ndarray:
     """The stored pixels that the net sees. (N, size, size, C) -> (N, crop, crop, C)"""
-    corner = (net.size - net.width) // 2
-    return stored[:, corner : corner + net.width, corner : corner + net.width]
+    corner = (net.size - net.crop_width) // 2
+    return stored[:, corner : corner + net.crop_width, corner : corner + net.crop_width]
 
 
 def reduced(pictures: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def reduced(pictures: np.ndarray) -> np.ndarray:
 
 def thumbnails(net: model.Net, images: store.StoredArray, image: np.ndarray, batch: int) -> dict[str, np.ndarray]:
     """``thumbnail`` (n, top, h, w, C) uint8 of what the net sees of n units' top images. image: (n, top)"""
-    side = min(net.width, THUMBNAIL)
+    side = min(net.crop_width, THUMBNAIL)
     thumbnail = np.full((*image.shape, side, side, net.channels), GREY, np.uint8)
     for unit, slot in filled(image, batch):
         thumbnail[unit, slot] = reduced(central(net, images[image[unit, slot]]))
@@ -90,7 +90,7 @@ def patches(
 
     found: what the search found of all units of the layer; units: (n,) of them
     """
-    crop, place = net.width, net.mean.device
+    crop, place = net.crop_width, net.mean.device
     sides = [axis.side(crop) for axis in seen]
     some = {name: array[units] for name, array in found.items()}
     shape = some["image"].shape
@@ -126,7 +126,7 @@ def save_layer(
     for name, array in found.items():
         store.write(path, f"{layer}/{name}", array)
     count, top = found["image"].shape
-    sides = [axis.side(net.width) for axis in seen] if seen else [min(net.width, THUMBNAIL)] * 2
+    sides = [axis.side(net.crop_width) for axis in seen] if seen else [min(net.crop_width, THUMBNAIL)] * 2
     step = store.chunk_rows((count, top, *sides, net.channels), np.dtype(np.uint8))
     for first in range(0, count, step):
         units = np.arange(first, min(first + step, count))
@@ -160,7 +160,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     net = model.load(args.net, args.modules)
-    device.deterministic(args.threads, strict=net.preset)  # of other nets the deconvolution is a gradient
+    device.deterministic(args.threads, strict=net.is_alexnet)  # of other nets the deconvolution is a gradient
     about, images = store.attributes(args.images), store.StoredArray(args.images, "images")
     store.require_equal("image shapes", images=images.shape[1:], net=(net.size, net.size, net.channels))
     seen = receptive.fields(net, args.layers)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..nets.activations import Recorded, probe, record
+from ..nets.activations import LayerShape, probe, record
 from ..nets.architecture import conv_units
 from ..nets.model import Net
 
@@ -82,7 +82,7 @@ def completed(seen: np.ndarray) -> Spans:
 
 
 @torch.no_grad()
-def dependence(net: Net, layers: Mapping[str, Recorded]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def dependence(net: Net, layers: Mapping[str, LayerShape]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Which rows and columns of pixels each row and column of a layer's grid depends on. (crop, positions) bool, each
 
     Of a net on the CPU, where a convolution touches its kernel's pixels alone: oneDNN is asked for direct ones, and
@@ -91,8 +91,8 @@ def dependence(net: Net, layers: Mapping[str, Recorded]) -> dict[str, tuple[np.n
     found: dict[str, tuple[list, list]] = {layer: ([], []) for layer in layers}
     with torch.backends.nnpack.flags(enabled=False):
         for axis in (0, 1):
-            for lines in torch.arange(net.width).split(LINES):
-                x = torch.zeros(len(lines), net.channels, net.width, net.width)
+            for lines in torch.arange(net.crop_width).split(LINES):
+                x = torch.zeros(len(lines), net.channels, net.crop_width, net.crop_width)
                 x.movedim(2 + axis, 1)[torch.arange(len(lines)), lines] = torch.nan
                 for layer, output in record(net, x, layers).items():
                     found[layer][axis].append(output.isnan().any(1).any(2 - axis).numpy())
@@ -103,7 +103,7 @@ def fields(net: Net, layers: Sequence[str]) -> dict[str, Fields]:
     """Fields of those of the layers that have positions."""
     spatial = {layer: recorded for layer, recorded in probe(net, layers).items() if recorded.grid}
     own = {layer: net.layers.get(layer, layer) for layer in spatial}
-    convolutions = conv_units(net.settings) if net.preset else {}
+    convolutions = conv_units(net.settings) if net.is_alexnet else {}
     known = {layer: name for layer, name in own.items() if name in convolutions}
     found: dict[str, Fields] = {}
     for layer, name in known.items():

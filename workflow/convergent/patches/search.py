@@ -79,7 +79,7 @@ def search(
                 lowest[layer] = activation.amin()
             best[layer] = update(best[layer], activation, number * batch)
             lowest[layer] = torch.minimum(lowest[layer], activation.amin())
-    widths = {layer: (recorder.grids[layer] or (1, 1))[1] for layer in layers}
+    widths = {layer: (recorder.common_grids[layer] or (1, 1))[1] for layer in layers}
     return {layer: indices(best[layer], widths[layer], bool(lowest[layer] >= 0)) for layer in layers}
 
 

@@ -65,7 +65,7 @@ def top1_accuracy(
     result is brought to the tail's own grid.
     """
     (layer,) = recorder.layers
-    grid, net_grids = recorder.grids[layer], recorder.own[layer]
+    grid, net_grids = recorder.common_grids[layer], recorder.net_grids[layer]
     place = next(iter(recorder.nets.values())).mean.device
     heads = {stitched.head for stitched in stitched_nets.values()}
     tails = {net: activations.tail(recorder.nets[net], layer) for net in {s.tail for s in stitched_nets.values()}}
@@ -76,7 +76,7 @@ def top1_accuracy(
     for pixels, target in zip(batches, targets, strict=True):
         crops = {net: recorder.nets[net].centre_crop(pixels) for net in heads | set(tails)}
         recorded = {
-            net: activations.record(recorder.nets[net], crops[net], recorder.found[net])[layer] for net in heads
+            net: activations.record(recorder.nets[net], crops[net], recorder.shapes[net])[layer] for net in heads
         }
         for name, stitched in stitched_nets.items():
             x = recorded[stitched.head]
