@@ -1,4 +1,4 @@
-"""Settings of a training of seconds."""
+"""Settings of a training that takes seconds."""
 
 from workflow.convergent.nets.optimisation import TrainingSettings
 
@@ -19,5 +19,5 @@ SETTINGS = {
 
 
 def settings_with(**changed: object) -> TrainingSettings:
-    """These settings with some changed."""
+    """Settings in which some values are changed."""
     return TrainingSettings.from_section(SETTINGS | changed)

@@ -1,4 +1,4 @@
-"""Activations: what hooks record is what the modules give when they are called one after another."""
+"""Activations: hooks record the outputs that the modules return when they are called one after another."""
 
 from collections import Counter
 from pathlib import Path
@@ -20,7 +20,7 @@ UNITS = dict(zip(LAYERS, [6, 7, 8, 8, 6, 12, 10, 4], strict=True))
 
 
 def eager(net: Net, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The net by hand: the output of every module by its name."""
+    """Output of every module by its name, from calling the modules one after another."""
     found = {}
     for name, module in net.body.named_children():
         x = module(x)
@@ -92,7 +92,7 @@ SETTINGS = {"crop": 64, "pixels": {"mean": [0.485, 0.456, 0.406], "deviation": [
 
 
 class Eager(torch.fx.Interpreter):
-    """A traced net, node by node: the output of every module as it returns, and how often it is called."""
+    """Runs a traced net node by node; keeps the output of every module as it returns, and counts its calls."""
 
     def __init__(self, net: torch.fx.GraphModule) -> None:
         super().__init__(net)
@@ -109,7 +109,7 @@ class Eager(torch.fx.Interpreter):
 @pytest.mark.parametrize("model", MODELS)
 @torch.no_grad()
 def test_every_module_of_any_net_is_recorded_as_it_returns(model: str) -> None:
-    """Whatever works in place on it afterwards; against the net recomputed node by node."""
+    """Against the net recomputed node by node; later modules may overwrite an output in place."""
     net = build(f"torchvision:{model}", SETTINGS, 3, 10, 64, seed=0)
     net.standardise_with(np.empty(0))
     x = net.centre_crop(torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)))
@@ -124,8 +124,8 @@ def test_every_module_of_any_net_is_recorded_as_it_returns(model: str) -> None:
 
 
 @pytest.mark.parametrize("model", ["alexnet", "vgg11"])
-def test_what_works_in_place_afterwards_is_told_beforehand(model: str) -> None:
-    """A rectification in place behind a convolution; the logits are the last."""
+def test_a_probe_tells_which_outputs_are_overwritten_in_place(model: str) -> None:
+    """The convolution is: a rectification in place follows it. The ReLU before a pooling and the logits are not."""
     net = build(f"torchvision:{model}", SETTINGS, 3, 10, 64, seed=0)
     found = activations.probe(net, ["features.0", "features.1", "classifier.6"])
     assert [layer.overwritten for layer in found.values()] == [True, False, False]
@@ -140,7 +140,7 @@ def test_a_module_that_is_called_twice_is_refused() -> None:
 
 
 class Odd(nn.Module):
-    """Modules that return what cannot be recorded, one that is never called, and one whose output is a view."""
+    """Two modules whose output cannot be recorded, one that is never called, and one whose output is overwritten."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -219,7 +219,7 @@ def test_stream_gives_every_image_of_the_index_in_order(
 
 @pytest.mark.parametrize(("rows", "columns", "grid"), [(6, 4, (3, 2)), (5, 7, (3, 3)), (4, 4, (1, 1)), (3, 2, (6, 4))])
 def test_regrid_averages_areas_and_repeats(rows: int, columns: int, grid: tuple[int, int]) -> None:
-    """Position i of n covers the pixels from floor(i * size / n) to ceil((i + 1) * size / n)."""
+    """Position i of n is the mean of the pixels from floor(i * size / n) to ceil((i + 1) * size / n)."""
     x = torch.rand(2, 3, rows, columns)
     found = activations.regrid(x, grid)
     for i, j in np.ndindex(grid):
@@ -238,7 +238,7 @@ def test_regrid_goes_between_positions_and_none() -> None:
 
 @pytest.fixture(scope="module")
 def two() -> dict[str, Net]:
-    """Of other architectures, widths and grids: 15x15 after the first rectification, and 32x32."""
+    """Nets of two architectures, whose first layers have 15x15 and 32x32 positions."""
     nets = {
         "net0": build("torchvision:alexnet", SETTINGS, 3, 10, 72, seed=0),
         "net1": build("torchvision:resnet18", SETTINGS, 3, 10, 72, seed=1),

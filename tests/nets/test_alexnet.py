@@ -1,4 +1,4 @@
-"""AlexNet: the paper's sizes, and signals that live."""
+"""AlexNet: sizes of the paper, and activations that vary over images at initialisation."""
 
 import copy
 
@@ -58,17 +58,17 @@ def outputs(net: Net) -> dict[str, torch.Tensor]:
 
 
 def deviation(activation: torch.Tensor) -> float:
-    """Over images; root mean square over units and positions."""
+    """Deviation over images, as the root mean square over units and positions."""
     return activation.double().var(0).mean().sqrt().item()
 
 
 def within_factor_2(found: dict[str, torch.Tensor], expected: list[float]) -> bool:
-    """Whether every layer varies about as much over images as it was measured to."""
+    """Whether the deviation of every layer is within a factor of 2 of the expected one."""
     return all(0.5 < deviation(found[layer]) / there < 2 for layer, there in zip(LAYERS, expected, strict=True))
 
 
 def gain(net: Net, found: dict[str, torch.Tensor]) -> float:
-    """Mean factor of the first local response normalisation."""
+    """Mean factor that the first local response normalisation multiplies by."""
     norm = net.body.get_submodule("lrn1")
     assert isinstance(norm, alexnet.LocalResponseNorm)
     return (1 / norm.denominator(net.body.get_submodule("pool1")(found["conv1"]))).mean().item()
@@ -107,7 +107,7 @@ def test_signals_of_the_scenes_live_at_initialisation(seed: int) -> None:
 
 
 def test_signals_of_the_paper_need_its_bytes_and_biases(paper: tuple) -> None:
-    """Fed with unit variance and without biases they die on the way, and the normalisation does nothing."""
+    """With pixels of unit variance and no biases, signals vanish on the way and the normalisation changes nothing."""
     architecture = copy.deepcopy(paper[0].settings)
     architecture["pixels"]["scale"] = "unit"
     for layer in architecture["conv"] + architecture["fc"]:
@@ -135,7 +135,7 @@ def test_he_initialisation_is_the_default(layer: str) -> None:
 
 
 def test_the_seed_decides_the_weights(architecture: dict) -> None:
-    """Not what was drawn before from torch's own generator."""
+    """Earlier draws from torch's global generator change nothing."""
     digests = []
     for seed in (0, 0, 1):
         torch.rand(3)

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or the one before, and one training at a time."""
+"""Checkpoints: a file is whole or the one before, and a folder has one training at a time."""
 
 import threading
 from pathlib import Path
@@ -10,7 +10,7 @@ from workflow.convergent.nets import checkpoints
 
 
 def test_death_while_saving_keeps_the_checkpoint_before(tmp_path: Path) -> None:
-    """Torch cannot pickle a generator object: the second save dies half way."""
+    """The second save dies half way, because torch cannot pickle a generator object."""
     checkpoints.save(tmp_path / "state.pt", {"step": 1})
     with pytest.raises(TypeError, match="pickle"):
         checkpoints.save(tmp_path / "state.pt", {"weights": torch.ones(3), "step": (i for i in range(3))})

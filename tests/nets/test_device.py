@@ -1,4 +1,4 @@
-"""Devices: jobs spread over GPUs, and what threads load comes in order."""
+"""Devices: jobs spread over GPUs, and batches that threads load arrive in order."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ sys.stdin.read()
 
 
 def claimer(folder: Path, names: list[str]) -> tuple[subprocess.Popen, int]:
-    """A process that holds what it claimed until its input ends, and what that is."""
+    """A process that holds a GPU until its input ends, and the index of that GPU."""
     process = subprocess.Popen(
         [sys.executable, "-c", CLAIM, str(folder), *names],
         cwd=ROOT,
@@ -51,8 +51,8 @@ def test_processes_claim_gpus_of_their_own_and_leave_them_when_they_end(tmp_path
 
 
 @pytest.mark.parametrize("place", [CPU, CUDA], ids=str)
-def test_what_is_prepared_ahead_comes_in_order(place: torch.device) -> None:
-    """Though later ones are ready earlier."""
+def test_results_that_are_prepared_ahead_come_in_order(place: torch.device) -> None:
+    """Every third job takes longest, so later ones are ready before it."""
 
     def prepare(job: int) -> int:
         time.sleep(0.02 * (job % 3 == 0))

@@ -1,4 +1,4 @@
-"""The store of first-layer filters."""
+"""Filters: the store holds the weights of each net's first convolution."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Weights of a user's own: what is read is what the net computes with, and what does not fit is refused."""
+"""Weights from a file: the net computes with them, and weights that do not fit are refused."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(file: Path, images: Path, folder: Path, architecture: str = MODEL, settings: dict = SETTINGS) -> Path:
-    """The stage; the description it writes."""
+    """Run the stage; the description that it writes."""
     out = [str(folder / f"net0.{kind}") for kind in ("json", "pt")]
     options = ["--seed", "0", "--architecture", architecture, "--settings", json.dumps(settings)]
     given.main([str(images), str(file), *out, *options])
@@ -34,7 +34,7 @@ def run(file: Path, images: Path, folder: Path, architecture: str = MODEL, setti
 
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Images that the architecture can take."""
+    """Images that are large enough for the architecture."""
     path = tmp_path_factory.mktemp("larger") / "train.zarr/zarr.json"
     store.save(path, {"images": np.zeros((4, 70, 70, 3), np.uint8)}, classes=["a", "b"])
     return path

@@ -1,4 +1,4 @@
-"""Nets: crops, weights that are what their description says, and architectures of all kinds."""
+"""Nets: crops, weights that match their description, and architectures of all kinds."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def test_constant_images_are_not_divided_by_zero(architecture: dict, mean: str, 
 
 @pytest.mark.parametrize("mean", ["image", "channel"])
 def test_standardising_copies_no_images(architecture: dict, mean: str) -> None:
-    """To float64 they would take eight times their bytes."""
+    """A copy in float64 would take eight times their bytes."""
     architecture["pixels"] = {"mean": mean, "scale": "unit"}
     images = np.random.default_rng(0).integers(0, 256, (1000, 20, 20, 3), np.uint8)
     net = preset(architecture, 3, 4, 20, 0)
@@ -61,7 +61,7 @@ def test_standardising_copies_no_images(architecture: dict, mean: str) -> None:
 
 @pytest.fixture
 def cropper(architecture: dict) -> tuple[Net, torch.Tensor]:
-    """A net with a mean of its own at every pixel, and images. (6, 20, 20, 3)"""
+    """A net whose mean differs between pixels, and images (6, 20, 20, 3)."""
     net = preset(architecture, 3, 4, 20, 0)
     images = np.random.default_rng(0).integers(0, 256, (6, 20, 20, 3), np.uint8)
     net.standardise_with(images[:3])
@@ -69,7 +69,7 @@ def cropper(architecture: dict) -> tuple[Net, torch.Tensor]:
 
 
 def standardised(net: Net, images: torch.Tensor) -> torch.Tensor:
-    """Whole images. (N, C, size, size)"""
+    """Standardised whole images. (N, size, size, C) -> (N, C, size, size)"""
     return ((images.float() - net.mean) / net.deviation).permute(0, 3, 1, 2)
 
 
@@ -148,7 +148,7 @@ def small(num_classes: int = 5) -> torch.nn.Module:
 
 
 def fixed() -> torch.nn.Module:
-    """One that is not told the number of classes."""
+    """An architecture that does not take the number of classes."""
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 7))
 
 
@@ -169,7 +169,7 @@ def flat() -> torch.nn.Module:
     [("torchvision:resnet18", 9), ("torchvision:squeezenet1_1", 9), (f"{__name__}:small", 9), (f"{__name__}:fixed", 7)],
 )
 def test_any_architecture_survives_the_disk(tmp_path: Path, architecture: str, classes: int) -> None:
-    """With its own mean and deviation, also as weights that are not the initial ones."""
+    """The saved weights differ from the initial ones, and mean and deviation are given."""
     net = build(architecture, SETTINGS, 3, 9, 40, seed=3)
     net.standardise_with(np.empty(0))
     with torch.no_grad():
@@ -193,7 +193,7 @@ def test_a_net_before_training_has_the_layers_of_the_net_it_becomes(tmp_path: Pa
 
 
 def test_the_seed_decides_the_weights_of_any_architecture() -> None:
-    """And torch's own generator is left as it was."""
+    """Torch's global generator is left as it was."""
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     digests = [weights_digest(build("torchvision:resnet18", SETTINGS, 3, 9, 40, seed)) for seed in (0, 0, 1)]

@@ -1,4 +1,4 @@
-"""Optimisation: settings from the configuration, the learning rate against the formula."""
+"""Optimisation: settings from the configuration, and learning rates against numbers by hand."""
 
 import pytest
 import torch

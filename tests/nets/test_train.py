@@ -1,4 +1,4 @@
-"""Training: a function of its seed and settings, whenever it is killed."""
+"""Training: weights depend on seed and settings, not on when the training was killed."""
 
 import csv
 import json
@@ -45,7 +45,7 @@ def arguments(
 
 
 def digest(folder: Path) -> str:
-    """Of the weights, which are loaded and so verified too."""
+    """Digest of the weights; loading them verifies it."""
     load(folder / "net0.json")
     return json.loads((folder / "net0.json").read_text())["sha256"]
 
@@ -82,7 +82,7 @@ def test_epochs_of_other_seeds_differ_and_incomplete_batches_are_left_out() -> N
 def test_one_step_is_that_of_gradient_descent(
     architecture: dict, clip: float, bias_rate: float, bias_decay: int
 ) -> None:
-    """Without momentum and dropout: -rate * (gradient + decay * weight), biases with their own rate and decay."""
+    """Without momentum and dropout a step is -rate * (gradient + decay * weight); biases have their own rate and decay."""
     changed = {"momentum": 0, "nesterov": False, "weight_decay": 0.1, "warmup": 0, "batch": 8}
     settings = settings_with(**changed, clip=clip, bias_rate=bias_rate, bias_decay=bias_decay)
     net = preset(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)
@@ -114,7 +114,7 @@ def test_evaluation_does_not_depend_on_the_batch(nets: dict[str, Path], images: 
 
 
 def test_seed_and_settings_decide_the_weights(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
-    """Not what torch's own generator was at before, nor the folder."""
+    """The state of torch's global generator and the folder change nothing."""
     first = trained(tmp_path / "first", images, architecture)
     torch.rand(5)
     assert trained(tmp_path / "again", images, architecture) == first
@@ -124,7 +124,7 @@ def test_seed_and_settings_decide_the_weights(tmp_path: Path, images: dict[str, 
 
 
 def test_dropout_differs_between_steps_and_epochs(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
-    """Ones are given to the first dropout, so that its output is the mask: of four steps in each of two epochs."""
+    """The first dropout gets ones, so that its output is the mask: one in each of four steps of two epochs."""
     splits = {
         s: train.Split(store.StoredArray(path, "images"), store.load(path, "labels")["labels"])
         for s, path in images.items()
@@ -160,7 +160,7 @@ def test_history_and_description(tmp_path: Path, images: dict[str, Path], archit
 
 
 def test_it_learns(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
-    """Brightness gives the class away: far above a chance of a quarter."""
+    """Brightness gives the class away, so top-1 accuracy is far above a chance of a quarter."""
     trained(tmp_path, images, architecture | {"dropout": 0.0}, steps=120)
     assert json.loads((tmp_path / "net0.json").read_text())["top1"] > 0.7
 
@@ -207,7 +207,7 @@ def state(folder: Path) -> dict:
 def test_an_edit_of_any_code_file_trains_anew_and_a_repeat_ends_at_once(
     tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str], edited: int
 ) -> None:
-    """The files are what the workflow names as the rule's input: none of them has to be a module that was imported."""
+    """The workflow passes the files that are its rule's inputs; the command need not have imported them."""
     files = [tmp_path / "first.py", tmp_path / "second.py"]
     for file in files:
         file.write_text("rate = 1\n")
@@ -334,7 +334,7 @@ def test_a_crop_larger_than_the_images_is_refused(tmp_path: Path, images: dict[s
 
 
 class Synchronisations(TorchDispatchMode):
-    """Counts what makes a program wait for its device: values that become Python's, and sizes that depend on them."""
+    """Counts operations that wait for the device: a value is read by Python, or a size depends on values."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -346,7 +346,7 @@ class Synchronisations(TorchDispatchMode):
 
 
 def synchronisations(architecture: dict, steps: int) -> int:
-    """Of an epoch of so many steps."""
+    """Number of waits for the device in an epoch of so many steps."""
     made = random_images(steps * 4, seed=0)
     net = preset(architecture, 3, 4, 20, seed=0)
     drawn = train.draws(steps * 4, 4, 4, seed=0)
@@ -358,14 +358,14 @@ def synchronisations(architecture: dict, steps: int) -> int:
 
 
 def test_no_step_waits_for_the_device(architecture: dict) -> None:
-    """Only looks at the loss do, every 50 steps and at the end."""
+    """Only looks at the loss wait for it, every 50 steps and at the end."""
     few, more = synchronisations(architecture, 3), synchronisations(architecture, 30)
     assert few == more > 0
     assert synchronisations(architecture, train.CHECK_EVERY + 1) > more
 
 
 def test_another_architecture_is_trained_and_resumed(tmp_path: Path, images: dict[str, Path]) -> None:
-    """Its batch statistics are part of the checkpoint."""
+    """The checkpoint holds its batch statistics."""
     settings = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
     named = ["--architecture", f"{__name__}:Normalised"]
     whole = trained(tmp_path / "whole", images, settings, more=named, steps=12)

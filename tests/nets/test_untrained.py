@@ -1,4 +1,4 @@
-"""The net before training: what training starts from."""
+"""The untrained net: training starts from it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Small nets of whole numbers, whose activations tie, and stores of images."""
+"""Small nets with whole numbers as weights, whose activations tie, and stores of images."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ SMALL_LAYERS = ["conv1", "conv2", "fc3", "fc4"]
 
 
 def whole_numbered(seed: int) -> Net:
-    """A net whose sums are exact in any order and often equal, given images of small whole numbers."""
+    """A net whose sums over images of small whole numbers are exact in any order and often equal."""
     net = preset(SMALL, 1, 4, 14, seed).eval()
     generator = torch.Generator().manual_seed(seed)
     for weights in net.parameters():
@@ -30,13 +30,13 @@ def whole_numbered(seed: int) -> Net:
 
 
 def stored(path: Path, images: np.ndarray) -> store.StoredArray:
-    """Images as a store's rows. (N, H, W, C) uint8"""
+    """A stored array of images. (N, H, W, C) uint8"""
     store.save(path / "zarr.json", {"images": images})
     return store.StoredArray(path / "zarr.json", "images")
 
 
 @torch.no_grad()
 def outputs_of(net: Net, images: np.ndarray, layer: str) -> np.ndarray:
-    """A layer's activations. (N, units, H, W); (N, units, 1, 1) where it is fully connected"""
+    """Activations of a layer: (N, units, H, W), or (N, units, 1, 1) of a fully connected one."""
     output = recorded(net, net.centre_crop(torch.from_numpy(images)), [layer])[layer]
     return (output if output.dim() == 4 else output[..., None, None]).numpy()

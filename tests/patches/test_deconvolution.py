@@ -1,4 +1,4 @@
-"""Deconvolution against filters, against autograd, and both ways of it against each other."""
+"""Deconvolution against filters and autograd, and its two implementations against each other."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ class RectifiedBack(torch.autograd.Function):
 
 
 def deconvolved_by_autograd(net: Net, layer: str, x: torch.Tensor, *at: torch.Tensor) -> torch.Tensor:
-    """The gradient of the net with other rectifications and constant denominators."""
+    """Gradient of a net in which rectifications rectify the signal and denominators are constant."""
     x = x.clone().requires_grad_()
     y = x
     for name, module in net.body.named_children():
@@ -157,7 +157,7 @@ def test_every_way_to_rectify_has_the_rule(rectify: nn.Module) -> None:
 
 
 def gated(net: Net, layer: str, x: torch.Tensor, *at: torch.Tensor) -> torch.Tensor:
-    """The plain gradient."""
+    """The plain gradient, gated by the activations."""
     x = x.clone().requires_grad_()
     output = recorded(net, x * 1, [layer])[layer]
     return torch.autograd.grad(output[torch.arange(len(x)), *at].sum(), x)[0]
@@ -180,7 +180,7 @@ INSIDE = {"resnet18": "layer2.0.bn1", "mobilenet_v2": "features.3", "shufflenet_
 
 @pytest.fixture(params=INSIDE.items(), ids=INSIDE)
 def other(request: pytest.FixtureRequest) -> tuple[Net, str]:
-    """Nets that work in place, add, concatenate, and call a module twice."""
+    """A net and a layer; the nets overwrite in place, add, concatenate, and call a module twice."""
     name, layer = request.param
     return build(f"torchvision:{name}", SETTINGS, 3, 3, 32, seed=0), layer
 

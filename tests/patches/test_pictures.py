@@ -17,7 +17,7 @@ LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 
 
 def fields(net: Net) -> receptive.Fields:
-    """Of the net's first layer."""
+    """Receptive fields of the net's first layer."""
     return receptive.fields(net, ["conv1"])["conv1"]
 
 
@@ -135,7 +135,7 @@ RESNET = {"first": "layer1.0.conv1", "whole": "layer2.0", "last": "fc"}
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """The stage's store of a net of torchvision, whose crops are larger than thumbnails; images and the net."""
+    """Paths of the stage's store, the images and the net; torchvision's, whose crops are larger than thumbnails."""
     folder = tmp_path_factory.mktemp("other")
     settings = {"crop": 80, "pixels": {"mean": [0.5] * 3, "deviation": [0.2] * 3}}
     net = build("torchvision:resnet18", settings, 3, 5, 84, seed=0)
@@ -150,7 +150,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
 
 @pytest.mark.parametrize("layer", ["first", "whole"])
 def test_pictures_of_any_net_hold_what_the_unit_depends_on(other: tuple[Path, Path, Path], layer: str) -> None:
-    """Elsewhere other pixels change nothing; the field is all there is in the box."""
+    """Changing all pixels outside the box leaves the activation as it was; the box shows the field's pixels."""
     path, images, description = other
     net, found = load(description, {"net0": RESNET}), store.load(path, f"{layer}/*")
     pixels = store.load(images, "images")["images"]

@@ -1,4 +1,4 @@
-"""Receptive fields: arithmetic against gradients, NaN against arithmetic, the paper's sizes, and the border."""
+"""Receptive fields: arithmetic against gradients, measurements by NaN against arithmetic, and the crop's border."""
 
 import copy
 
@@ -22,7 +22,7 @@ PAPER = yaml.safe_load((ROOT / "workflow/experiments/imagenet.yaml").read_text()
 
 
 def made_of(crop: int, *conv: dict) -> dict:
-    """An architecture with these convolutions, of three units each."""
+    """An architecture of these convolutions with three units each."""
     return {**TINY, "crop": crop, "conv": [{"units": 3, **settings} for settings in conv], "fc": []}
 
 
@@ -37,9 +37,9 @@ ARCHITECTURES = {
 
 
 def seen_pixels(architecture: dict, layer: str, row: int, column: int) -> np.ndarray:
-    """Which pixels any unit of a layer depends on at a position, in any random net and image. (crop, crop) bool
+    """Whether any unit of a layer depends on a pixel, in several random nets and images. (crop, crop) bool
 
-    Many of them, because pooling and rectification hide most of a field in one.
+    In a single net and image, pooling and rectification hide most of a field.
     """
     crop = architecture["crop"]
     x = torch.randn((16, 1, crop, crop), generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -52,7 +52,7 @@ def seen_pixels(architecture: dict, layer: str, row: int, column: int) -> np.nda
 
 
 def extent(flags: np.ndarray) -> list[int]:
-    """First and one past the last true."""
+    """Index of the first true flag, and one past the last."""
     places = np.flatnonzero(flags)
     return [int(places[0]), int(places[-1]) + 1]
 
@@ -66,7 +66,7 @@ def test_field_is_what_gradients_reach(name: str) -> None:
         for row, column in [(0, width - 1), (width // 2, 0), (width - 1, width // 2)]:
             pixels = seen_pixels(architecture, layer, row, column)
             at = np.array([row]), np.array([column])
-            spans = receptive.spread(receptive.field(architecture, layer), width)
+            spans = receptive.regular_spans(receptive.field(architecture, layer), width)
             corner, box = (x[0] for x in receptive.windows((spans, spans), crop, *at))
             top, left, bottom, right = box + np.tile(corner, 2)
             assert extent(pixels.any(1)) == [top, bottom], (layer, row)
@@ -91,7 +91,7 @@ def test_fields_of_the_paper() -> None:
     ],
 )
 def test_windows_at_the_border(seen: receptive.Field, row: int, column: int, corner: tuple, box: tuple) -> None:
-    spans = receptive.spread(seen, 37)
+    spans = receptive.regular_spans(seen, 37)
     found = receptive.windows((spans, spans), 32, np.array([row]), np.array([column]))
     assert [tuple(x[0].tolist()) for x in found] == [corner, box]
 
@@ -112,7 +112,7 @@ def test_what_becomes_nan_is_the_field(name: str) -> None:
     crop = architecture["crop"]
     net = preset(architecture, 1, 2, crop, seed=0)
     for number, (width, _) in enumerate(conv_sizes(architecture), 1):
-        seen = receptive.spread(receptive.field(architecture, f"conv{number}"), width)
+        seen = receptive.regular_spans(receptive.field(architecture, f"conv{number}"), width)
         expected = within(seen, crop)
         for found in probed(net, f"conv{number}"):
             gaps = expected & ~found  # between the kernels of a pooling that leaves pixels out
@@ -124,13 +124,13 @@ def test_what_becomes_nan_is_the_field(name: str) -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_fields_are_completed_beyond_the_border(name: str) -> None:
-    """As far as the crop shows a whole one; of larger ones the pictures are the whole crop either way."""
+    """This needs a whole field within the crop. Pictures of fields larger than the crop are the whole crop anyway."""
     architecture = copy.deepcopy(ARCHITECTURES[name])
     crop = architecture["crop"]
     net = preset(architecture, 1, 2, crop, seed=0)
     for number, (width, _) in enumerate(conv_sizes(architecture), 1):
-        known = receptive.spread(receptive.field(architecture, f"conv{number}"), width)
-        found = receptive.completed(probed(net, f"conv{number}")[0])
+        known = receptive.regular_spans(receptive.field(architecture, f"conv{number}"), width)
+        found = receptive.completed_spans(probed(net, f"conv{number}")[0])
         whole = ((known.first >= 0) & (known.last <= crop)).any()
         if whole:
             np.testing.assert_array_equal(found.first, known.first)
@@ -162,13 +162,13 @@ def test_fields_of_torchvisions_nets(model: str) -> None:
     for layer, found in receptive.fields(net, list(STEMS[model])).items():
         (size, stride, start) = STEMS[model][layer]
         for spans in found:
-            known = receptive.spread(receptive.Field(size, stride, start), len(spans.first))
+            known = receptive.regular_spans(receptive.Field(size, stride, start), len(spans.first))
             np.testing.assert_array_equal(spans.first, known.first, layer)
             np.testing.assert_array_equal(spans.last, known.last, layer)
 
 
 class Uneven(nn.Module):
-    """Kernels that are not square, then a gate that every position has a part in."""
+    """A kernel that is not square, then a gate that depends on every position."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -203,6 +203,6 @@ def test_layers_without_positions_have_no_fields(architecture: dict) -> None:
 def test_a_position_of_the_padding_alone_sees_nothing() -> None:
     seen = np.zeros((8, 3), bool)
     seen[2:5, 1], seen[6:, 2] = True, True
-    spans = receptive.completed(seen)
+    spans = receptive.completed_spans(seen)
     _, box = receptive.windows((spans, spans), 8, np.arange(3), np.arange(3))
     assert box.tolist() == [[3, 3, 3, 3], [0, 0, 3, 3], [0, 0, 2, 2]]

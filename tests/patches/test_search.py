@@ -13,7 +13,7 @@ from workflow.convergent.patches import search
 
 
 def top_of(output: np.ndarray, top: int, rectified: bool) -> list[tuple[int, int, int, float]]:
-    """Image, row, column and activation of one unit's best images, by sorting all of them. (N, H, W)"""
+    """Image, row, column and activation of one unit's top images, by sorting all of them. output: (N, H, W)"""
     maxima = output.max((1, 2))
     order = sorted(range(len(output)), key=lambda image: (-maxima[image], image))
     best = []
@@ -50,9 +50,9 @@ def test_ties_resolve_by_image_order(tmp_path: Path) -> None:
 def test_ranks_order_as_activation_then_earlier_image() -> None:
     values = torch.tensor([-np.inf, -3.5, -1.0, -1e-40, 0.0, 1e-40, 1.0, 3.5, 1e38, np.inf], dtype=torch.float32)
     activation, image = values.repeat_interleave(4), torch.tensor([2**31 - 1, 7, 0, -1]).repeat(len(values))
-    rank = search.rank(activation, image)
+    rank = search.to_rank(activation, image)
     assert (rank.diff() > 0).all()
-    back = search.ranked(rank)
+    back = search.from_rank(rank)
     assert torch.equal(back[0], activation)
     assert torch.equal(back[1], image)
 

@@ -1,1 +1,1 @@
-"""What excites a unit most, as pictures."""
+"""Pictures of what excites each unit most."""

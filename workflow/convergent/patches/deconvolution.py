@@ -1,11 +1,12 @@
-"""What of an image a unit answers to: its signal projected back to the pixels by the rules of a deconvolutional net.
+"""Deconvolution: a unit's signal projected back to the pixels, which shows what in an image the unit answers to.
 
-Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks", section 2.1: pooling is undone at the
-places where its maxima were, a rectification rectifies the signal (whatever the activation was), a convolution is
-transposed and has no bias. This project's AlexNet is walked back module by module, where normalisation divides the
-signal by the denominator that it divided the activation by. Any other net's signal is a gradient in which
-rectifications (ReLU and ReLU6, as modules or functions) have their own rule; where there is no rule, as of other
-activations and gates, the gradient is the plain one.
+The rules are those of Zeiler & Fergus 2014, "Visualizing and understanding convolutional networks", section 2.1.
+Pooling sends the signal back to the position of each maximum. A rectification rectifies the signal, whatever the
+activation was. A convolution is transposed and has no bias.
+
+This project's AlexNet is walked back module by module; its normalisation divides the signal by the denominator that it
+divided the activation by. For other nets the signal is a gradient in which every rectification (ReLU and ReLU6, as a
+module or a function) follows the rule above. Other activations and gates have no rule: their gradient is the plain one.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,11 +22,14 @@ from ..nets.activations import probe, record
 from ..nets.alexnet import LocalResponseNorm
 from ..nets.model import Net
 
-Back = Callable[[torch.Tensor], torch.Tensor]
+ProjectBack = Callable[[torch.Tensor], torch.Tensor]  # from a module's output to its input
 
 
-def forward_and_back(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, Back]:
-    """Output of a module, and the function that takes a signal at the output to the input."""
+def forward_and_back(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, ProjectBack]:
+    """Output of a module, and the function that projects a signal at its output back to its input.
+
+    Raises TypeError for a module without a rule.
+    """
     if isinstance(module, nn.Conv2d):
         stride, padding = module.stride, module.padding
         return module(x), lambda signal: conv2d_input(x.shape, module.weight, signal, stride, padding)
@@ -42,23 +46,23 @@ def forward_and_back(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, 
 
 
 @torch.no_grad()
-def walked_back(net: Net, layer: str, x: torch.Tensor, *at: torch.Tensor) -> torch.Tensor:
-    """Of the preset, exactly."""
-    backs: list[Back] = []
+def walked_back(net: Net, layer: str, x: torch.Tensor, *index: torch.Tensor) -> torch.Tensor:
+    """Deconvolution of AlexNet, whose modules are walked back one by one. Arguments as of ``deconvolve``."""
+    steps: list[ProjectBack] = []
     for name, module in net.body.named_children():
-        x, back = forward_and_back(module, x)
-        backs.append(back)
+        x, project_back = forward_and_back(module, x)
+        steps.append(project_back)
         if name == net.module_name(layer):
             break
     signal = torch.zeros_like(x)
-    signal[torch.arange(len(x), device=x.device), *at] = 1
-    for back in reversed(backs):
-        signal = back(signal)
+    signal[torch.arange(len(x), device=x.device), *index] = 1
+    for project_back in reversed(steps):
+        signal = project_back(signal)
     return signal
 
 
 class Rectified(torch.autograd.Function):
-    """A rectification, up to a cap, that rectifies the signal instead of gating it."""
+    """A rectification up to a cap. Backward it rectifies the signal instead of gating it by the activation."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, cap: float) -> torch.Tensor:
@@ -80,42 +84,43 @@ CAPS = {
 IN_PLACE = {torch.relu_, torch.Tensor.relu_}
 
 
-def cap(function: Callable[..., Any], options: Mapping[str, Any]) -> float | None:
-    """Where a rectification ends; of what is no rectification None."""
-    if function is functional.hardtanh:  # what ReLU6 calls
+def cap_of(function: Callable[..., Any], options: Mapping[str, Any]) -> float | None:
+    """Largest output of a rectification; None of any other function."""
+    if function is functional.hardtanh:  # ReLU6 calls it
         return options["max_val"] if options["min_val"] == 0 else None
     return CAPS.get(function)
 
 
 class Rectifying(TorchFunctionMode):
-    """Within the block every rectification is ``Rectified``, of modules and functions, in place or not."""
+    """Replaces every rectification within the block by ``Rectified``: modules and functions, in place or not."""
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Any, args: Iterable[Any] = (), kwargs: Any = None
     ) -> Any:
         options = kwargs or {}
-        if (end := cap(function, options)) is None:
+        if (cap := cap_of(function, options)) is None:
             return function(*args, **options)
         (x, *_) = args
-        y = Rectified.apply(x, end)
+        y = Rectified.apply(x, cap)
         return x.copy_(y) if function in IN_PLACE or options.get("inplace") else y
 
 
 @torch.enable_grad()
-def by_gradient(net: Net, layer: str, x: torch.Tensor, *at: torch.Tensor) -> torch.Tensor:
-    """Of any net."""
-    recorded, pixels = probe(net, [layer]), x.detach().clone().requires_grad_()
+def by_gradient(net: Net, layer: str, x: torch.Tensor, *index: torch.Tensor) -> torch.Tensor:
+    """Deconvolution of any net by its gradient with rectified signals. Arguments as of ``deconvolve``."""
+    shapes, pixels = probe(net, [layer]), x.detach().clone().requires_grad_()
     with Rectifying():
-        output = record(net, pixels.clone(), recorded)[layer]  # a copy, because modules may work on it in place
-    chosen = output[torch.arange(len(x), device=x.device), *at]
+        output = record(net, pixels.clone(), shapes)[layer]  # a copy, because modules may work on it in place
+    chosen = output[torch.arange(len(x), device=x.device), *index]
     return torch.autograd.grad(chosen.sum(), pixels)[0]
 
 
 def deconvolve(
     net: Net, layer: str, x: torch.Tensor, unit: torch.Tensor, row: torch.Tensor, column: torch.Tensor
 ) -> torch.Tensor:
-    """A signal of 1 from one unit and position per crop, projected back to the pixels.
+    """Pixels to which a signal of 1 projects back, from one unit at one position for each crop.
 
-    x: (N, C, crop, crop) as of ``centre_crop``; unit, row, column: (N,) -> (N, C, crop, crop)
+    x: crops (N, C, crop, crop) as of ``centre_crop``; unit, row, column: (N,) -> (N, C, crop, crop)
+    Zeiler & Fergus 2014, section 2.1, as the module's text says.
     """
     return (walked_back if net.is_alexnet else by_gradient)(net, layer, x, unit, row, column)

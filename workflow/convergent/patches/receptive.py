@@ -1,8 +1,8 @@
-"""Receptive fields: which pixels of the crop a unit of a layer can see from a position.
+"""Receptive fields: the pixels of the crop that a unit sees from each position of its layer.
 
-Of this project's AlexNet they follow from the architecture. Of any other net they are found by what becomes NaN where a
-line of pixels is NaN: it passes through sums and products whatever the weights are, and through rectifications, maxima
-and normalisation.
+The fields of this project's AlexNet follow from the architecture. For other nets they are measured: set one line of
+pixels to NaN; the positions whose output becomes NaN see that line. A NaN passes through sums and products whatever the
+weights are, and through rectifications, maxima and normalisation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ from ..nets.activations import LayerShape, probe, record
 from ..nets.architecture import conv_units
 from ..nets.model import Net
 
-LINES = 16  # rows, or columns, of pixels that are probed in one forward pass
+LINES = 16  # rows, or columns, of pixels that one forward pass measures
 
 
 class Field(NamedTuple):
-    """In rows and in columns, position i sees the pixels [start + i * stride, start + i * stride + size).
+    """Receptive fields of a layer: along each axis, position i sees pixels [start + i * stride, ... + size).
 
     A field may reach over the border of the crop, into the padding.
     """
@@ -30,21 +30,21 @@ class Field(NamedTuple):
 
 
 class Spans(NamedTuple):
-    """Along one axis, position i sees the pixels [first[i], last[i]), over the border as far as is known."""
+    """Receptive fields along one axis: position i sees pixels [first[i], last[i]), also beyond the border."""
 
     first: np.ndarray  # (positions,)
     last: np.ndarray  # (positions,)
 
     def side(self, crop: int) -> int:
-        """Of the pictures that hold any of the fields, in pixels."""
+        """Side in pixels of pictures that can hold each of the fields; at most the crop's."""
         return min(int((self.last - self.first).max()), crop)
 
 
-Fields = tuple[Spans, Spans]  # of a layer's rows and columns
+Fields = tuple[Spans, Spans]  # along a layer's rows and along its columns
 
 
-def field(architecture: dict[str, Any], layer: str) -> Field:
-    """Receptive field of the units of one of the preset's convolutions.
+def field(architecture: Mapping[str, Any], layer: str) -> Field:
+    """Receptive field of a convolution of AlexNet.
 
     >>> field({"crop": 32, "conv": [{"kernel": 7, "stride": 2, "padding": 3, "pool": [2, 2]}, {"kernel": 5}]}, "conv2")
     Field(size=25, stride=4, start=-3)
@@ -62,70 +62,71 @@ def field(architecture: dict[str, Any], layer: str) -> Field:
     return Field(size, stride, start)
 
 
-def spread(seen: Field, positions: int) -> Spans:
-    """The same field at each position."""
-    first = seen.start + seen.stride * np.arange(positions)
-    return Spans(first, first + seen.size)
+def regular_spans(field: Field, positions: int) -> Spans:
+    """Spans of so many positions that repeat a field at its stride."""
+    first = field.start + field.stride * np.arange(positions)
+    return Spans(first, first + field.size)
 
 
-def completed(seen: np.ndarray) -> Spans:
-    """Fields from the pixels that positions depend on, what the border cuts off put back: as wide as the widest.
+def completed_spans(seen: np.ndarray) -> Spans:
+    """Spans from measured dependences; what the border cuts off is put back, so that all are as wide as the widest.
 
-    seen: (pixels, positions) bool
+    seen: (pixels, positions) bool, whether a position depends on a line of pixels
     """
     nothing = ~seen.any(axis=0)
     first = np.where(nothing, 0, seen.argmax(axis=0))
     last = np.where(nothing, 0, len(seen) - seen[::-1].argmax(axis=0))
     widest = (last - first).max()
-    begun = np.where(first == 0, last - widest, first)
-    return Spans(begun, np.where(last == len(seen), np.maximum(last, begun + widest), last))
+    begin = np.where(first == 0, last - widest, first)
+    return Spans(begin, np.where(last == len(seen), np.maximum(last, begin + widest), last))
 
 
 @torch.no_grad()
 def dependence(net: Net, layers: Mapping[str, LayerShape]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Which rows and columns of pixels each row and column of a layer's grid depends on. (crop, positions) bool, each
+    """Which rows and which columns of pixels the rows and columns of each layer's grid depend on.
 
-    Of a net on the CPU, where a convolution touches its kernel's pixels alone: oneDNN is asked for direct ones, and
-    NNPACK, whose transforms reach further, is kept out.
+    layer -> two arrays (crop, positions) bool. The net must be on the CPU, where a convolution reads only the pixels
+    under its kernel: torch asks oneDNN for direct convolutions, and NNPACK, whose transforms read more, is switched
+    off here.
     """
-    found: dict[str, tuple[list, list]] = {layer: ([], []) for layer in layers}
+    seen: dict[str, tuple[list, list]] = {layer: ([], []) for layer in layers}
     with torch.backends.nnpack.flags(enabled=False):
         for axis in (0, 1):
             for lines in torch.arange(net.crop_width).split(LINES):
                 x = torch.zeros(len(lines), net.channels, net.crop_width, net.crop_width)
                 x.movedim(2 + axis, 1)[torch.arange(len(lines)), lines] = torch.nan
                 for layer, output in record(net, x, layers).items():
-                    found[layer][axis].append(output.isnan().any(1).any(2 - axis).numpy())
-    return {layer: (np.concatenate(rows), np.concatenate(columns)) for layer, (rows, columns) in found.items()}
+                    seen[layer][axis].append(output.isnan().any(1).any(2 - axis).numpy())
+    return {layer: (np.concatenate(rows), np.concatenate(columns)) for layer, (rows, columns) in seen.items()}
 
 
 def fields(net: Net, layers: Sequence[str]) -> dict[str, Fields]:
-    """Fields of those of the layers that have positions."""
-    spatial = {layer: recorded for layer, recorded in probe(net, layers).items() if recorded.grid}
-    own = {layer: net.layers.get(layer, layer) for layer in spatial}
+    """Receptive fields of those layers that have positions. The net must be on the CPU."""
+    spatial = {layer: shape for layer, shape in probe(net, layers).items() if shape.grid}
+    own_names = {layer: net.layers.get(layer, layer) for layer in spatial}
     convolutions = conv_units(net.settings) if net.is_alexnet else {}
-    known = {layer: name for layer, name in own.items() if name in convolutions}
-    found: dict[str, Fields] = {}
-    for layer, name in known.items():
-        seen = field(net.settings, name)
-        height, width = spatial[layer].grid
-        found[layer] = spread(seen, height), spread(seen, width)
-    if others := {layer: recorded for layer, recorded in spatial.items() if layer not in known}:
-        for layer, (rows, columns) in dependence(net, others).items():
-            found[layer] = completed(rows), completed(columns)
-    return found
+    spans: dict[str, Fields] = {}
+    for layer, name in own_names.items():
+        if name in convolutions:
+            rows, columns = spatial[layer].grid
+            known = field(net.settings, name)
+            spans[layer] = regular_spans(known, rows), regular_spans(known, columns)
+    if measured := {layer: shape for layer, shape in spatial.items() if layer not in spans}:
+        for layer, (by_row, by_column) in dependence(net, measured).items():
+            spans[layer] = completed_spans(by_row), completed_spans(by_column)
+    return spans
 
 
-def windows(seen: Fields, crop: int, row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Corners of the pictures in the crop, and the valid box (top, left, bottom, right) inside each of them.
+def windows(fields: Fields, crop: int, row: np.ndarray, column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Corner of each picture in the crop, and the valid box (top, left, bottom, right) inside it, in pixels.
 
-    A picture is the field where that is smaller than the crop, so that the unit's position is its centre, with a box
-    that ends at the crop's border. A larger field's picture is the whole crop, with the box that the field covers of
-    it; rows and columns each by themselves.
+    Along each axis: where the field is smaller than the crop, the picture is the field. The unit's position is then at
+    its centre, and the box ends at the crop's border. Otherwise the picture is the whole crop, and the box is the part
+    that the field covers.
     row, column: (N,) positions in the layer's grid -> (N, 2) and (N, 4) int32
     """
     begin, end, corner = [], [], []
-    for axis, position in zip(seen, (row, column), strict=True):
+    for axis, position in zip(fields, (row, column), strict=True):
         begin.append(axis.first[position])
         end.append(axis.last[position])
         corner.append(begin[-1] if axis.side(crop) < crop else np.zeros_like(begin[-1]))

@@ -1,4 +1,4 @@
-"""The images of highest activation of every unit, and where in them it is highest; one pass over the images."""
+"""The images of highest activation of every unit, and the position of the maximum in each; one pass over the images."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,84 +10,87 @@ from .. import store
 from ..nets import activations, model
 
 EMPTY = -1  # image, row and column of a slot that no image takes
-LATEST = 2**31 - 1  # images are counted down from here in a rank, so that the earlier of two equals ranks higher
+LATEST = 2**31 - 1  # a rank holds LATEST - image, so that of two equal activations the earlier image ranks higher
 
-Found = Mapping[str, np.ndarray]  # image, row, column and activation of each unit's top images, (units, top) each
+# Arrays image, row, column (int32) and activation (float32) of each unit's top images, (units, top) each.
+TopImages = Mapping[str, np.ndarray]
 
 
-class Top(NamedTuple):
-    """The images of highest activation of each unit so far, highest first."""
+class Ranking(NamedTuple):
+    """The top images of each unit among the images seen so far, highest activation first."""
 
-    rank: torch.Tensor  # (top, units) int64
+    rank: torch.Tensor  # (top, units) int64, as of ``to_rank``
     position: torch.Tensor  # (top, units) int64, row-major
 
 
 def ordered(bits: torch.Tensor) -> torch.Tensor:
-    """Bits of floats as whole numbers of the same order, and back: those of negative ones are flipped. int32"""
-    return bits ^ (bits >> 31 & 0x7FFFFFFF)
+    """Integers in the order of the floats whose bits are given; applied twice it returns the bits. int32 -> int32"""
+    return bits ^ (bits >> 31 & 0x7FFFFFFF)  # flips the bits of negative floats, whose order is reversed
 
 
-def rank(activation: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-    """Whole numbers that sort by activation and, where it is equal, by earlier image: no two images tie.
+def to_rank(activation: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """Integers that sort by activation and, where it is equal, by earlier image; no two images of a unit tie.
 
-    The upper half is the float, the lower half the image. activation: float32; image: int64, broadcast with it -> int64
+    The upper half is the activation, the lower half the image.
+    activation: float32; image: int64, broadcast with it -> int64
     """
     bits = activation.contiguous().view(torch.int32)
     return torch.add(LATEST - image, ordered(bits).long(), alpha=2**32)
 
 
-def ranked(rank: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Activation (float32) and image (int64) of a rank."""
+def from_rank(rank: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Activation (float32) and image (int64) of ranks; the inverse of ``to_rank``."""
     return ordered((rank >> 32).int()).view(torch.float32), LATEST - (rank & 0xFFFFFFFF)
 
 
-def nothing_yet(top: int, units: int, place: torch.device) -> Top:
-    """Empty slots, which any activation takes."""
+def empty_ranking(top: int, units: int, place: torch.device) -> Ranking:
+    """A ranking of no images yet: any activation takes its slots."""
     empty = torch.full((top, units), EMPTY, device=place)
-    return Top(rank(torch.full((top, units), -torch.inf, device=place), empty), empty)
+    return Ranking(to_rank(torch.full((top, units), -torch.inf, device=place), empty), empty)
 
 
-def update(best: Top, activation: torch.Tensor, first: int) -> Top:
-    """Take in the images first, first + 1, ...: one position each, the first of equals. (n, positions, units)
+def update(best: Ranking, activation: torch.Tensor, first: int) -> Ranking:
+    """The ranking after the images first, first + 1, ..., each at the first position of its maximum.
 
-    The positions are looked for only in the images that enter, a few in a hundred.
+    activation: (n, positions, units). Positions are looked up only in images that enter, a few in a hundred.
     """
     images, top = len(activation), len(best.rank)
     image = torch.arange(first, first + images, device=activation.device)[:, None]
-    found, order = torch.cat([best.rank, rank(activation.amax(1), image)]).topk(top, dim=0)
+    rank, order = torch.cat([best.rank, to_rank(activation.amax(1), image)]).topk(top, dim=0)
     position = best.position.gather(0, order.clamp_max(top - 1))  # (top, units)
     slot, unit = (order >= top).nonzero(as_tuple=True)
     position[slot, unit] = activation[order[slot, unit] - top, :, unit].argmax(1)
-    return Top(found, position)
+    return Ranking(rank, position)
 
 
 def search(
     net: model.Net, images: store.StoredArray, batch: int, layers: Sequence[str], top: int
-) -> dict[str, dict[str, np.ndarray]]:
-    """layer -> image, row, column (int32) and activation (float32) of each unit's top images. (units, top)
+) -> dict[str, TopImages]:
+    """Top images of each unit by layer; ``batch`` images go through the net at a time.
 
-    Where a layer has no negative activation it is rectified, and only positive ones count.
+    In a layer without any negative activation only positive activations count: the layer is rectified, and a zero is
+    no activation.
     """
-    best: dict[str, Top] = {}
+    best: dict[str, Ranking] = {}
     lowest: dict[str, torch.Tensor] = {}
     recorder, index = activations.Recorder({"net": net}, layers), np.arange(len(images))
     for number, outputs in enumerate(recorder.stream(images, index, batch)):
         for layer in layers:
-            activation = outputs.pop(layer)["net"]  # memory is free for the next
+            activation = outputs.pop(layer)["net"]  # popped, so that its memory is free for the next layer
             if layer not in best:
-                best[layer] = nothing_yet(top, activation.shape[2], activation.device)
+                best[layer] = empty_ranking(top, activation.shape[2], activation.device)
                 lowest[layer] = activation.amin()
             best[layer] = update(best[layer], activation, number * batch)
             lowest[layer] = torch.minimum(lowest[layer], activation.amin())
-    widths = {layer: (recorder.common_grids[layer] or (1, 1))[1] for layer in layers}
-    return {layer: indices(best[layer], widths[layer], bool(lowest[layer] >= 0)) for layer in layers}
+    columns = {layer: (recorder.common_grids[layer] or (1, 1))[1] for layer in layers}
+    return {layer: top_images(best[layer], columns[layer], bool(lowest[layer] >= 0)) for layer in layers}
 
 
-def indices(best: Top, width: int, rectified: bool) -> dict[str, np.ndarray]:
-    """Named arrays of what the search found in a layer with so many columns. (units, top)"""
-    activation, image = (x.T.cpu().numpy() for x in ranked(best.rank))
-    row, column = np.divmod(best.position.T.cpu().numpy(), width)
+def top_images(best: Ranking, columns: int, rectified: bool) -> TopImages:
+    """Arrays of a ranking in a layer whose grid has so many columns; empty slots hold EMPTY and activation 0."""
+    activation, image = (x.T.cpu().numpy() for x in from_rank(best.rank))
+    row, column = np.divmod(best.position.T.cpu().numpy(), columns)
     taken = (image != EMPTY) & ((activation > 0) | (not rectified))
-    named = {"image": image, "row": row, "column": column}
-    found = {name: np.where(taken, index, EMPTY).astype(np.int32) for name, index in named.items()}
-    return {**found, "activation": np.where(taken, activation, np.float32(0))}
+    indices = {"image": image, "row": row, "column": column}
+    arrays = {name: np.where(taken, index, EMPTY).astype(np.int32) for name, index in indices.items()}
+    return {**arrays, "activation": np.where(taken, activation, np.float32(0))}
