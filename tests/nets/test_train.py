@@ -82,7 +82,7 @@ def test_epochs_of_other_seeds_differ_and_incomplete_batches_are_left_out() -> N
 def test_one_step_is_that_of_gradient_descent(
     architecture: dict, clip: float, bias_rate: float, bias_decay: int
 ) -> None:
-    """Without momentum and dropout a step is -rate * (gradient + decay * weight); biases have their own rate and decay."""
+    """Without momentum and dropout a step is -rate * (gradient + decay * weight); biases have their own."""
     changed = {"momentum": 0, "nesterov": False, "weight_decay": 0.1, "warmup": 0, "batch": 8}
     settings = settings_with(**changed, clip=clip, bias_rate=bias_rate, bias_decay=bias_decay)
     net = preset(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)

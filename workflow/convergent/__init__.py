@@ -16,6 +16,7 @@ nets
     device          the GPU or CPU, determinism, loading ahead of the computation
     activations     activations of chosen layers of several nets, on one grid of positions
     train           one net from its seed
+    optimisation    settings of training, learning rate, optimiser
     checkpoints     the state of an interrupted training
     untrained       a net before its first step, the control of the mappings
     given           a net with weights of the user's own
