@@ -1,6 +1,6 @@
 """Train one net from its seed. A training that was killed goes on from its checkpoint and ends with equal weights.
 
-The weights depend on seed, settings, images, source code, torch's version and the kind of device, and on nothing else:
+The weights depend on seed, settings, images, source code, torch's version and the kind of device, not on interruptions:
 the order of images, the crops and the dropout of each epoch are drawn from seeds that are derived by name. A checkpoint
 is resumed only where all of these are unchanged.
 """
