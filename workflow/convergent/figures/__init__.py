@@ -1,1 +1,1 @@
-"""Stored results to figures."""
+"""Stored results to figures: families of figures, each a module with a command for each of its figures."""

@@ -1,8 +1,8 @@
 """Figures of sparse mappings: which units predict a unit of another net, and at what cost (paper, section 3.2)."""
 
-import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,136 +10,177 @@ from matplotlib.figure import Figure, SubFigure
 
 from .. import store, tables
 from ..alignment import matching
-from ..commands import InputError
+from ..commands import InputError, command
 from ..stitching import mappings
-from . import plots
-from .units import unit_layer, whole_crops
+from . import draw, plots
+from .inputs import MappingStore, PatchStores, TableToWrite
+from .pictures import Pictures, draw_unit, read_pictures, whole_crops
 
-SOURCES = 6  # of the chosen unit that are shown, at most
+SOURCES = 6  # at most so many source units of the chosen unit are shown
+Row = dict[str, Any]
 
 
 def median_unit(r2: np.ndarray) -> int:
-    """The live unit of the median R2, of an even number of them the lower one; the first where none lives. (units,)"""
+    """The live unit of median R2; the lower one where two are in the middle, and 0 where no unit lives. r2: (units,)"""
     live = np.flatnonzero(np.isfinite(r2))
     if not len(live):
         return 0
     return int(live[np.argsort(r2[live], kind="stable")[(len(live) - 1) // 2]])
 
 
-def chosen_unit(wanted: str, r2: np.ndarray) -> int:
-    """``median``, or a unit by its number. r2: (units,)"""
-    if wanted == "median":
+def chosen_unit(unit: str, r2: np.ndarray) -> int:
+    """The unit of median R2 for ``median``, else the unit of this number. Raises InputError where there is none.
+
+    r2: (units,), NaN for dead units
+    """
+    if unit == "median":
         return median_unit(r2)
-    if not wanted.isdecimal() or int(wanted) >= len(r2):
-        raise InputError(f"figures.unit: {wanted} is not possible; median, or a unit from 0 to {len(r2) - 1}")
-    return int(wanted)
+    if not unit.isdecimal() or int(unit) >= len(r2):
+        raise InputError(f"figures.unit: {unit} is not possible; median, or a unit from 0 to {len(r2) - 1}")
+    return int(unit)
 
 
-def draw_sources(part: SubFigure, path: list[str], layer: str, weights: np.ndarray, unit: int, title: str) -> None:
-    """A target unit and the sources of largest weight with their pictures. path: patches of source and target"""
-    pictures = [unit_layer(name, layer) for name in path]
-    names = [plots.title(Path(name).parent.stem) for name in path]
-    kinds = max(len(plots.kinds(picture)) for picture in pictures)
-    order = np.argsort(-np.abs(weights), kind="stable")
-    sources = order[weights[order] != 0][:SOURCES]
-    grid = part.subplots(kinds, 1 + len(sources), squeeze=False)
-    part.suptitle(title + whole_crops(pictures, names), fontsize=9)
-    for column, (k, picture, number, label) in enumerate(
-        [(1, pictures[1], unit, "target"), *((0, pictures[0], int(s), f"{weights[s]:+.3f}") for s in sources)]
-    ):
-        grid[0, column].set_title(f"{label}\n{names[k]} {number}", fontsize=8)
-        plots.unit_pictures(list(grid[:, column]), picture, number)
+def draw_weights(part: SubFigure, weights: np.ndarray, unit: int, layer: str, names: Sequence[str]) -> None:
+    """Draw the sizes of the weights in native order, and with the largest ones on the diagonal; mark a target unit.
 
-
-def fig4_mapping(args: argparse.Namespace) -> Figure:
-    """inputs: a mapping, patches of its source and target net; --alpha, and --unit 5 or median"""
-    path, layer = args.inputs[0], args.layer
-    about, point = store.attributes(path), mappings.path_point(path, args.alpha)
-    weights, r2 = mappings.read_weights(path, point), store.load(path, "r2")["r2"][point]
-    unit = chosen_unit(args.unit, r2)
-    source, target = (plots.title(about[side]) for side in ("source", "target"))
+    weights: (targets, sources); names: of source and target net
+    """
+    source, target = names
     size = np.abs(weights)
-    rows, columns = matching.diagonal_order(matching.assignment(size), size.shape[1])
-    figure = plt.figure(figsize=(10.5, 7.6))
-    matrices, pictures = figure.subfigures(2, 1, height_ratios=[1.25, 1], squeeze=False).flat
-    axes = matrices.subplots(1, 2)
     orders = {
         "in native order": (np.arange(len(size)), np.arange(size.shape[1])),
-        "columns permuted by the\nmaximum assignment of |W|": (rows, columns),
+        "columns permuted by the\nmaximum assignment of |W|": matching.diagonal_order(
+            matching.assignment(size), size.shape[1]
+        ),
     }
+    axes = part.subplots(1, 2)
     for ax, (name, order) in zip(axes, orders.items(), strict=True):
         image = plots.weight_matrix(ax, size[np.ix_(*order)], f"units of {target} (targets)", f"units of {source}")
         plots.mark_row(ax, int(np.flatnonzero(order[0] == unit)[0]), f"{target} {unit}")
         ax.set_title(f"{layer}, |W| {name}")
-    matrices.colorbar(image, ax=axes, label="|weight|", shrink=0.8, pad=0.01)
-    rule = "the unit of the median R²" if args.unit == "median" else "the unit chosen"
-    used = f"from {(weights[unit] != 0).sum()} units of {source}, largest weights first"
-    title = f"{rule}: {target} {unit}, R² {plots.shown(r2[unit])} {used}; units x decay = {args.alpha:g}"
-    draw_sources(pictures, args.inputs[1:3], layer, weights[unit], unit, title)
+    part.colorbar(image, ax=axes, label="|weight|", shrink=0.8, pad=0.01)
+
+
+def draw_sources(part: SubFigure, nets: Sequence[Pictures], weights: np.ndarray, unit: int, title: str) -> None:
+    """Draw pictures of a target unit and of the source units of largest weight.
+
+    nets: source and target; weights: (sources,), of the unit
+    """
+    source, target = nets
+    order = np.argsort(-np.abs(weights), kind="stable")
+    shown = [(target, unit, "target")]
+    shown += [(source, int(s), f"{weights[s]:+.3f}") for s in order[weights[order] != 0][:SOURCES]]
+    grid = part.subplots(max(len(pictures.kinds) for pictures in nets), len(shown), squeeze=False)
+    part.suptitle(title + whole_crops(nets), fontsize=9)
+    for column, (pictures, number, label) in enumerate(shown):
+        grid[0, column].set_title(f"{label}\n{pictures.name} {number}", fontsize=8)
+        draw_unit(list(grid[:, column]), pictures, number)
+
+
+def fig4_mapping(
+    mapping: MappingStore,
+    patches: PatchStores,
+    *,
+    alpha: Annotated[float, "penalty of the mapping to show, units x decay; one of the store's path"],
+    unit: Annotated[str, "target unit to show: its number, or median for the unit of median R2"] = "median",
+) -> Figure:
+    """Weights of a sparse mapping, and pictures of the source units that predict one target unit (paper, figure 4)."""
+    attributes, point = store.attributes(mapping), mappings.path_point(mapping, alpha)
+    weights, r2 = mappings.read_weights(mapping, point), store.load(mapping, "r2")["r2"][point]
+    number, layer = chosen_unit(unit, r2), attributes["layer"]
+    digests = {attributes[side]: attributes["nets"][attributes[side]] for side in ("source", "target")}
+    source, target = names = [plots.title(net) for net in digests]
+    figure = plt.figure(figsize=(10.5, 7.6))
+    matrices, pictures = figure.subfigures(2, 1, height_ratios=[1.25, 1], squeeze=False).flat
+    draw_weights(matrices, weights, number, layer, names)
+    rule = "the unit of the median R²" if unit == "median" else "the unit chosen"
+    used = f"from {(weights[number] != 0).sum()} units of {source}, largest weights first"
+    title = f"{rule}: {target} {number}, R² {plots.shown(r2[number])} {used}; units x decay = {alpha:g}"
+    draw_sources(pictures, read_pictures(patches, layer, digests), weights[number], number, title)
     return figure
 
 
-def live_means(found: dict[str, np.ndarray], name: str) -> list[float]:
-    """Mean of a measure, (P, T) or (T,), over live target units at each point of a path."""
-    live = np.isfinite(found["r2"])
-    values = np.where(live, found[name][: len(live)] if found[name].ndim == 2 else found[name], np.nan)
+def live_means(arrays: Mapping[str, np.ndarray], measure: str) -> list[float]:
+    """Mean of a measure over live target units at each point of a path.
+
+    arrays: the measure, (P, T) or (T,), and r2, (P, T), NaN for dead units
+    """
+    live, values = np.isfinite(arrays["r2"]), arrays[measure]
+    values = np.where(live, values[: len(live)] if values.ndim == 2 else values, np.nan)
     return [matching.live_mean(row) for row in values]
 
 
-def mapping_rows(mapping: str, accuracy: str) -> list[dict[str, Any]]:
-    """Rows of table 1 of one layer: a mapping's store and the table of its stitched nets."""
-    about, stitched = store.attributes(mapping), tables.read(accuracy)
-    names = ("train_loss", "val_loss", "r2", "nonzero", "above")
-    found = store.load(mapping, "alpha", "decay", "zero_loss", *names)
-    store.require_equal(
-        "layers and penalties",
-        **{
-            mapping: (about["layer"], found["alpha"].tolist()),
-            accuracy: (stitched[0]["layer"], [float(row["alpha"]) for row in stitched]),
-        },
-    )
-    replayed = store.load(mapping, *(f"published/{name}" for name in names if name != "nonzero"))
-    columns = {name: live_means(found, name) for name in (*names, "zero_loss")}
-    published = {name.removeprefix("published/"): array for name, array in replayed.items()}
+def mapping_rows(mapping: Path, accuracies: Sequence[Row]) -> list[Row]:
+    """Rows of table 1 for one layer, from the store of its mapping and the rows of its stitched nets.
+
+    Raises InputError where the rows are not at the penalties of the mapping.
+    """
+    attributes = store.attributes(mapping)
+    measures = ("train_loss", "val_loss", "r2", "nonzero", "above")
+    exact = store.load(mapping, "alpha", "decay", "zero_loss", *measures)
+    alphas = {str(mapping): exact["alpha"].tolist(), "stitched nets": [float(row["alpha"]) for row in accuracies]}
+    store.require_equal(f"penalties of {attributes['layer']}", **alphas)
+    stored = store.load(mapping, *(f"published/{name}" for name in measures if name != "nonzero"))
+    published = {name.removeprefix("published/"): array for name, array in stored.items()}
+    columns = {name: live_means(exact, name) for name in (*measures, "zero_loss")}
     columns |= {f"published_{name}": live_means(published, name) for name in published}
-    units = {"units": found["r2"].shape[1], "live": int(np.isfinite(found["r2"][0]).sum())}
-    units["sources"] = about["units"][about["source"]]
+    units = {"units": exact["r2"].shape[1], "live": int(np.isfinite(exact["r2"][0]).sum())}
+    units["sources"] = attributes["units"][attributes["source"]]
     rows = []
-    for point, accuracies in enumerate(stitched):
-        row = {"layer": about["layer"], **units, "decay": accuracies["decay"], "alpha": accuracies["alpha"]}
+    for point, accuracy in enumerate(accuracies):
+        row = {"layer": attributes["layer"], **units, "decay": accuracy["decay"], "alpha": accuracy["alpha"]}
         row |= {name: column[point] for name, column in columns.items() if point < len(column)}
-        rows.append(row | {name: cell for name, cell in accuracies.items() if name not in ("pair", *row)})
+        rows.append(row | {name: cell for name, cell in accuracy.items() if name not in ("pair", *row)})
     return rows
 
 
-def beside_paper(rows: list[dict[str, Any]], paper: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same rows with the paper's numbers at its layers and decays."""
-    found = []
-    for row in rows:
-        same = [
-            p for p in paper if p["layer"] == row["layer"] and np.isclose(p["decay"], row["decay"], rtol=1e-3, atol=0)
-        ]
-        known = same[0] if same else {}
-        found.append(row | {f"paper_{name}": known.get(name, "") for name in ("loss", "weights", "certain")})
-    return found
+def rows_of_layers(paths: Sequence[Path], stitched: Sequence[Path]) -> list[list[Row]]:
+    """Rows of table 1 of each mapping, with those of the table of stitched nets of its layer and pair.
+
+    Raises InputError where there is no such table, or where there are tables of other layers or pairs.
+    """
+    accuracies = {(rows[0]["layer"], rows[0]["pair"]): rows for rows in map(tables.read, stitched)}
+    layers = {}
+    for path in paths:
+        attributes = store.attributes(path)
+        layers[attributes["layer"], attributes["pair"]] = path
+    if set(layers) != set(accuracies):
+        known, wanted = (", ".join(map(" ".join, keys)) for keys in (accuracies, layers))
+        raise InputError(f"--stitched: tables of {known}; must be of {wanted}, as --mappings")
+    return [mapping_rows(path, accuracies[key]) for key, path in layers.items()]
 
 
-def table1_mapping(args: argparse.Namespace) -> Figure:
-    """inputs: mappings of all layers, the tables of their stitched nets, the paper's table; also writes the table"""
-    *stages, known = args.inputs
-    half, paper = len(stages) // 2, tables.read(known)
-    rows = [mapping_rows(*paths) for paths in zip(stages[:half], stages[half:], strict=True)]
-    tables.write(args.table, [row for some in rows for row in beside_paper(some, paper)], digits=5)
-    figure, axes = plt.subplots(3, half, figsize=(2.4 * half + 2.4, 8), sharex=True, sharey="row", squeeze=False)
-    for column, some in enumerate(rows):
-        layer = some[0]["layer"]
-        same = [row for row in paper if row["layer"] == layer]
-        plots.loss_path(axes[0, column], some, same)
-        plots.weights_path(axes[1, column], some, same)
-        plots.accuracy_path(axes[2, column], some)
-        axes[0, column].set_title(f"{layer}, {some[0]['live']} of {some[0]['units']} units live")
-        axes[2, column].set_xlabel("penalty, units x decay")
-    for row in (0, 2):  # once all columns that share it are drawn
+def beside_paper(rows: Sequence[Row], paper: Sequence[Row]) -> list[Row]:
+    """The rows with the paper's numbers at the paper's layers and decays, empty cells elsewhere."""
+
+    def published(row: Row) -> Row:
+        layer = (known for known in paper if known["layer"] == row["layer"])
+        return next((known for known in layer if np.isclose(known["decay"], row["decay"], rtol=1e-3, atol=0)), {})
+
+    names = ("loss", "weights", "certain")
+    return [row | {f"paper_{name}": published(row).get(name, "") for name in names} for row in rows]
+
+
+def table1_mapping(
+    mappings: Annotated[list[Path], "stores of the sparse mappings of one pair, one a layer (zarr.json)"],
+    stitched: Annotated[list[Path], "tables of the stitched nets of these layers and this pair (.csv), in any order"],
+    paper: Annotated[Path, "table of the paper's numbers (.csv)"],
+    *,
+    table: TableToWrite,
+) -> Figure:
+    """Loss, weights and top-1 accuracy of sparse mappings against their penalty (paper, table 1). Writes the table."""
+    layers, published = rows_of_layers(mappings, stitched), tables.read(paper)
+    tables.write(table, [row for rows in layers for row in beside_paper(rows, published)], digits=5)
+    size = (2.4 * len(layers) + 2.4, 8)
+    figure, axes = plt.subplots(3, len(layers), figsize=size, sharex=True, sharey="row", squeeze=False)
+    for column, rows in zip(axes.T, layers, strict=True):
+        layer = rows[0]["layer"]
+        plots.loss_path(column[0], rows, [row for row in published if row["layer"] == layer])
+        plots.weights_path(column[1], rows, [row for row in published if row["layer"] == layer])
+        plots.accuracy_path(column[2], rows)
+        column[0].set_title(f"{layer}, {rows[0]['live']} of {rows[0]['units']} units live")
+        column[2].set_xlabel("penalty, units x decay")
+    for row in (0, 2):  # once all columns that share the axis are drawn
         axes[row, 0].set_ylim(0, None)
     labels = (
         "loss, half the mean squared error",
@@ -152,3 +193,12 @@ def table1_mapping(args: argparse.Namespace) -> Figure:
         if named:
             row[-1].legend(named.values(), named, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    draw.run(__name__, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -116,35 +116,6 @@ def pair_dots(axes: Axes, layers: Sequence[str], rows: TableRows, measure: str, 
     axes.plot(place, [row[measure] for row in rows], ".", color=colour, alpha=0.35, markersize=3, zorder=2)
 
 
-def tiles(pictures: np.ndarray) -> np.ndarray:
-    """A unit's top pictures as one sheet of three columns. (9, h, w, C) uint8 -> (H, W, 3) in [0, 1]"""
-    sheet = mosaic(pictures / 255, columns=3, gap=max(1, pictures.shape[1] // 24))  # wide enough to be seen
-    return sheet if sheet.shape[2] == 3 else sheet.repeat(3, axis=2)
-
-
-def kinds(found: Mapping[str, Any]) -> list[str]:
-    """Kinds of pictures that there are of a layer's units, one above the other: of one without positions thumbnails."""
-    return [name for name in ("patch", "deconv", "thumbnail") if name in found]
-
-
-def unit_pictures(axes: Sequence[Axes], found: Mapping[str, Any], unit: int) -> None:
-    """Top patches of a unit over their deconvolution, or an empty frame that says that it was never active.
-
-    Axes that there is no kind of picture for are left out.
-    """
-    for ax in axes[len(kinds(found)) :]:
-        ax.axis("off")
-    for ax, name in zip(axes, kinds(found), strict=False):
-        ax.set(xticks=[], yticks=[])
-        ax.spines[:].set_visible(True)
-        ax.spines[:].set_linewidth(0.5)
-        if (found["image"][unit] >= 0).any():
-            ax.imshow(tiles(found[name][[unit]][0]))
-        else:
-            ax.set_aspect("equal")
-            ax.text(0.5, 0.5, "never\nactive", ha="center", va="center", fontsize=7, transform=ax.transAxes)
-
-
 def weight_matrix(axes: Axes, size: np.ndarray, rows: str, columns: str, cmap: str = "Greys") -> AxesImage:
     """Sizes of weights in their order, zeros white, or distances of a map the other way round. (rows, columns)"""
     axes.spines[:].set_visible(True)

@@ -1,23 +1,39 @@
-"""Figures of numbers: correlations, matches, means, learning curves, convergence."""
+"""Figures of numbers: correlations, matches, mean activations, learning curves, convergence."""
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from .. import store, tables
 from ..alignment import matching
+from ..commands import command
 from ..moments.covariance import net_means
-from . import plots
+from . import draw, plots
+from .inputs import (
+    BetweenStore,
+    InformationTable,
+    MatchesTable,
+    MomentsStore,
+    TableToWrite,
+    WithinStores,
+    net_of,
+    read_correlations,
+    read_matches,
+)
 
 
 def between_panels(between: np.ndarray, partner: np.ndarray) -> dict[str, np.ndarray]:
-    """The between-net matrix in the orders of figure 1; loops need two nets of equal width."""
+    """Panels of figure 1 by title: the matrix between two nets in several orders. Loops need nets of equal width.
+
+    between: (units_a, units_b); partner: (units_a,), the assigned unit of the second net
+    """
     panels = {"between,\nnative order": between}
     if between.shape[0] == between.shape[1]:
         loops = matching.loop_order(partner)
@@ -26,12 +42,13 @@ def between_panels(between: np.ndarray, partner: np.ndarray) -> dict[str, np.nda
     return panels
 
 
-def fig1_correlation(args: argparse.Namespace) -> Figure:
-    """inputs: correlation stores of a-a, b-b and a-b"""
-    first, second, between = (store.load(path, "correlation")["correlation"] for path in args.inputs)
-    one, two = (plots.title(net) for net in Path(args.inputs[2]).parent.stem.split("-"))
-    panels = [(f"within {one}", first, one, one), (f"within {two}", second, two, two)]
-    panels += [(name, x, one, two) for name, x in between_panels(between, matching.assignment(between)).items()]
+def fig1_correlation(within: WithinStores, between: BetweenStore) -> Figure:
+    """Correlation of the units within each of two nets and between them (paper, figure 1)."""
+    pair = read_correlations(within, between)
+    one, two = map(plots.title, pair.pair)
+    panels = [(f"within {one}", pair.first, one, one), (f"within {two}", pair.second, two, two)]
+    orders = between_panels(pair.between, matching.assignment(pair.between))
+    panels += [(name, matrix, one, two) for name, matrix in orders.items()]
     widths = [float(np.clip(matrix.shape[1] / matrix.shape[0], 0.65, 1)) for _, matrix, _, _ in panels]
     figure, axes = plt.subplots(1, len(panels), figsize=(2.3 * sum(widths), 2.8), width_ratios=widths)
     for ax, (name, matrix, rows, columns) in zip(axes, panels, strict=True):
@@ -41,83 +58,113 @@ def fig1_correlation(args: argparse.Namespace) -> Figure:
     return figure
 
 
-def fig3_assignment(args: argparse.Namespace) -> Figure:
-    """inputs: a matching table"""
-    table = matching.read(args.inputs[0])
-    one, two = (plots.title(net) for net in Path(args.inputs[0]).stem.split("-"))
+def fig3_assignment(matches: MatchesTable) -> Figure:
+    """Correlation of each unit with its greedy and its assigned partner (paper, figure 3)."""
+    layer, (a, b), columns = read_matches(matches, "correlation")
     figure, axes = plt.subplots(figsize=(6.2, 3.2))
-    agreement = matching.overlap(table["greedy"], table["assigned"])
-    plots.sorted_similarities(axes, table["greedy_similarity"], table["assigned_similarity"], agreement)
-    axes.set_title(f"{args.layer}: units of {one} and their partners in {two}")
+    overlap = matching.overlap(columns["greedy"], columns["assigned"])
+    plots.sorted_similarities(axes, columns["greedy_similarity"], columns["assigned_similarity"], overlap)
+    axes.set_title(f"{layer}: units of {plots.title(a)} and their partners in {plots.title(b)}")
     figure.legend(loc="outside lower center", ncols=3, columnspacing=1)
     return figure
 
 
-def figS10_means(args: argparse.Namespace) -> Figure:  # noqa: N802
-    """inputs: a layer's moments"""
+def figS10_means(moments: MomentsStore) -> Figure:  # noqa: N802
+    """Sorted mean activations of the units of each net (paper, figure S10)."""
     figure, axes = plt.subplots(figsize=(4.5, 3))
-    plots.sorted_means(axes, net_means(args.inputs[0]))
-    axes.set_title(f"{args.layer}: mean activation on the validation images")
+    plots.sorted_means(axes, net_means(moments))
+    axes.set_title(f"{store.attributes(moments)['layer']}: mean activation on the validation images")
     return figure
 
 
-def nets_training(args: argparse.Namespace) -> Figure:
-    """inputs: history of each net"""
-    histories: dict[str, Any] = {
-        Path(path).stem: np.genfromtxt(path, delimiter=",", names=True, ndmin=1) for path in args.inputs
-    }
+def nets_training(histories: Annotated[list[Path], "tables of the training of each net, <net>.csv"]) -> Figure:
+    """Loss and top-1 accuracy of each net while it was trained."""
+    columns = {net_of(path): tables.columns(path) for path in histories}
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
-    plots.learning_curves(axes[0], histories, "loss", "cross-entropy")
-    plots.learning_curves(axes[1], histories, "top1", "top-1 accuracy")
+    plots.learning_curves(axes[0], columns, "loss", "cross-entropy")
+    plots.learning_curves(axes[1], columns, "top1", "top-1 accuracy")
     axes[1].set_ylim(0, 1)
     axes[1].yaxis.set_major_formatter(PercentFormatter(1))
     figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center", title="validation images (solid)")
     return figure
 
 
-def chosen(rows: list[dict[str, Any]], similarity: str, kind: str) -> list[dict[str, Any]]:
-    """Rows by a similarity, of pairs ("net") or of the mean over pairs ("mean"); an empty cell is NaN."""
-    found = [row for row in rows if row["similarity"] == similarity and row["pair"].startswith(kind)]
-    return [{name: np.nan if cell == "" else cell for name, cell in row.items()} for row in found]
+class Panel(NamedTuple):
+    """A panel of the summary."""
+
+    title: str
+    label: str  # of its axis
+    similarity: str
+    colours: dict[str, str]  # of the measures that it shows
 
 
 PARTNERS = {"greedy": plots.GREEDY, "assigned": plots.ASSIGNED}
 HELD_OUT = {"greedy_held_out": plots.GREEDY, "assigned_held_out": plots.ASSIGNED}
-SUMMARY_PANELS: list[tuple[str, str, str, dict[str, str]]] = [  # title, axis, similarity, measures and their colours
-    ("partners chosen and measured\non the same images", "mean correlation", "correlation", PARTNERS),
-    (
-        "partners chosen on one half of the images,\nmeasured on the other",
-        "mean correlation",
-        "correlation",
-        HELD_OUT,
+OVERLAP = {"overlap": plots.OVERLAP}
+PANELS = [
+    Panel("partners chosen and measured\non the same images", "mean correlation", "correlation", PARTNERS),
+    Panel(
+        "partners chosen on one half of the images,\nmeasured on the other", "mean correlation", "correlation", HELD_OUT
     ),
-    (
-        "units whose greedy and\nassigned partners are the same",
-        "share of units",
-        "correlation",
-        {"overlap": plots.OVERLAP},
-    ),
-    ("partners by\nmutual information", "mean information, nats", "mutual_information", PARTNERS),
+    Panel("units whose greedy and\nassigned partners are the same", "share of units", "correlation", OVERLAP),
+    Panel("partners by\nmutual information", "mean information, nats", "mutual_information", PARTNERS),
 ]
 
 
-def summary_convergence(args: argparse.Namespace) -> Figure:
-    """inputs: convergence of each layer and, if wanted, the table of information; also writes the summary table"""
-    rows = [row for path in args.inputs for row in tables.read(path)]
-    tables.write(args.table, rows, digits=4)
-    panels = [panel for panel in SUMMARY_PANELS if any(row["similarity"] == panel[2] for row in rows)]
-    every = {panel[2]: dict.fromkeys(row["layer"] for row in rows if row["similarity"] == panel[2]) for panel in panels}
-    widths = [max(7, 1 + len(every[similarity])) for _, _, similarity, _ in panels]
+def without_empty_cells(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with NaN for empty cells."""
+    return [{name: np.nan if cell == "" else cell for name, cell in row.items()} for row in rows]
+
+
+def summary_rows(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Rows of all tables. Raises InputError where tables are of different pairs of nets."""
+    rows = {str(path): tables.read(path) for path in paths}
+    pairs = {path: sorted({row["pair"] for row in own}) for path, own in rows.items()}
+    store.require_equal("pairs", **{path: ", ".join(names) for path, names in pairs.items()})
+    return [row for own in rows.values() for row in own]
+
+
+def draw_panel(axes: Axes, panel: Panel, rows: Sequence[dict[str, Any]]) -> None:
+    """Draw the measures of a panel by layer: the mean over pairs with its interval and chance, and single pairs.
+
+    rows: of the panel's similarity
+    """
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    pairs = without_empty_cells([row for row in rows if row["pair"] != "mean"])
+    means = without_empty_cells([row for row in rows if row["pair"] == "mean"])
+    for k, (measure, colour) in enumerate(panel.colours.items()):
+        shift = (k - (len(panel.colours) - 1) / 2) * 0.3
+        plots.by_layer(axes, layers, means, measure, colour, shift)
+        plots.pair_dots(axes, layers, pairs, measure, colour, shift)
+    axes.set(title=panel.title, ylabel=panel.label, xlim=(-0.6, len(layers) - 0.4))
+    axes.set_ylim(min(0, axes.get_ylim()[0]), 1.02 if panel.similarity == "correlation" else 1.05 * axes.get_ylim()[1])
+
+
+def summary_convergence(
+    convergence: Annotated[list[Path], "tables of the convergence of each layer (.csv), in the order to show"],
+    information: InformationTable | None = None,
+    *,
+    table: TableToWrite,
+) -> Figure:
+    """How far nets converged in each layer, with intervals and chance. Writes all rows to one table."""
+    rows = summary_rows([*convergence, *([information] if information else [])])
+    tables.write(table, rows, digits=4)
+    panels = [(panel, [row for row in rows if row["similarity"] == panel.similarity]) for panel in PANELS]
+    panels = [(panel, shown) for panel, shown in panels if shown]
+    widths = [max(7, 1 + len({row["layer"] for row in shown})) for _, shown in panels]
     figure, axes = plt.subplots(1, len(panels), figsize=(0.45 * sum(widths), 3.8), width_ratios=widths)
-    for ax, (name, label, similarity, measures) in zip(axes, panels, strict=True):
-        layers = list(every[similarity])
-        for k, (measure, colour) in enumerate(measures.items()):
-            shift = (k - (len(measures) - 1) / 2) * 0.3
-            plots.by_layer(ax, layers, chosen(rows, similarity, "mean"), measure, colour, shift)
-            plots.pair_dots(ax, layers, chosen(rows, similarity, "net"), measure, colour, shift)
-        ax.set(title=name, ylabel=label, xlim=(-0.6, len(layers) - 0.4))
-        ax.set_ylim(min(0, ax.get_ylim()[0]), 1.02 if similarity == "correlation" else 1.05 * ax.get_ylim()[1])
-    shown = {**PARTNERS, "overlap": plots.OVERLAP, "chance": plots.CHANCE}
+    for ax, (panel, shown) in zip(axes, panels, strict=True):
+        draw_panel(ax, panel, shown)
+    colours = [plots.GREEDY, plots.ASSIGNED, plots.OVERLAP, plots.CHANCE]
     labels = ["greedy partner", "assigned partner", "overlap", "chance: random rotations of one net"]
-    figure.legend([Patch(color=c) for c in shown.values()], labels, loc="outside lower center", ncols=4)
+    figure.legend([Patch(color=c) for c in colours], labels, loc="outside lower center", ncols=4)
     return figure
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    draw.run(__name__, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ counts; the bootstrap draws them.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def load_pair(path: str, a: str, b: str, prefix: str = "") -> dict[str, np.ndarr
     return {name.removeprefix(prefix): array for name, array in arrays.items()}
 
 
-def net_means(path: str) -> dict[str, np.ndarray]:
+def net_means(path: str | Path) -> dict[str, np.ndarray]:
     """Mean activation of each unit over all images, of the nets that are compared. net -> (units,)"""
     nets = compared(store.attributes(path))
     means = store.load(path, *(f"total/mean/{net}" for net in nets))

@@ -1,0 +1,78 @@
+"""Pictures of units: the top image patches of each, over their deconvolution."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from .. import store
+from ..commands import InputError
+from . import plots
+from .inputs import net_of
+
+KINDS = ("patch", "deconv", "thumbnail")  # from top to bottom; thumbnails of a layer without positions
+
+
+class Pictures(NamedTuple):
+    """Pictures of the units of one layer of a net."""
+
+    name: str  # the net's, as figures show it: Net1
+    image: np.ndarray  # (units, 9), the image of each picture, -1 where there is none
+    kinds: Mapping[str, store.StoredArray]  # kind -> (units, 9, h, w, C): patch and deconv, or thumbnail alone
+
+
+def read_pictures(paths: Iterable[Path], layer: str, nets: Mapping[str, str | None]) -> list[Pictures]:
+    """Pictures of a layer's units, in the order of ``nets``, from the stores of patches of these nets in any order.
+
+    nets: name -> digest of its weights, None where it is not known. Rows of the stores are read when they are shown.
+    Raises InputError where the stores are of other nets or lack the layer.
+    """
+    stores = {net_of(path): path for path in paths}
+    if set(stores) != set(nets):
+        raise InputError(f"--patches: of {', '.join(stores) or 'no net'}; must be of {', '.join(nets)}")
+    return [read_layer(stores[net], layer, digest) for net, digest in nets.items()]
+
+
+def read_layer(path: Path, layer: str, digest: str | None) -> Pictures:
+    """Pictures of a layer's units from a store of patches. Raises InputError where it lacks the layer."""
+    attributes = store.attributes(path)
+    if layer not in attributes["layers"]:
+        raise InputError(f"{path}: no patches of {layer}; it has {', '.join(attributes['layers'])}")
+    if digest is not None:
+        store.require_equal("weights", **{net_of(path): digest, str(path): attributes["net"]})
+    image = store.load(path, f"{layer}/image")[f"{layer}/image"]
+    kinds = [kind for kind in KINDS if f"{layer}/{kind}" in attributes["arrays"]]
+    arrays = {kind: store.StoredArray(path, f"{layer}/{kind}") for kind in kinds}
+    return Pictures(plots.title(net_of(path)), image, arrays)
+
+
+def whole_crops(nets: Iterable[Pictures]) -> str:
+    """A line that names the nets whose pictures are whole crops, or nothing where there are none."""
+    without = [pictures.name for pictures in nets if "thumbnail" in pictures.kinds]
+    return f"\nno positions in {' and '.join(without)}: pictures are the whole crops" if without else ""
+
+
+def tiles(pictures: np.ndarray) -> np.ndarray:
+    """A unit's top pictures as one sheet of three columns. (9, h, w, C) uint8 -> (H, W, 3) in [0, 1]"""
+    sheet = plots.mosaic(pictures / 255, columns=3, gap=max(1, pictures.shape[1] // 24))  # wide enough to be seen
+    return sheet if sheet.shape[2] == 3 else sheet.repeat(3, axis=2)
+
+
+def draw_unit(axes: Sequence[Axes], pictures: Pictures, unit: int) -> None:
+    """Draw each kind of a unit's pictures, or empty frames that say that the unit was never active.
+
+    Axes beyond the kinds that there are stay empty.
+    """
+    for ax in axes[len(pictures.kinds) :]:
+        ax.axis("off")
+    for ax, array in zip(axes, pictures.kinds.values(), strict=False):
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(True)
+        ax.spines[:].set_linewidth(0.5)
+        if (pictures.image[unit] >= 0).any():
+            ax.imshow(tiles(array[[unit]][0]))
+        else:
+            ax.set_aspect("equal")
+            ax.text(0.5, 0.5, "never\nactive", ha="center", va="center", fontsize=7, transform=ax.transAxes)
