@@ -24,7 +24,7 @@ include: "workflow/rules/common.smk"
 rule all:
     default_target: True
     input:
-        every_figure(),
+        every_figure,
         every_table(),
     localrule: True
 

@@ -54,9 +54,11 @@ patches
     deconvolution   what of these pixels it answers to
     pictures        patches and deconvolutions of all units as pictures
 figures
-    draw            a figure's function as a command
+    draw            figures as commands: their options from their signatures
+    inputs          what the files of a figure say of themselves, and whether they fit together
+    pictures        pictures of units
     plots           arrays to panels
-    statistics, units, mapping, clusters    the figures
+    statistics, units, mapping, clusters    the families of figures
 shared
     api             results in Python
     configuration   what a configuration must fulfil beyond its schema

@@ -35,24 +35,6 @@ LAYERED = {
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
 CONTROLS = ["net0_untrained"] if STITCHED else []
-FIGURES = [
-    *(["fig1_correlation"] if SPATIAL else []),
-    *(f"fig2_matches_{layer}" for layer in SPATIAL),
-    *(f"fig3_assignment_{layer}" for layer in SPATIAL),
-    *(f"figS4_information_{layer}" for layer in INFORMED if layer in SPATIAL),
-    *(f"figS10_means_{layer}" for layer in LAYERS if layer not in logits(config)),
-    *(f"figS11_active_{layer}" for layer in SPATIAL[:2]),
-    *(["table1_mapping"] if STITCHED else []),
-    *(
-        ["fig4_mapping", "fig5_hierarchy", "fig6_clusters"]
-        if spatial(config, STITCHED)
-        else []
-    ),
-    *(f"figS_spectral_{layer}" for layer in CLUSTERED if layer in SPATIAL),
-    *(["nets_training"] if TRAINED else []),
-    "nets_filters",
-    "summary_convergence",
-]
 
 
 wildcard_constraints:
@@ -119,7 +101,8 @@ def settings_of(wildcards):
 MADE = {"net": net_options, "settings": settings_of}
 
 
-def every_figure():
+def every_figure(wildcards):
+    """Files of all figures; FIGURES is known once all rules are."""
     return expand(
         "{run}/figures/{figure}.{ext}", run=RUN, figure=FIGURES, ext=["pdf", "png"]
     )

@@ -1,133 +1,199 @@
-# Every figure is one rule of the same form. A name with {layer} is drawn for each layer that FIGURES lists.
-FIRST = (SPATIAL or LAYERS)[0]  # what figures of one layer show
-FIRST_MAPPED = (spatial(config, STITCHED) or [FIRST])[0]
-VALIDATED = "results/{run}/moments/val/{layer}.zarr/zarr.json"
-MAPPING = f"results/{{{{run}}}}/stitching/{{layer}}/{PAIR}.zarr/zarr.json"
-STITCHED_NETS = f"results/{{{{run}}}}/functional/{{layer}}/{PAIR}.csv"
-TREE = [
-    f"results/{{{{run}}}}/clustering/hierarchy/{{layer}}/{PAIR}.{end}"
-    for end in ("zarr/zarr.json", "csv")
+# Figures. Each is a function of a family, which is a module of workflow/convergent/figures, and an entry of DRAWN.
+FAMILIES = {
+    "statistics": stage("figures.statistics"),
+    "units": stage("figures.units"),
+    "mapping": stage("figures.mapping"),
+    "clusters": stage("figures.clusters"),
+}
+MAPPED = spatial(config, STITCHED)
+ONE = (SPATIAL or LAYERS)[0]  # the layer of figures that show a single one
+ONE_MAPPED = (MAPPED or [ONE])[0]
+MOMENTS = "results/{run}/moments/val/{layer}.zarr/zarr.json"
+MATCHES = "results/{run}/matching"
+INFORMATION = "results/{run}/tables/information.csv"
+MAPPINGS = [
+    f"results/{{run}}/stitching/{layer}/{PAIR}.zarr/zarr.json" for layer in STITCHED
 ]
-CORRELATED = expand(
-    "results/{{run}}/correlation/{{layer}}/{pair}.zarr/zarr.json",
-    pair=[f"{TWO[0]}-{TWO[0]}", f"{TWO[1]}-{TWO[1]}", PAIR],
-)
-PICTURES = {net: f"results/{{run}}/patches/{net}.zarr/zarr.json" for net in NETS}
-PICTURED = [PICTURES[net] for net in TWO]
-INFORMATION = ["results/{run}/tables/information.csv"] if INFORMED else []
+MAPPING = f"results/{{run}}/stitching/{ONE_MAPPED}/{PAIR}.zarr/zarr.json"
+TREE = {
+    "tree": f"results/{{run}}/clustering/hierarchy/{ONE_MAPPED}/{PAIR}.zarr/zarr.json",
+    "scores": f"results/{{run}}/clustering/hierarchy/{ONE_MAPPED}/{PAIR}.csv",
+}
+PATCHES = {net: f"results/{{run}}/patches/{net}.zarr/zarr.json" for net in NETS}
+PATCHES_OF_PAIR = [PATCHES[net] for net in TWO]
 
+
+def correlated(layer):
+    """Correlation within each net of the pair and between them, as inputs of a figure."""
+    folder = f"results/{{run}}/correlation/{layer}"
+    return {
+        "within": [f"{folder}/{net}-{net}.zarr/zarr.json" for net in TWO],
+        "between": f"{folder}/{PAIR}.zarr/zarr.json",
+    }
+
+
+def as_options(names):
+    """A parameter of a job: its inputs of these names as options, ``--tree tree.zarr/zarr.json``."""
+
+    def given(wildcards, input):
+        return " ".join(f"--{name.replace('_', '-')} {input[name]}" for name in names)
+
+    return given
+
+
+# Entries of a figure: the family that it belongs to; category and label in the report; its inputs, named as in its
+# function; and, where it has them,
+#   layers    it is drawn for each of these layers, which {layer} stands for
+#   when      whether it is drawn, if it is not drawn for layers
+#   settings  options of its command besides the inputs
+#   table     a table that it writes
 DRAWN = {
-    # name: (category and label in the report, what it is drawn from, more arguments, table it writes)
-    "fig1_correlation": (
-        ("Correlation", "Fig 1"),
-        [path.replace("{layer}", FIRST) for path in CORRELATED],
-    ),
-    "fig2_matches_{layer}": (
-        ("Matching", "Fig 2"),
-        [
-            *PICTURED,
-            f"results/{{run}}/matching/correlation/{{layer}}/{PAIR}.csv",
-        ],
-    ),
-    "fig3_assignment_{layer}": (
-        ("Matching", "Fig 3"),
-        [f"results/{{run}}/matching/correlation/{{layer}}/{PAIR}.csv"],
-    ),
-    "fig4_mapping": (
-        ("Mapping", "Fig 4"),
-        [*expand(MAPPING, layer=FIRST_MAPPED), *PICTURED],
-        f"--layer {FIRST_MAPPED} --alpha {config['stitching']['alpha']} --unit {config['figures']['unit']}",
-    ),
-    "table1_mapping": (
-        ("Mapping", "Table 1"),
-        [
-            *expand(MAPPING, layer=STITCHED),
-            *expand(STITCHED_NETS, layer=STITCHED),
-            "workflow/resources/paper_table1.csv",
-        ],
-        "",
-        "results/{run}/tables/table1_mapping.csv",
-    ),
-    "fig5_hierarchy": (
-        ("Clusters", "Fig 5"),
-        [*expand(MAPPING, layer=FIRST_MAPPED), *expand(TREE, layer=FIRST_MAPPED)],
-    ),
-    "fig6_clusters": (
-        ("Clusters", "Fig 6"),
-        [*expand(TREE, layer=FIRST_MAPPED), *PICTURED],
-    ),
-    "figS_spectral_{layer}": (
-        ("Clusters", "Spectral"),
-        [
-            f"results/{{run}}/clustering/spectral/{{layer}}/{PAIR}.zarr/zarr.json",
-            f"results/{{run}}/clustering/spectral/{{layer}}/{PAIR}.csv",
-            *CORRELATED,
-            *PICTURED,
-        ],
-    ),
-    "figS4_information_{layer}": (
-        ("Matching", "Fig S4"),
-        [
-            *PICTURED,
-            f"results/{{run}}/matching/mutual_information/{{layer}}/{PAIR}.csv",
-            *INFORMATION,
-        ],
-    ),
-    "figS10_means_{layer}": (("Activations", "Fig S10"), [VALIDATED]),
-    "figS11_active_{layer}": (
-        ("Activations", "Fig S11"),
-        [VALIDATED, *PICTURES.values()],
-    ),
-    "nets_training": (
-        ("Nets", "Training"),
-        expand("results/{{run}}/nets/{net}.csv", net=TRAINED),
-    ),
-    "nets_filters": (
-        ("Nets", "Filters"),
-        ["results/{run}/nets/filters.zarr/zarr.json"],
-    ),
-    "summary_convergence": (
-        ("Summary", "Summary"),
-        [
-            *expand("results/{{run}}/convergence/{layer}.csv", layer=LAYERS),
-            *INFORMATION,
-        ],
-        "",
-        "results/{run}/tables/summary.csv",
-    ),
+    "fig1_correlation": {
+        "family": "statistics",
+        "report": ("Correlation", "Fig 1"),
+        "inputs": correlated(ONE),
+        "when": SPATIAL,
+    },
+    "fig2_matches": {
+        "family": "units",
+        "report": ("Matching", "Fig 2"),
+        "inputs": {
+            "patches": PATCHES_OF_PAIR,
+            "matches": f"{MATCHES}/correlation/{{layer}}/{PAIR}.csv",
+        },
+        "layers": SPATIAL,
+    },
+    "fig3_assignment": {
+        "family": "statistics",
+        "report": ("Matching", "Fig 3"),
+        "inputs": {"matches": f"{MATCHES}/correlation/{{layer}}/{PAIR}.csv"},
+        "layers": SPATIAL,
+    },
+    "figS4_information": {
+        "family": "units",
+        "report": ("Matching", "Fig S4"),
+        "inputs": {
+            "patches": PATCHES_OF_PAIR,
+            "matches": f"{MATCHES}/mutual_information/{{layer}}/{PAIR}.csv",
+            "information": INFORMATION,
+        },
+        "layers": [layer for layer in INFORMED if layer in SPATIAL],
+    },
+    "figS10_means": {
+        "family": "statistics",
+        "report": ("Activations", "Fig S10"),
+        "inputs": {"moments": MOMENTS},
+        "layers": [layer for layer in LAYERS if layer not in logits(config)],
+    },
+    "figS11_active": {
+        "family": "units",
+        "report": ("Activations", "Fig S11"),
+        "inputs": {"moments": MOMENTS, "patches": list(PATCHES.values())},
+        "layers": SPATIAL[:2],
+    },
+    "table1_mapping": {
+        "family": "mapping",
+        "report": ("Mapping", "Table 1"),
+        "inputs": {
+            "mappings": MAPPINGS,
+            "stitched": [
+                f"results/{{run}}/functional/{layer}/{PAIR}.csv" for layer in STITCHED
+            ],
+            "paper": "workflow/resources/paper_table1.csv",
+        },
+        "when": STITCHED,
+        "table": "results/{run}/tables/table1_mapping.csv",
+    },
+    "fig4_mapping": {
+        "family": "mapping",
+        "report": ("Mapping", "Fig 4"),
+        "inputs": {"mapping": MAPPING, "patches": PATCHES_OF_PAIR},
+        "when": MAPPED,
+        "settings": f"{options('stitching', 'alpha')} {options('figures', 'unit')}",
+    },
+    "fig5_hierarchy": {
+        "family": "clusters",
+        "report": ("Clusters", "Fig 5"),
+        "inputs": {"mapping": MAPPING, **TREE},
+        "when": MAPPED,
+    },
+    "fig6_clusters": {
+        "family": "clusters",
+        "report": ("Clusters", "Fig 6"),
+        "inputs": {**TREE, "patches": PATCHES_OF_PAIR},
+        "when": MAPPED,
+    },
+    "figS_spectral": {
+        "family": "clusters",
+        "report": ("Clusters", "Spectral"),
+        "inputs": {
+            "clusters": f"results/{{run}}/clustering/spectral/{{layer}}/{PAIR}.zarr/zarr.json",
+            "scores": f"results/{{run}}/clustering/spectral/{{layer}}/{PAIR}.csv",
+            "patches": PATCHES_OF_PAIR,
+            **correlated("{layer}"),
+        },
+        "layers": [layer for layer in CLUSTERED if layer in SPATIAL],
+    },
+    "nets_training": {
+        "family": "statistics",
+        "report": ("Nets", "Training"),
+        "inputs": {"histories": [f"results/{{run}}/nets/{net}.csv" for net in TRAINED]},
+        "when": TRAINED,
+    },
+    "nets_filters": {
+        "family": "units",
+        "report": ("Nets", "Filters"),
+        "inputs": {"filters": "results/{run}/nets/filters.zarr/zarr.json"},
+    },
+    "summary_convergence": {
+        "family": "statistics",
+        "report": ("Summary", "Summary"),
+        "inputs": {
+            "convergence": [
+                f"results/{{run}}/convergence/{layer}.csv" for layer in LAYERS
+            ],
+            **({"information": INFORMATION} if INFORMED else {}),
+        },
+        "table": "results/{run}/tables/summary.csv",
+    },
 }
 
-for name, ((category, label), drawn, *rest) in DRAWN.items():
-    figure = name.removesuffix("_{layer}")
-    layer = {"layer": "{layer}"} if figure != name else {}
-    more, table = [*rest, "", ""][:2]
+FIGURES = []
+for figure, entry in DRAWN.items():
+    by_layer = "layers" in entry
+    name = f"{figure}_{{layer}}" if by_layer else figure
+    category, label = entry["report"]
+    if entry.get("when", True):
+        FIGURES += [name.replace("{layer}", each) for each in entry.get("layers", [""])]
 
     rule:
         name:
             f"draw_{figure}"
         input:
-            **stage("figures.draw"),
+            **FAMILIES[entry["family"]],
+            **entry["inputs"],
             style="workflow/convergent/figures/figures.mplstyle",
-            drawn=drawn,
         output:
             pdf=report(
                 f"results/{{run}}/figures/{name}.pdf",
                 caption=f"../report/{figure}.rst",
                 category=category,
-                labels={"figure": label, **layer},
+                labels={"figure": label, **({"layer": "{layer}"} if by_layer else {})},
             ),
             png=f"results/{{run}}/figures/{name}.png",
-            table=[table] if table else [],
+            table=[entry["table"]] if "table" in entry else [],
         log:
             f"results/{{run}}/logs/figures/{name}.log",
         localrule: True
         params:
+            family=entry["family"],
             figure=figure,
-            more=more or ("--layer {layer}" if layer else ""),
-            table=f"--table {table}" if table else "",
+            inputs=as_options(entry["inputs"]),
+            settings=entry.get("settings", ""),
+            table="--table" if "table" in entry else "",
         shell:
-            "python -m workflow.convergent.figures.draw {params.figure} {input.drawn} --outputs {output.pdf} {output.png}"
-            " {params.more} {params.table} > {log} 2>&1"
+            "python -m workflow.convergent.figures.{params.family} {params.figure} {params.inputs} {params.settings}"
+            " --outputs {output.pdf} {output.png} {params.table} {output.table} > {log} 2>&1"
 
 
 # One alias for each figure, so that its name is a target.

@@ -42,7 +42,7 @@ def read_scores(scores: Path, tree: Path) -> list[hierarchy.Subtree]:
     """Scored subtrees of a tree, the best first. Raises InputError where the table is of another tree."""
     linkage, top = store.load(tree, "linkage")["linkage"], store.attributes(tree)["top"]
     merges = linkage[linkage[:, 2] < top]
-    subtrees = hierarchy.read(scores) if len(merges) else []
+    subtrees = hierarchy.read(scores)
     expected = sorted((int(size), float(height)) for height, size in merges[:, 2:])
     if sorted((subtree.size, subtree.height) for subtree in subtrees) != expected:
         raise InputError(f"{scores}: scores of another tree than {tree}; sizes and heights of the subtrees differ")
