@@ -1,6 +1,6 @@
 """The numbers behind the figures of sparse mappings."""
 
-import argparse
+import shutil
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tests import ROOT
+from tests.figures import stores
 from workflow.convergent import store, tables
 from workflow.convergent.commands import InputError
-from workflow.convergent.figures import mapping, plots
+from workflow.convergent.figures import mapping
 
-PAPER = str(ROOT / "workflow/resources/paper_table1.csv")
+PAPER = ROOT / "workflow/resources/paper_table1.csv"
 DECAY = [0.0, 1e-3, 0.08]
 ALPHA = np.array([0, 3e-3, 0.24])
 NETS = ("net0", "net1")
@@ -33,7 +34,7 @@ def test_a_unit_that_is_not_there_is_refused(wanted: str) -> None:
 
 
 @pytest.fixture
-def stored_mapping(tmp_path: Path) -> str:
+def stored_mapping(tmp_path: Path) -> Path:
     """Three target units from four sources at three penalties; the last target is dead."""
     path = tmp_path / "stitching" / "net0-net1.zarr/zarr.json"
     weights = np.zeros((3, 3, 4))
@@ -43,24 +44,21 @@ def stored_mapping(tmp_path: Path) -> str:
     measures |= {"nonzero": (weights != 0).sum(axis=2), "above": (np.abs(weights) > 0.01).sum(axis=2)}
     published = {f"published/{name}": measures[name][:2] for name in ("train_loss", "val_loss", "r2", "above")}
     arrays = {"alpha": ALPHA, "decay": np.array(DECAY), "weights": weights, "zero_loss": np.full(3, 0.5)}
-    about = {"layer": "conv1", "source": "net0", "target": "net1", "units": {"net0": 4, "net1": 3}}
+    about = {"layer": "conv1", "source": "net0", "target": "net1", "pair": "net0-net1"}
+    about |= {"units": {"net0": 4, "net1": 3}, "nets": stores.digests("net0", "net1")}
     store.save(path, {**arrays, **measures, **published}, **about)
-    return str(path)
+    return path
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> list[str]:
-    rng = np.random.default_rng(0)
-    paths = [str(tmp_path / f"{net}.zarr/zarr.json") for net in NETS]
-    for path, units in zip(paths, (4, 3), strict=True):
-        shown = rng.integers(0, 256, (2, units, 9, 5, 5, 3), dtype=np.uint8)
-        named = {"conv1/image": np.zeros((units, 9), int), "conv1/patch": shown[0], "conv1/deconv": shown[1]}
-        store.save(path, named)
-    return paths
+def patches(tmp_path: Path) -> list[Path]:
+    """Patches of target and source."""
+    return [stores.patches(tmp_path, net, units) for net, units in (("net1", 3), ("net0", 4))]
 
 
 @pytest.fixture
-def accuracy(tmp_path: Path) -> str:
+def accuracy(tmp_path: Path) -> Path:
+    """The table of its stitched nets."""
     path = tmp_path / "functional.csv"
     same = {"source": 0.6, "target": 0.7, "self": 0.7, "zero": 0.1}
     rows = [
@@ -68,14 +66,13 @@ def accuracy(tmp_path: Path) -> str:
         for decay, alpha in zip(DECAY, ALPHA, strict=True)
     ]
     tables.write(path, [row | {"top1_relu": row["top1"], "untrained_relu": 0.2} for row in rows])
-    return str(path)
+    return path
 
 
 def test_figure_4_puts_the_assignment_on_the_diagonal_and_shows_the_sources(
-    stored_mapping: str, pictures: list[str]
+    stored_mapping: Path, patches: list[Path]
 ) -> None:
-    args = argparse.Namespace(inputs=[stored_mapping, *pictures], layer="conv1", alpha=3e-3, unit="median")
-    figure = mapping.fig4_mapping(args)
+    figure = mapping.fig4_mapping(stored_mapping, patches, alpha=3e-3)
     native, permuted = (ax.images[0].get_array() for ax in figure.subfigs[0].axes[:2])
     assert native[1, 0] == permuted[1, 1] == 0.6
     assert native[0, 2] == permuted[0, 0] == 0.7
@@ -85,15 +82,14 @@ def test_figure_4_puts_the_assignment_on_the_diagonal_and_shows_the_sources(
     plt.close("all")
 
 
-def test_a_penalty_that_is_not_on_the_path_is_refused(stored_mapping: str, pictures: list[str]) -> None:
-    args = argparse.Namespace(inputs=[stored_mapping, *pictures], layer="conv1", alpha=0.3, unit="median")
+def test_a_penalty_that_is_not_on_the_path_is_refused(stored_mapping: Path, patches: list[Path]) -> None:
     with pytest.raises(InputError, match=r"--alpha 0.3 is not on the path, which has 0, 0.003, 0.24"):
-        mapping.fig4_mapping(args)
+        mapping.fig4_mapping(stored_mapping, patches, alpha=0.3)
 
 
-def test_table_1_has_means_of_live_units_beside_the_paper(stored_mapping: str, accuracy: str, tmp_path: Path) -> None:
+def test_table_1_has_means_of_live_units_beside_the_paper(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
     table = tmp_path / "table1.csv"
-    figure = mapping.table1_mapping(argparse.Namespace(inputs=[stored_mapping, accuracy, PAPER], table=str(table)))
+    figure = mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=table)
     rows = tables.read(table)
     assert [row["alpha"] for row in rows] == ALPHA.tolist()
     assert [row["nonzero"] for row in rows] == [1.5, 1.5, 1.0]  # of the two live targets
@@ -108,67 +104,70 @@ def test_table_1_has_means_of_live_units_beside_the_paper(stored_mapping: str, a
     plt.close("all")
 
 
-def test_nets_of_other_classes_have_no_top1(stored_mapping: str, accuracy: str, tmp_path: Path) -> None:
+def test_nets_of_other_classes_have_no_top1(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
     empty = dict.fromkeys(("top1", "top1_relu", "untrained_relu", "target", "self", "zero"), "")
     tables.write(accuracy, [row | empty for row in tables.read(accuracy)])
-    table = str(tmp_path / "table1.csv")
-    figure = mapping.table1_mapping(argparse.Namespace(inputs=[stored_mapping, accuracy, PAPER], table=table))
+    table = tmp_path / "table1.csv"
+    figure = mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=table)
     assert "the second net's\nclasses are not the images'" in figure.axes[2].texts[0].get_text()
     assert not figure.axes[2].get_lines()
     assert tables.read(table)[0]["top1"] == ""
     plt.close("all")
 
 
-def test_every_layer_fits_into_the_axis_that_they_share(stored_mapping: str, accuracy: str, tmp_path: Path) -> None:
-    higher = tmp_path / "higher.zarr/zarr.json"
-    found = store.load(stored_mapping)
-    store.save(
-        higher,
-        found | {"val_loss": 9 * found["val_loss"]},
-        **{name: store.attributes(stored_mapping)[name] for name in ("layer", "source", "target", "units")},
-    )
-    inputs = [stored_mapping, str(higher), accuracy, accuracy, PAPER]
-    figure = mapping.table1_mapping(argparse.Namespace(inputs=inputs, table=str(tmp_path / "table1.csv")))
+def test_layers_share_an_axis_that_all_fit_into(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
+    """Tables of stitched nets are found by their layer, in any order."""
+    higher, other = tmp_path / "higher.zarr/zarr.json", tmp_path / "other.csv"
+    shutil.copytree(stored_mapping.parent, higher.parent)
+    stores.resave(higher, {"val_loss": 9 * store.load(higher, "val_loss")["val_loss"]}, layer="conv2")
+    tables.write(other, [row | {"layer": "conv2", "zero": 0.3} for row in tables.read(accuracy)])
+    table = tmp_path / "table1.csv"
+    figure = mapping.table1_mapping([stored_mapping, higher], [other, accuracy], PAPER, table=table)
     low, high = figure.axes[1].get_ylim()
     assert low == 0
     assert high >= 9 * 1.5
+    assert [(row["layer"], row["zero"]) for row in tables.read(table)] == [("conv1", 0.1)] * 3 + [("conv2", 0.3)] * 3
     plt.close("all")
 
 
-def test_the_paper_is_not_named_where_it_has_no_such_layer() -> None:
-    figure, axes = plt.subplots()
-    loss = {"val_loss": 0.2, "train_loss": 0.1, "zero_loss": 0.5}
-    plots.loss_path(axes, [{"alpha": 0.1, **loss}], [])
-    plots.weights_path(axes, [{"alpha": 0.1, "nonzero": 3, "above": 2, "sources": 4}], [])
-    labels = axes.get_legend_handles_labels()[1]
-    assert not any("paper" in label or "published" in label for label in labels)
-    plt.close(figure)
-
-
-def test_figure_4_shows_thumbnails_of_a_net_without_positions(stored_mapping: str, pictures: list[str]) -> None:
-    thumbnail = np.zeros((3, 9, 5, 5, 3), np.uint8)
-    store.save(pictures[1], {"conv1/image": np.zeros((3, 9), int), "conv1/thumbnail": thumbnail})
-    args = argparse.Namespace(inputs=[stored_mapping, *pictures], layer="conv1", alpha=3e-3, unit="median")
-    figure = mapping.fig4_mapping(args)
+def test_figure_4_shows_thumbnails_of_a_net_without_positions(stored_mapping: Path, patches: list[Path]) -> None:
+    stores.patches(patches[0].parents[1], "net1", 3, positions=False)
+    figure = mapping.fig4_mapping(stored_mapping, patches, alpha=3e-3)
     axes = np.array(figure.subfigs[1].axes).reshape(2, 3)
     assert [ax.axison for ax in axes[1]] == [False, True, True]
     assert "no positions in Net2" in figure.subfigs[1]._suptitle.get_text()
     plt.close("all")
 
 
-def test_a_table_of_another_path_is_refused(stored_mapping: str, accuracy: str, tmp_path: Path) -> None:
-    rows = tables.read(accuracy)
-    tables.write(accuracy, rows[:2])
-    with pytest.raises(InputError, match="layers and penalties differ"):
-        mapping.mapping_rows(stored_mapping, accuracy)
+def test_patches_of_other_nets_or_weights_are_refused(stored_mapping: Path, patches: list[Path]) -> None:
+    other = stores.patches(patches[0].parents[1], "net2", 3)
+    with pytest.raises(InputError, match="--patches: of net2, net0; must be of net0, net1"):
+        mapping.fig4_mapping(stored_mapping, [other, patches[1]], alpha=3e-3)
+    stores.resave(patches[0], net="of another run")
+    with pytest.raises(InputError, match="weights differ: net1"):
+        mapping.fig4_mapping(stored_mapping, patches, alpha=3e-3)
 
 
-def test_penalties_are_drawn_in_order_with_a_place_for_zero() -> None:
-    figure, axes = plt.subplots()
-    rows = [{"alpha": alpha} for alpha in (0.1, 0, 1.0, 0.01)]
-    assert [row["alpha"] for row in plots.by_penalty(axes, rows)] == [0, 0.01, 0.1, 1.0]
-    assert axes.transData.transform((0, 0))[0] < axes.transData.transform((1e-3, 0))[0]
-    plt.close(figure)
+def test_patches_without_the_layer_of_the_mapping_are_refused(stored_mapping: Path, patches: list[Path]) -> None:
+    stores.resave(stored_mapping, layer="conv3")
+    with pytest.raises(InputError, match="no patches of conv3; it has conv1"):
+        mapping.fig4_mapping(stored_mapping, patches, alpha=3e-3)
+
+
+def test_stitched_nets_at_other_penalties_are_refused(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
+    tables.write(accuracy, tables.read(accuracy)[:2])
+    with pytest.raises(InputError, match="penalties of conv1 differ"):
+        mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
+
+
+@pytest.mark.parametrize("other", [{"layer": "conv2"}, {"pair": "net0-net2"}])
+def test_stitched_nets_of_another_layer_or_pair_are_refused(
+    stored_mapping: Path, accuracy: Path, tmp_path: Path, other: dict[str, str]
+) -> None:
+    tables.write(accuracy, [row | other for row in tables.read(accuracy)])
+    with pytest.raises(InputError, match=r"--stitched: tables of .*; must be of conv1 net0-net1, as --mappings"):
+        mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
+    assert not (tmp_path / "table1.csv").exists()
 
 
 def test_the_papers_numbers_are_complete() -> None:

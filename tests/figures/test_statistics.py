@@ -1,0 +1,108 @@
+"""The numbers that figures of statistics show."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from tests.figures import stores
+from workflow.convergent import tables
+from workflow.convergent.alignment import matching
+from workflow.convergent.commands import InputError
+from workflow.convergent.figures import statistics
+
+
+def test_panels_of_figure_1_show_the_planted_match() -> None:
+    partner = np.array([2, 0, 3, 1])
+    between = np.eye(4)[partner]
+    native, loops, diagonal = statistics.between_panels(between, partner).values()
+    np.testing.assert_array_equal(native, between)
+    np.testing.assert_array_equal(loops, np.roll(np.eye(4), 1, axis=1))
+    np.testing.assert_array_equal(diagonal, np.eye(4))
+
+
+def test_unequal_widths_have_no_loops() -> None:
+    between = np.eye(5)[[3, 0, 1]]
+    panels = statistics.between_panels(between, matching.assignment(between))
+    assert len(panels) == 2
+    np.testing.assert_array_equal(np.diagonal(list(panels.values())[-1]), 1)
+
+
+def test_figure_1_is_written(tmp_path: Path) -> None:
+    """From stores of a net that is compared with a permutation of itself."""
+    x = np.random.default_rng(0).normal(size=(50, 6))
+    nets = {"net0": x, "net3": x[:, ::-1]}
+    paths = {}
+    for a, b in (("net0", "net0"), ("net3", "net3"), ("net0", "net3")):
+        matrix = np.corrcoef(nets[a].T, nets[b].T)[:6, 6:]
+        paths[a, b] = stores.correlation(tmp_path / f"{a}-{b}.zarr/zarr.json", matrix, *dict.fromkeys((a, b)))
+    within, between = [paths["net3", "net3"], paths["net0", "net0"]], paths["net0", "net3"]
+    outputs = [str(tmp_path / f"figure.{end}") for end in ("pdf", "png")]
+    options = ["--within", *map(str, within), "--between", str(between), "--outputs", *outputs]
+    statistics.main(["fig1_correlation", *options])
+    assert plt.imread(outputs[1]).std() > 0.01
+    figure = statistics.fig1_correlation(within, between)
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["within Net1", "within Net4"]
+    np.testing.assert_allclose(np.diagonal(figure.axes[4].images[0].get_array()), 1)
+    plt.close("all")
+
+
+def test_figure_3_names_layer_and_nets_of_its_table(tmp_path: Path) -> None:
+    path = stores.matches(tmp_path / "correlation/conv2/net1-net2.csv", "0,1,0.9,1,0.9", "1,1,0.4,0,0.3")
+    (axes,) = statistics.fig3_assignment(path).axes
+    assert axes.get_title() == "conv2: units of Net2 and their partners in Net3"
+    assert "same partner: 50% of 2 units" in [line.get_label() for line in axes.get_lines()]
+    plt.close("all")
+
+
+def test_means_are_of_the_layer_of_their_store(tmp_path: Path) -> None:
+    means = {"net0": np.array([0.5, 2.0]), "net1": np.array([1.0, 3.0, 2.0])}
+    path = stores.moments(tmp_path / "moments.zarr/zarr.json", means, layer="conv4")
+    (axes,) = statistics.figS10_means(path).axes
+    assert axes.get_title() == "conv4: mean activation on the validation images"
+    assert [line.get_ydata().tolist() for line in axes.get_lines()] == [[2.0, 0.5], [3.0, 2.0, 1.0]]
+    plt.close("all")
+
+
+def test_learning_curves_are_those_of_the_tables(tmp_path: Path) -> None:
+    for net, top1 in (("net0", [0.1, 0.5]), ("net2", [0.2, 0.6])):
+        rows = [{"epoch": k, "step": 10 * k, "loss": 1 / k, "top1": top1[k - 1]} for k in (1, 2)]
+        tables.write(tmp_path / f"{net}.csv", [row | {"val_loss": 2.0, "val_top1": row["top1"] / 2} for row in rows])
+    figure = statistics.nets_training([tmp_path / "net0.csv", tmp_path / "net2.csv"])
+    drawn = {line.get_label(): line.get_ydata().tolist() for line in figure.axes[1].get_lines()}
+    assert drawn["Net1, 25.0% in the end"] == [0.05, 0.25]
+    assert drawn["Net3, 30.0% in the end"] == [0.1, 0.3]
+    plt.close("all")
+
+
+def convergence(path: Path, similarity: str, *pairs: str) -> Path:
+    """A table of one layer with all measures of pairs and of their mean."""
+    measures = [f"{name}{end}" for name in ("greedy", "assigned") for end in ("", "_held_out")] + ["overlap"]
+    ends = ("", "_low", "_high", "_null", "_null_low", "_null_high")
+    cells = {f"{name}{end}": 0.5 for name in measures for end in ends}
+    rows = [{"layer": "conv1", "pair": pair, "similarity": similarity, **cells} for pair in (*pairs, "mean")]
+    tables.write(path, rows)
+    return path
+
+
+def test_the_summary_shows_both_similarities_and_writes_all_rows(tmp_path: Path) -> None:
+    layer = convergence(tmp_path / "conv1.csv", "correlation", "net0-net1")
+    information = convergence(tmp_path / "information.csv", "mutual_information", "net0-net1")
+    figure = statistics.summary_convergence([layer], information, table=tmp_path / "summary.csv")
+    assert [ax.get_ylabel() for ax in figure.axes][-1] == "mean information, nats"
+    assert tables.read(tmp_path / "summary.csv") == tables.read(layer) + tables.read(information)
+    alone = statistics.summary_convergence([layer], table=tmp_path / "summary.csv")
+    assert len(figure.axes) == len(alone.axes) + 1 == 4
+    assert tables.read(tmp_path / "summary.csv") == tables.read(layer)
+    plt.close("all")
+
+
+def test_tables_of_other_pairs_are_not_summarised(tmp_path: Path) -> None:
+    paths = [
+        convergence(tmp_path / f"{name}.csv", "correlation", pair)
+        for name, pair in enumerate(("net0-net1", "net0-net2"))
+    ]
+    with pytest.raises(InputError, match=r"pairs differ: .*net0-net2"):
+        statistics.summary_convergence(paths, table=tmp_path / "summary.csv")
+    assert not (tmp_path / "summary.csv").exists()

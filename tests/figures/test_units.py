@@ -1,0 +1,131 @@
+"""The numbers and pictures that figures of units show."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from tests.figures import stores
+from workflow.convergent import store, tables
+from workflow.convergent.commands import InputError
+from workflow.convergent.figures import pictures, units
+
+
+def test_best_and_worst_come_first_and_last_without_the_dead() -> None:
+    similarity = np.array([0.5, np.nan, 0.9, -0.1, 0.2, 0.7])
+    assert units.best_and_worst(similarity, 2).tolist() == [2, 5, 4, 3]
+    assert units.best_and_worst(similarity, 3).tolist() == [2, 5, 0, 4, 3]
+
+
+@pytest.fixture
+def patches(tmp_path: Path) -> list[Path]:
+    """Patches of two nets of three units, of which the first net's last one is dead."""
+    return [stores.patches(tmp_path, "net0", 3, dead=[2]), stores.patches(tmp_path, "net1", 3)]
+
+
+@pytest.fixture
+def matches(tmp_path: Path) -> Path:
+    """Their table of matches."""
+    path = tmp_path / "correlation/conv1/net0-net1.csv"
+    return stores.matches(path, "0,1,0.9,1,0.9", "1,0,0.4,0,0.4", "2,,,,")
+
+
+def moved(matches: Path, *parts: str) -> Path:
+    """The table of matches as one of another similarity, layer or pair."""
+    path = matches.parents[2].joinpath(*parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return matches.rename(path)
+
+
+def test_matches_show_each_unit_over_its_partner_and_say_what_is_dead(patches: list[Path], matches: Path) -> None:
+    figure = units.fig2_matches(patches[::-1], matches, units=[0, 2])
+    axes = np.array(figure.subfigs[0].axes).reshape(4, 2)
+    assert [ax.get_title() for ax in axes[0]] == ["0.90\nNet1 0", "dead\nNet1 2"]
+    assert axes[2, 0].get_title() == "Net2 1"
+    stored = store.load(patches[1], "conv1/patch")["conv1/patch"][1]
+    np.testing.assert_allclose(axes[2, 0].images[0].get_array(), pictures.tiles(stored))
+    assert axes[0, 1].texts[0].get_text() == "never\nactive"
+    assert not axes[2, 1].axison
+    plt.close("all")
+
+
+def test_thumbnails_stand_alone_where_a_layer_has_no_positions(patches: list[Path], matches: Path) -> None:
+    stores.patches(patches[1].parents[1], "net1", 3, positions=False)
+    figure = units.fig2_matches(patches, matches, units=[0, 1])
+    axes = np.array(figure.subfigs[0].axes).reshape(3, 2)
+    assert axes[2, 0].get_title() == "Net2 1"
+    stored = store.load(patches[1], "conv1/thumbnail")["conv1/thumbnail"][1]
+    np.testing.assert_allclose(axes[2, 0].images[0].get_array(), pictures.tiles(stored))
+    assert "no positions in Net2: pictures are the whole crops" in figure._suptitle.get_text()
+    plt.close("all")
+
+
+@pytest.mark.parametrize("unit", [3, -1])
+def test_a_unit_that_is_not_there_is_refused(patches: list[Path], matches: Path, unit: int) -> None:
+    with pytest.raises(InputError, match=f"--units: {unit} is not possible; conv1 has units 0 to 2"):
+        units.fig2_matches(patches, matches, units=[0, unit])
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (("correlation", "conv9", "net0-net1.csv"), "no patches of conv9; it has conv1"),
+        (("correlation", "conv1", "net0-net2.csv"), "--patches: of net0, net1; must be of net0, net2"),
+        (("mutual_information", "conv1", "net0-net1.csv"), "matches by mutual_information"),
+    ],
+)
+def test_matches_of_another_layer_pair_or_similarity_are_refused(
+    patches: list[Path], matches: Path, parts: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        units.fig2_matches(patches, moved(matches, *parts))
+
+
+def test_figure_s4_says_how_far_information_agrees_in_its_layer_and_pair(
+    patches: list[Path], matches: Path, tmp_path: Path
+) -> None:
+    matches = moved(matches, "mutual_information", "conv1", "net0-net1.csv")
+    row = {"best": 8, "live": 2, "same_greedy": 0.5, "rank_agreement": 0.25, "rank_agreement_absolute": ""}
+    rows = [
+        {"layer": layer, "pair": "net0-net1", "best_shared": k, **row} for k, layer in enumerate(("conv2", "conv1"))
+    ]
+    tables.write(tmp_path / "information.csv", rows)
+    figure = units.figS4_information(patches, matches, tmp_path / "information.csv")
+    title = figure._suptitle.get_text()
+    assert "1 of the 8 best pairs" in title
+    assert "50% of 2 units have the same partner" in title
+    assert "none with its absolute value" in title
+    assert [ax.get_title() for ax in figure.subfigs[0].axes if "nats" in ax.get_title()] == [
+        "0.90 nats\nNet1 0",
+        "0.40 nats\nNet1 1",
+    ]
+    tables.write(tmp_path / "information.csv", rows[:1])
+    with pytest.raises(InputError, match="no row of conv1 net0-net1; it has conv2 net0-net1"):
+        units.figS4_information(patches, matches, tmp_path / "information.csv")
+    plt.close("all")
+
+
+def test_most_and_least_active_units_of_unequal_nets(patches: list[Path], tmp_path: Path) -> None:
+    count = 20
+    stores.patches(patches[1].parents[1], "net1", count, positions=False)
+    means = {"net0": np.array([0.5, 2.0, -1.0]), "net1": np.arange(count) / 1.0}
+    moments = stores.moments(tmp_path / "moments.zarr/zarr.json", means)
+    figure = units.figS11_active(moments, patches[::-1])
+    one, two = ([ax.get_title() for ax in part.axes if ax.get_title()] for part in figure.subfigs)
+    assert one == ["2", "0.5", "-1"]
+    assert two == [f"{k}" for k in [19, 18, 17, 16, 15, 14, 5, 4, 3, 2, 1, 0]]
+    plt.close("all")
+
+
+def test_filters_of_any_size_and_of_no_net(tmp_path: Path) -> None:
+    path = tmp_path / "filters.zarr/zarr.json"
+    store.save(path, {"filters/net0": np.ones((6, 7, 7, 3)), "filters/net2": np.ones((64, 3, 5, 3))})
+    figure = units.nets_filters(path)
+    assert [ax.get_title() for ax in figure.axes] == [
+        "Net1, first convolution\n6 filters of 7 x 7",
+        "Net3, first convolution\n64 filters of 3 x 5",
+    ]
+    store.save(path, {})
+    assert "no net" in units.nets_filters(path)._suptitle.get_text()
+    plt.close("all")
