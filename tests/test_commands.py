@@ -59,6 +59,9 @@ def test_every_option_says_what_it_means(name: str, monkeypatch: pytest.MonkeyPa
 
     def look(parser: argparse.ArgumentParser, *_: object) -> None:
         seen.extend(parser._actions)
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                seen.extend(option for command in action.choices.values() for option in command._actions)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", look)

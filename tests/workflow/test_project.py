@@ -1,6 +1,7 @@
 """The project's own files agree with each other."""
 
 import ast
+import importlib
 import itertools
 import re
 import statistics
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from tests import ROOT
+from workflow.convergent.figures import draw
 
 PACKAGE = ROOT / "workflow/convergent"
 RULES = "".join(file.read_text() for file in sorted((ROOT / "workflow/rules").glob("*.smk")))
@@ -31,7 +33,21 @@ def rules() -> dict[str, list[str]]:
 @pytest.mark.parametrize("rule", rules())
 def test_a_rule_runs_the_module_whose_code_it_depends_on(rule: str) -> None:
     text = "\n".join(rules()[rule])
-    assert re.findall(r"python -m workflow\.convergent\.([\w.]+)", text) == re.findall(r"\*\*stage\(\"([\w.]+)\"", text)
+    assert re.findall(r"python -m workflow\.convergent\.([\w.{}]+)", text) == (
+        ["figures.{params.family}"] if rule == "draw_" else re.findall(r"\*\*stage\(\"([\w.]+)\"", text)
+    )
+
+
+def test_the_table_of_figures_has_every_figure_of_every_family_and_its_caption() -> None:
+    table = (ROOT / "workflow/rules/figures.smk").read_text()
+    families = re.findall(r'^    "(\w+)": stage\("figures\.(\w+)"\)', table, flags=re.M)
+    assert all(name == module for name, module in families)
+    entries = re.findall(r'^    "(\w+)": {\n +"family": "(\w+)"', table, flags=re.M)
+    modules = {name: importlib.import_module(f"workflow.convergent.figures.{name}").__name__ for name, _ in families}
+    drawn = [(figure, family) for family, module in modules.items() for figure in draw.figures_of(module)]
+    assert sorted(entries) == sorted(drawn)
+    captions = {file.stem for file in (ROOT / "workflow/report").glob("*.rst")} - {"workflow"}
+    assert captions == {figure for figure, _ in drawn}
 
 
 def test_training_keeps_the_digest_of_the_very_files_that_are_its_input() -> None:

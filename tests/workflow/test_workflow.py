@@ -130,9 +130,16 @@ def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -
 STATISTICS = {"merge_val", "correlation", "matching", "convergence", "information", "agreement", "spectral"}
 MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
 TREES = {"draw_fig5_hierarchy", "draw_fig6_clusters"}
+UNITS = {"draw_fig2_matches", "draw_figS4_information", "draw_figS11_active", "draw_nets_filters"}
 NEW_SEED = ("config.yaml", "seed: 1", "seed: 5")
 EDITS = {
     "plots": (("workflow/convergent/figures/plots.py", '"""', '"""Edited. '), FIGURES),
+    "style": (("workflow/convergent/figures/figures.mplstyle", "figure.dpi: 100", "figure.dpi: 90"), FIGURES),
+    "units": (("workflow/convergent/figures/units.py", '"""', '"""Edited. '), UNITS),
+    "hierarchy": (
+        ("workflow/convergent/clustering/hierarchy.py", '"""', '"""Edited. '),
+        {"hierarchy", "draw_figS_spectral", *TREES},
+    ),
     "matching": (
         ("workflow/convergent/alignment/matching.py", '"""', '"""Edited. '),
         {"matching", "convergence", "agreement", "spectral", *FIGURES},
