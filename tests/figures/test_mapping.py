@@ -141,7 +141,7 @@ def test_figure_4_shows_thumbnails_of_a_net_without_positions(stored_mapping: Pa
 
 def test_patches_of_other_nets_or_weights_are_refused(stored_mapping: Path, patches: list[Path]) -> None:
     other = stores.patches(patches[0].parents[1], "net2", 3)
-    with pytest.raises(InputError, match="--patches: of net2, net0; must be of net0, net1"):
+    with pytest.raises(InputError, match="--patches: stores of net2, net0; must be of net0, net1"):
         mapping.fig4_mapping(stored_mapping, [other, patches[1]], alpha=3e-3)
     stores.resave(patches[0], net="of another run")
     with pytest.raises(InputError, match="weights differ: net1"):

@@ -27,7 +27,7 @@ def test_pictures_come_in_the_order_of_the_nets(paths: list[Path]) -> None:
 
 
 def test_patches_of_other_nets_are_refused(paths: list[Path]) -> None:
-    with pytest.raises(InputError, match="--patches: of net1, net0; must be of net0, net2"):
+    with pytest.raises(InputError, match="--patches: stores of net1, net0; must be of net0, net2"):
         pictures.read_pictures(paths, "conv1", dict.fromkeys(["net0", "net2"]))
 
 

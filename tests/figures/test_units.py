@@ -71,7 +71,7 @@ def test_a_unit_that_is_not_there_is_refused(patches: list[Path], matches: Path,
     ("parts", "said"),
     [
         (("correlation", "conv9", "net0-net1.csv"), "no patches of conv9; it has conv1"),
-        (("correlation", "conv1", "net0-net2.csv"), "--patches: of net0, net1; must be of net0, net2"),
+        (("correlation", "conv1", "net0-net2.csv"), "--patches: stores of net0, net1; must be of net0, net2"),
         (("mutual_information", "conv1", "net0-net1.csv"), "matches by mutual_information"),
     ],
 )

@@ -82,12 +82,12 @@ def read_correlations(within: Iterable[Path], between: Path) -> Correlations:
     """
     attributes = {path: store.attributes(path) for path in [*within, between]}
     for key in ("layer", "moments"):
-        store.require_equal(key, **{str(path): found[key] for path, found in attributes.items()})
+        store.require_equal(key, **{str(path): own[key] for path, own in attributes.items()})
     a, b = pair = pair_of(between, attributes[between])
-    own = {" and ".join(found["nets"]): path for path, found in attributes.items() if path != between}
-    if set(own) != set(pair):
-        raise InputError(f"--within: stores of {', '.join(own)}; must be one of {a} and one of {b}, as {between} is")
-    arrays = [store.load(path, "correlation")["correlation"] for path in (own[a], own[b], between)]
+    paths = {" and ".join(own["nets"]): path for path, own in attributes.items() if path != between}
+    if set(paths) != set(pair):
+        raise InputError(f"--within: stores of {', '.join(paths)}; must be one of {a} and one of {b}, as {between} is")
+    arrays = [store.load(path, "correlation")["correlation"] for path in (paths[a], paths[b], between)]
     return Correlations(attributes[between]["layer"], pair, attributes[between]["moments"], *arrays)
 
 

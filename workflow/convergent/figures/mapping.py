@@ -145,8 +145,8 @@ def rows_of_layers(paths: Sequence[Path], stitched: Sequence[Path]) -> list[list
         attributes = store.attributes(path)
         layers[attributes["layer"], attributes["pair"]] = path
     if set(layers) != set(accuracies):
-        known, wanted = (", ".join(map(" ".join, keys)) for keys in (accuracies, layers))
-        raise InputError(f"--stitched: tables of {known}; must be of {wanted}, as --mappings")
+        given, wanted = (", ".join(map(" ".join, keys)) for keys in (accuracies, layers))
+        raise InputError(f"--stitched: tables of {given}; must be of {wanted}, as --mappings")
     return [mapping_rows(path, accuracies[key]) for key, path in layers.items()]
 
 
@@ -154,8 +154,8 @@ def beside_paper(rows: Sequence[Row], paper: Sequence[Row]) -> list[Row]:
     """The rows with the paper's numbers at the paper's layers and decays, empty cells elsewhere."""
 
     def published(row: Row) -> Row:
-        layer = (known for known in paper if known["layer"] == row["layer"])
-        return next((known for known in layer if np.isclose(known["decay"], row["decay"], rtol=1e-3, atol=0)), {})
+        layer = (printed for printed in paper if printed["layer"] == row["layer"])
+        return next((printed for printed in layer if np.isclose(printed["decay"], row["decay"], rtol=1e-3, atol=0)), {})
 
     names = ("loss", "weights", "certain")
     return [row | {f"paper_{name}": published(row).get(name, "") for name in names} for row in rows]

@@ -31,7 +31,7 @@ def read_pictures(paths: Iterable[Path], layer: str, nets: Mapping[str, str | No
     """
     stores = {net_of(path): path for path in paths}
     if set(stores) != set(nets):
-        raise InputError(f"--patches: of {', '.join(stores) or 'no net'}; must be of {', '.join(nets)}")
+        raise InputError(f"--patches: stores of {', '.join(stores) or 'no net'}; must be of {', '.join(nets)}")
     return [read_layer(stores[net], layer, digest) for net, digest in nets.items()]
 
 

@@ -1,4 +1,4 @@
-"""Arrays and axes to a panel."""
+"""Panels: each function draws arrays or rows of a table on given axes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,17 +17,20 @@ GREEDY, ASSIGNED, OVERLAP, CHANCE = "C0", "C1", "C2", "0.6"
 
 
 def title(net: str) -> str:
-    """The name that figures show: net0 is Net1, as in the paper."""
+    """The name of a net in figures, which count from one as the paper does: Net1 for net0."""
     return f"Net{int(net.removeprefix('net')) + 1}"
 
 
 def shown(cell: float | str, form: str = ".2f") -> str:
-    """A number, or "none" where there is none: a NaN, or an empty cell of a table."""
+    """A number as text, or "none" for NaN and for an empty cell of a table."""
     return "none" if cell == "" or cell != cell else format(cell, form)
 
 
 def similarity_matrix(axes: Axes, matrix: np.ndarray, rows: str, columns: str) -> AxesImage:
-    """A signed similarity matrix in its order; dead units are grey. (units_a, units_b)"""
+    """Image of a matrix of signed similarities; dead units are grey.
+
+    matrix: (units_a, units_b), NaN for dead units; rows, columns: labels of the axes
+    """
     axes.set_facecolor("0.8")
     axes.spines[:].set_visible(True)
     axes.set(xlabel=columns, ylabel=rows, xticks=[], yticks=[])
@@ -35,7 +38,10 @@ def similarity_matrix(axes: Axes, matrix: np.ndarray, rows: str, columns: str) -
 
 
 def sorted_similarities(axes: Axes, greedy: np.ndarray, assigned: np.ndarray, overlap: float) -> None:
-    """Greedy similarity in falling order and the assigned one of the same units (paper, figure 3). (units,) each"""
+    """Draw the greedy similarity of units in falling order, and the assigned one of each (paper, figure 3).
+
+    greedy, assigned: (units,), NaN where a unit is dead or left over; overlap: share of units whose partners agree
+    """
     order = np.argsort(-np.where(np.isnan(greedy), -np.inf, greedy), kind="stable")
     order = order[~np.isnan(greedy[order])]
     rank = np.arange(1, len(order) + 1)
@@ -43,8 +49,8 @@ def sorted_similarities(axes: Axes, greedy: np.ndarray, assigned: np.ndarray, ov
     label = f"greedy, mean {matching.live_mean(greedy):.3f}"
     axes.plot(rank, greedy[order], ".-", color=GREEDY, linewidth=1, label=label)
     label = f"assigned, mean {matching.live_mean(assigned):.3f}"
-    if (some := int(np.isfinite(assigned[order]).sum())) < len(order):
-        label += f" of {some} units"
+    if (count := int(np.isfinite(assigned[order]).sum())) < len(order):
+        label += f" of {count} units"
     axes.plot(rank, assigned[order], "x", color=ASSIGNED, label=label)
     axes.plot([], [], " ", label=f"same partner: {overlap:.0%} of {len(order)} units")
     axes.set(xlabel="units, by greedy similarity", ylabel="correlation", xlim=(0, len(order) + 1))
@@ -54,7 +60,7 @@ def sorted_similarities(axes: Axes, greedy: np.ndarray, assigned: np.ndarray, ov
 
 
 def sorted_means(axes: Axes, means: Mapping[str, np.ndarray]) -> None:
-    """Mean activation of each net's units in falling order. net -> (units,)"""
+    """Draw the mean activations of each net's units in falling order. means: net -> (units,)"""
     for net, mean in means.items():
         axes.plot(np.arange(1, len(mean) + 1), np.sort(mean)[::-1], label=f"{title(net)}, highest {mean.max():.3g}")
     axes.set(xlabel="units, by mean activation", ylabel="mean activation")
@@ -64,7 +70,7 @@ def sorted_means(axes: Axes, means: Mapping[str, np.ndarray]) -> None:
 
 
 def learning_curves(axes: Axes, histories: Mapping[str, Mapping[str, np.ndarray]], column: str, label: str) -> None:
-    """A column of each net's history, on validation images (solid) and on training crops (dashed)."""
+    """Draw a column of each net's history, for validation images (solid) and for training crops (dashed)."""
     for k, (net, history) in enumerate(histories.items()):
         axes.plot(history["step"], history[column], "--", color=f"C{k}", linewidth=1)
         last = f"{title(net)}, {history['val_top1'][-1]:.1%} in the end"
@@ -74,7 +80,7 @@ def learning_curves(axes: Axes, histories: Mapping[str, Mapping[str, np.ndarray]
 
 
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """Tiles in rows on white. (n, h, w, C) in [0, 1] -> (H, W, C)"""
+    """A white sheet with the tiles in rows. tiles: (n, h, w, C) in [0, 1]; gap: pixels between them -> (H, W, C)"""
     count, height, width, channels = tiles.shape
     rows = -(-count // columns)
     sheet = np.ones((rows * (height + gap) - gap, columns * (width + gap) - gap, channels))
@@ -85,7 +91,7 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
 
 
 def filter_sheet(axes: Axes, filters: np.ndarray, columns: int) -> None:
-    """Filters, each scaled by its own largest weight around grey. (units, h, w, C)"""
+    """Draw filters, each scaled by its own largest weight around grey. filters: (units, h, w, C)"""
     scale = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
     sheet = mosaic(0.5 + 0.5 * filters / np.where(scale > 0, scale, 1), columns)
     axes.imshow(sheet if sheet.shape[2] == 3 else sheet[..., 0], cmap="gray", vmin=0, vmax=1)
@@ -96,7 +102,10 @@ TableRows = Sequence[Mapping[str, Any]]
 
 
 def by_layer(axes: Axes, layers: Sequence[str], rows: TableRows, measure: str, colour: str, shift: float) -> None:
-    """One measure, a row for each layer, with its interval and chance, a grey box, if it has them."""
+    """Draw a measure of each layer, with its interval and a grey box for chance where the rows have them.
+
+    rows: one a layer; shift: to the right, in distances between layers
+    """
     place = np.arange(len(layers)) + shift
     value = np.array([row[measure] for row in rows])
     if f"{measure}_null_low" in rows[0]:
@@ -111,46 +120,46 @@ def by_layer(axes: Axes, layers: Sequence[str], rows: TableRows, measure: str, c
 
 
 def pair_dots(axes: Axes, layers: Sequence[str], rows: TableRows, measure: str, colour: str, shift: float) -> None:
-    """One faint dot for each row, a pair of nets in a layer."""
+    """Draw a faint dot for each pair of nets in each layer. rows: one a pair and layer"""
     place = [layers.index(row["layer"]) + shift for row in rows]
     axes.plot(place, [row[measure] for row in rows], ".", color=colour, alpha=0.35, markersize=3, zorder=2)
 
 
 def weight_matrix(axes: Axes, size: np.ndarray, rows: str, columns: str, cmap: str = "Greys") -> AxesImage:
-    """Sizes of weights in their order, zeros white, or distances of a map the other way round. (rows, columns)"""
+    """Image of the sizes of weights, with zeros in white. size: (rows, columns)"""
     axes.spines[:].set_visible(True)
     axes.set(xlabel=columns, ylabel=rows, xticks=[], yticks=[])
     return axes.imshow(size, vmin=0, cmap=cmap, interpolation="none")
 
 
 def mark_row(axes: Axes, row: int, label: str) -> None:
-    """A frame around a row of a matrix, with its name at the right end."""
+    """Draw a frame around a row of a matrix, with a label at its right end."""
     columns = axes.images[0].get_array().shape[1]  # type: ignore[union-attr]
     axes.add_patch(Rectangle((-0.5, row - 0.5), columns, 1, fill=False, edgecolor=ASSIGNED, linewidth=1))
     axes.annotate(label, (columns, row), color=ASSIGNED, fontsize=8, va="center", annotation_clip=False)
 
 
 def frame(axes: Axes, first: int, size: int, colour: str, width: float) -> None:
-    """A square frame around rows and columns first to first + size of a matrix."""
+    """Draw a square frame around the rows and columns of a matrix from the first one on."""
     axes.add_patch(
         Rectangle((first - 0.5, first - 0.5), size, size, fill=False, edgecolor=colour, linewidth=width, zorder=3)
     )
 
 
 def colour_diagonal(axes: Axes, net: np.ndarray) -> None:
-    """The diagonal of a matrix of units in the colours of their nets, 0 the pair's first, 1 its second. (units,)"""
+    """Colour the diagonal of a matrix by net. net: (units,), 0 for the pair's first net, 1 for its second"""
     diagonal = np.zeros((len(net), len(net), 4))
     diagonal[np.arange(len(net)), np.arange(len(net))] = np.array([to_rgba(colour) for colour in NET_COLOURS])[net]
     axes.imshow(diagonal, interpolation="none", zorder=2)
 
 
 def net_handles(names: Sequence[str]) -> list[Patch]:
-    """Entries of a legend for the two nets of a pair."""
+    """Entries of a legend for the two nets of a pair. names: as figures show them"""
     return [Patch(color=colour, label=f"units of {name}") for name, colour in zip(names, NET_COLOURS, strict=True)]
 
 
 def beside_chance(axes: Axes, value: float, null: np.ndarray, label: str) -> None:
-    """A number over 95 % of what chance gives, on an axis of its own. null: (rotations,)"""
+    """Draw a number over a box that holds 95 % of its values by chance. null: (rotations,)"""
     low, high = np.nanquantile(null, [0.025, 0.975]) if np.isfinite(null).any() else (np.nan, np.nan)
     axes.barh(0, high - low, 0.5, left=low, color=CHANCE, edgecolor="0.4", linewidth=0.5)
     axes.plot(value, 0, "o", color=GREEDY)
@@ -160,7 +169,7 @@ def beside_chance(axes: Axes, value: float, null: np.ndarray, label: str) -> Non
 
 
 def eigenvalues(axes: Axes, values: np.ndarray, clusters: int) -> None:
-    """The smallest eigenvalues of a graph's Laplacian and how many clusters were taken. (count,)"""
+    """Draw the smallest eigenvalues of a graph's Laplacian and the number of clusters. values: (count,)"""
     axes.plot(np.arange(1, len(values) + 1), values, ".-", color="0.4", linewidth=0.8)
     axes.axvline(clusters + 0.5, color=ASSIGNED, linewidth=1)
     axes.set(title=f"eigenvalues of the graph's Laplacian; {clusters} clusters", xlim=(0.5, len(values) + 0.5))
@@ -170,7 +179,7 @@ PENALTIES = [0, 1e-3, 1e-2, 1e-1, 1, 10]  # ticks of units x decay
 
 
 def by_penalty(axes: Axes, rows: TableRows) -> TableRows:
-    """The rows in the order of their penalty, and an axis for it that has a place for 0."""
+    """The rows in order of their penalty; the horizontal axis becomes logarithmic with a place for 0."""
     axes.set_xscale("symlog", linthresh=PENALTIES[1], linscale=0.7)
     axes.set_xticks(PENALTIES, ["0", *(f"$10^{{{exponent}}}$" for exponent in (-3, -2, -1)), "1", "10"])
     axes.minorticks_off()
@@ -179,45 +188,55 @@ def by_penalty(axes: Axes, rows: TableRows) -> TableRows:
 
 
 def loss_path(axes: Axes, rows: TableRows, paper: TableRows) -> None:
-    """Loss of a layer's mapping against its penalty, exact and as published, beside the paper's (paper, table 1)."""
+    """Draw the loss of a layer's mapping against its penalty (paper, table 1).
+
+    At the exact optimum, as the published optimiser leaves it where it was replayed, of the zero map, and in the paper.
+    """
     path = by_penalty(axes, rows)
     alpha = [row["alpha"] for row in path]
     axes.plot(alpha, [row["val_loss"] for row in path], "o-", color=GREEDY, markersize=3, label="exact, validation")
     axes.plot(alpha, [row["train_loss"] for row in path], "-", color=GREEDY, linewidth=0.8, label="exact, training")
     replayed = [row for row in path if "published_val_loss" in row]
     if replayed:
-        at = [row["alpha"] for row in replayed]
-        shown = {"validation": ("x--", "published_val_loss"), "training": (":", "published_train_loss")}
-        for images, (style, name) in shown.items():
+        alpha = [row["alpha"] for row in replayed]
+        columns = {"validation": ("x--", "published_val_loss"), "training": (":", "published_train_loss")}
+        for images, (style, name) in columns.items():
             label = f"published optimiser, {images}"
-            axes.plot(at, [row[name] for row in replayed], style, color=ASSIGNED, linewidth=0.8, label=label)
+            axes.plot(alpha, [row[name] for row in replayed], style, color=ASSIGNED, linewidth=0.8, label=label)
     axes.axhline(path[0]["zero_loss"], color="0.6", linewidth=0.8, zorder=0, label="zero map, validation")
     kinds = {"yes": ("s", "paper (ImageNet)"), "no": ("D", "paper, from an uncertain source")}
     for certain, (marker, label) in kinds.items():
         if not (points := [row for row in paper if row["certain"] == certain]):
             continue
-        at, loss = [row["units"] * row["decay"] for row in points], [row["loss"] for row in points]
-        axes.plot(at, loss, marker, color="0.4", markersize=4, fillstyle="none", label=label)
+        alpha, loss = [row["units"] * row["decay"] for row in points], [row["loss"] for row in points]
+        axes.plot(alpha, loss, marker, color="0.4", markersize=4, fillstyle="none", label=label)
 
 
 def weights_path(axes: Axes, rows: TableRows, paper: TableRows) -> None:
-    """Weights above 0.01 a target unit, as a share of the source units, exact and as published, beside the paper's."""
+    """Draw the weights a target unit, as a share of the source units, against the penalty (paper, table 1).
+
+    At the exact optimum all that are not zero, and those above 0.01; the latter also as the published optimiser leaves
+    them, where it was replayed, and in the paper.
+    """
     path = by_penalty(axes, rows)
     replayed = [row for row in path if "published_above" in row]
     lines = {"nonzero": (path, "-", GREEDY, "exact, not zero"), "above": (path, "o-", GREEDY, "exact, above 0.01")}
     lines["published_above"] = (replayed, "x--", ASSIGNED, "published optimiser, above 0.01")
-    for name, (some, style, colour, label) in ((name, line) for name, line in lines.items() if line[0]):
-        share = [row[name] / row["sources"] for row in some]
-        axes.plot([row["alpha"] for row in some], share, style, color=colour, markersize=3, linewidth=0.8, label=label)
+    for name, (points, style, colour, label) in ((name, line) for name, line in lines.items() if line[0]):
+        share, alpha = [row[name] / row["sources"] for row in points], [row["alpha"] for row in points]
+        axes.plot(alpha, share, style, color=colour, markersize=3, linewidth=0.8, label=label)
     axes.set_ylim(0, 1.05)
-    if not (known := [row for row in paper if row["weights"] != ""]):
+    if not (printed := [row for row in paper if row["weights"] != ""]):
         return
-    at, share = [row["units"] * row["decay"] for row in known], [row["weights"] / row["units"] for row in known]
-    axes.plot(at, share, "s", color="0.4", markersize=4, fillstyle="none", label="paper (ImageNet), above 0.01")
+    alpha, share = [row["units"] * row["decay"] for row in printed], [row["weights"] / row["units"] for row in printed]
+    axes.plot(alpha, share, "s", color="0.4", markersize=4, fillstyle="none", label="paper (ImageNet), above 0.01")
 
 
 def accuracy_path(axes: Axes, rows: TableRows) -> None:
-    """Top-1 of a layer's stitched nets against the penalty of the mapping, with its controls; or why there is none."""
+    """Draw the top-1 accuracy of a layer's stitched nets against the penalty of their mapping, with its controls.
+
+    Where the second net's classes are not those of the images, draw this reason instead.
+    """
     path = by_penalty(axes, rows)
     if path[0]["target"] == "":
         reason = "no top-1: the second net's\nclasses are not the images'"

@@ -106,8 +106,8 @@ def agreement_of(information: Path, matches: Matches) -> dict[str, Any]:
     for row in rows:
         if (row["layer"], row["pair"]) == (matches.layer, pair):
             return row
-    known = ", ".join(f"{row['layer']} {row['pair']}" for row in rows)
-    raise InputError(f"{information}: no row of {matches.layer} {pair}; it has {known}")
+    present = ", ".join(f"{row['layer']} {row['pair']}" for row in rows)
+    raise InputError(f"{information}: no row of {matches.layer} {pair}; it has {present}")
 
 
 def figS4_information(patches: PatchStores, matches: MatchesTable, information: InformationTable) -> Figure:  # noqa: N802
