@@ -96,6 +96,7 @@ def test_parts_are_the_store_that_is_built_in_one_go(folder: Path) -> None:
         assert path.read_bytes() == saved.read_bytes()
 
 
+@pytest.mark.slow
 def test_any_number_of_processes_gives_the_same_bytes(folder: Path) -> None:
     damage(folder, "train", [1, 8])
     for workers in ("1", "2", "3"):
@@ -161,6 +162,7 @@ def dies_at(monkeypatch: pytest.MonkeyPatch, last: int) -> Callable[[], int]:
     return lambda: begun
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_anywhere_is_gone_on_with_to_the_same_bytes(tmp_path: Path) -> None:
     """Also while rows are moved and cut off, and with one store complete; Snakemake may remove declared files or not.
 
@@ -195,6 +197,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_killed_run_is_gone_on_with(tmp_path: Path, workers: str, capsys: pytest.CaptureFixture) -> None:

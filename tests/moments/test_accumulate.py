@@ -44,6 +44,7 @@ def staged(
     return merged
 
 
+@pytest.mark.slow
 def test_any_number_of_shards_gives_the_same_bits(
     tmp_path: Path, images: dict[str, Path], nets: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,6 +57,7 @@ def test_any_number_of_shards_gives_the_same_bits(
             assert one[layer].read_bytes() == other[layer].read_bytes()
 
 
+@pytest.mark.slow
 def test_wide_layers_keep_few_blocks_and_leave_the_others_as_they_are(
     tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]
 ) -> None:

@@ -102,6 +102,7 @@ def shard_stores(folder: Path, cuts: list[int], kept: int) -> list[Path]:
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [1, 2, 3, 5, 9])
 def test_shards_of_a_wide_layer_give_the_same_bytes_and_the_blocks_taken_together(tmp_path: Path, kept: int) -> None:
     whole = shard_stores(tmp_path / "whole", [], kept)

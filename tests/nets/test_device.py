@@ -35,6 +35,7 @@ def claimer(folder: Path, names: list[str]) -> tuple[subprocess.Popen, int]:
     return process, int(process.stdout.readline())
 
 
+@pytest.mark.slow
 def test_processes_claim_gpus_of_their_own_and_leave_them_when_they_end(tmp_path: Path) -> None:
     names = ["0", "MIG-GPU-1234/1/0"]
     first, one = claimer(tmp_path, names)

@@ -165,6 +165,7 @@ def test_it_learns(tmp_path: Path, images: dict[str, Path], architecture: dict) 
     assert json.loads((tmp_path / "net0.json").read_text())["top1"] > 0.7
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_same_weights(
     tmp_path: Path, images: dict[str, Path], architecture: dict, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,6 +148,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     return path, images, folder / "net0.json"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["first", "whole"])
 def test_pictures_of_any_net_hold_what_the_unit_depends_on(other: tuple[Path, Path, Path], layer: str) -> None:
     """Changing all pixels outside the box leaves the activation as it was; the box shows the field's pixels."""
@@ -169,6 +170,7 @@ def test_pictures_of_any_net_hold_what_the_unit_depends_on(other: tuple[Path, Pa
         assert found[f"{layer}/deconv"][unit, 0][top:bottom, left:right].std() > 1
 
 
+@pytest.mark.slow
 def test_thumbnails_are_means_of_areas(other: tuple[Path, Path, Path]) -> None:
     path, images, _ = other
     found, pixels = store.load(path, "last/*"), store.load(images, "images")["images"][:, 2:82, 2:82]
@@ -182,6 +184,7 @@ def test_thumbnails_are_means_of_areas(other: tuple[Path, Path, Path]) -> None:
     assert pictures.reduced(small) is small
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_written_in_parts_is_the_same(
     other: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

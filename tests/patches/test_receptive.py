@@ -155,6 +155,7 @@ STEMS = {  # torchvision's, by hand: kernel, stride, start
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", STEMS)
 def test_fields_of_torchvisions_nets(model: str) -> None:
     settings = {"crop": 64, "pixels": {"mean": [0.5] * 3, "deviation": [0.2] * 3}}
