@@ -1,6 +1,6 @@
 """What the user sees: lines, and below them the progress."""
 
-import os
+import shutil
 import sys
 import time
 
@@ -26,7 +26,7 @@ class Screen:
     def show(self, progress: str) -> None:
         """Print how far the run is."""
         if self.terminal:
-            self.progress = progress[: os.get_terminal_size().columns - 1]
+            self.progress = progress[: shutil.get_terminal_size().columns - 1]
             print(f"{CLEAR}{self.progress}", end="", flush=True)
         elif time.monotonic() >= self.shown + EVERY:
             self.shown = time.monotonic()
