@@ -1,4 +1,4 @@
-# Convergent learning: contents page. `snakemake --cores all` makes every figure, `snakemake --cores 1 <figure>` one.
+# Convergent learning: contents page. `snakemake` makes every figure, `snakemake <figure>` one.
 from snakemake.utils import min_version, validate
 
 min_version("9.0")
@@ -43,3 +43,6 @@ include: "workflow/rules/figures.smk"
 # One environment serves every rule.
 for each in workflow.rules:
     each.conda_env = f"{workflow.basedir}/environment.yml"
+
+
+refuse_unknown_targets()

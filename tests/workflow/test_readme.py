@@ -12,6 +12,8 @@ from tests import ROOT
 from tests.workflow.test_workflow import copy_project
 from workflow.convergent import store
 
+pytestmark = pytest.mark.slow
+
 README = (ROOT / "README.md").read_text()
 FILES = dict(re.findall(r"```\w+\n# (my_\w+\.\w+)\n(.*?)```", README, flags=re.S))
 COMMANDS = re.findall(r"^\.venv/bin/(.*my_.*)$", README, flags=re.M)

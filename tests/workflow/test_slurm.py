@@ -24,6 +24,8 @@ from tests import ROOT
 from tests.workflow.test_workflow import copy_project, snakemake
 from workflow.convergent import store
 
+pytestmark = pytest.mark.slow
+
 Found = TypeVar("Found")
 
 SCRIPTS = Path(__file__).parent / "slurm"

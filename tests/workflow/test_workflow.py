@@ -1,19 +1,17 @@
 """The user's own commands, in a copy of the project with a tiny configuration."""
 
-import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
 from tests import ROOT
+
+pytestmark = pytest.mark.slow
 
 FIGURES = {
     f"draw_{name}"
@@ -186,40 +184,6 @@ def test_another_number_of_shards_gives_the_same_bits(project: Path, tmp_path: P
         snakemake(project, *(str(store.relative_to(project)) for store in stores))
         assert [store.read_bytes() for store in stores] == before
     snakemake(project, *(str(store.relative_to(project)) for store in stores))
-
-
-MAKE = ["make", "-o", ".venv/installed", f"BIN={Path(sys.executable).parent}", "CORES=2", "figures"]
-
-
-def kill_when(folder: Path, said: str, victims: str) -> None:
-    """Start ``make figures``, and when its output holds some words kill the processes whose command line fits."""
-    output = folder / "output"
-    with output.open("w") as file:
-        running = subprocess.Popen(MAKE, cwd=folder, stdout=file, stderr=subprocess.STDOUT)
-    while said not in output.read_text():
-        assert running.poll() is None, output.read_text()
-        time.sleep(0.05)
-    killed = [
-        p for p in psutil.Process(running.pid).children(recursive=True) if re.search(victims, " ".join(p.cmdline()))
-    ]
-    for process in killed:
-        process.send_signal(signal.SIGKILL)
-    assert killed
-    assert running.wait(timeout=120) != 0
-
-
-@pytest.mark.parametrize(
-    "victims", ["bin/snakemake", r"python -m workflow\.convergent\.train"], ids=["snakemake", "job"]
-)
-def test_make_figures_goes_on_after_a_kill(project: Path, tmp_path: Path, victims: str) -> None:
-    folder = copy_project(tmp_path)
-    kill_when(folder, "epoch 1/", victims)
-    done = subprocess.run(MAKE, cwd=folder, text=True, capture_output=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    for net in ("net0", "net1"):
-        name = f"results/scenes/nets/{net}.json"
-        assert (folder / name).read_text() == (project / name).read_text()
-    assert "Nothing to be done" in snakemake(folder, "-n")
 
 
 @pytest.mark.parametrize(

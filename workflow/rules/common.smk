@@ -5,6 +5,8 @@ import re
 import sys
 from itertools import combinations, combinations_with_replacement
 
+from snakemake.cli import get_argument_parser
+
 from workflow.convergent.configuration import logits, net_settings, own_code, spatial
 from workflow.convergent.sources import sources
 
@@ -132,3 +134,27 @@ def every_table():
             pair=PAIR,
         ),
     ]
+
+
+def is_target(name):
+    """Whether it is a rule without wildcards, or a file that a rule makes."""
+    if workflow.is_rule(name):
+        return not workflow.get_rule(name).has_wildcards()
+    return any(r.is_producer(os.path.relpath(name)) for r in workflow.rules)
+
+
+def refuse_unknown_targets():
+    """Stop with one line that lists figures and tables.
+
+    Targets are read from the command line: Snakemake parses rules before it looks at them. Jobs of a cluster have none.
+    """
+    if "snakemake" not in sys.argv[0]:  # started from Python
+        return
+    asked = get_argument_parser().parse_args(sys.argv[1:]).targets
+    unknown = [name for name in asked if not is_target(name)]
+    if unknown:
+        tables = [path for path in every_table() if "/tables/" in path]
+        raise SystemExit(
+            f"There is no target {', '.join(sorted(unknown))}."
+            f" Figures: {', '.join(FIGURES)}. Tables: {', '.join(tables)}"
+        )

@@ -1,0 +1,311 @@
+"""``make`` and its goals as a user calls them, in a copy of the project with a tiny configuration."""
+
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests import ROOT
+from tests.workflow.test_workflow import copy_project, edit, snakemake
+from workflow import run as runner
+from workflow.alone import alive
+from workflow.convergent import tables
+
+PYTHON = Path(sys.executable)
+SUMMARY = [
+    {"layer": layer, "pair": pair, "similarity": kind, "greedy": 0.5 + number / 100, "greedy_null": 0.25}
+    for number, layer in enumerate(["conv1", "first", "conv3", "conv4", "conv5", "fc6"])
+    for pair in ("net0-net1", "mean")
+    for kind in ("correlation", "mutual_information")
+]
+
+
+def make(*goals: str) -> list[str]:
+    """The command, which takes the Python of these tests for an installed one."""
+    return ["make", "-o", ".venv/installed", f"BIN={PYTHON.parent}", f"PYTHON={PYTHON}", "CORES=2", *goals]
+
+
+def done(folder: Path, *goals: str, ok: bool = True) -> str:
+    """Output of a finished command."""
+    ended = subprocess.run(make(*goals), cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert (ended.returncode == 0) == ok, ended.stdout
+    return ended.stdout
+
+
+@contextmanager
+def started(folder: Path, command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
+    """A command at work, in a group of processes of its own as from a terminal, and what it has said so far."""
+    output = folder / f"output{len(list(folder.glob('output*')))}"
+    with output.open("w") as file:
+        process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        yield process, output.read_text
+        process.wait(timeout=300)
+    finally:
+        process.terminate()
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def longer(folder: Path) -> Path:
+    """A project whose trainings take seconds, long enough to be caught at work."""
+    project = copy_project(folder)
+    config = project / "config.yaml"
+    config.write_text(config.read_text().replace("steps: 60", "steps: 400"))
+    return project
+
+
+def digests(folder: Path) -> list[str]:
+    return [(folder / f"results/scenes/nets/net{number}.json").read_text() for number in (0, 1)]
+
+
+def test_numbers_stand_beside_chance_and_the_papers() -> None:
+    """The first five layers, the mean over pairs, and no number of the paper's for a layer that it does not have."""
+    lines = runner.numbers(SUMMARY, tables.read(runner.PAPER)).splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["layer", "similarity", "chance", "the", "paper"],
+        ["conv1", "0.500", "0.250", "0.703"],
+        ["first", "0.510", "0.250", "-"],
+        ["conv3", "0.520", "0.250", "0.478"],
+        ["conv4", "0.530", "0.250", "0.369"],
+        ["conv5", "0.540", "0.250", "0.416"],
+    ]
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_a_failure_shows_the_end_of_its_log_without_what_was_seen(tmp_path: Path) -> None:
+    log = tmp_path / "net0.log"
+    log.write_text("".join(f"line {number}\n" for number in range(100)))
+    lines = runner.failure("train net0", [str(log)], {"line 99"}).splitlines()
+    assert lines == [f"Failed: train net0. Log: {log}", *(f"    line {number}" for number in range(69, 99))]
+    assert runner.failure("train net0", [str(tmp_path / "none.log")], set()).count("\n") == 0
+
+
+def test_tables_are_named_below_the_results() -> None:
+    assert runner.paths(Path("results/mine"), ["tables/summary.csv", "fig1_correlation", "results/x.csv"]) == [
+        "results/mine/tables/summary.csv",
+        "fig1_correlation",
+        "results/x.csv",
+    ]
+
+
+def test_help_lists_every_goal() -> None:
+    said = subprocess.run(["make"], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+    goals = re.search(r"^COMMANDS := (.*)", (ROOT / "Makefile").read_text(), flags=re.M)
+    assert goals
+    assert set(re.findall(r"^make ([a-z-]+) ", said, flags=re.M)) == set(goals[1].split())
+
+
+def test_clean_removes_one_run_and_says_what_is_left(tmp_path: Path) -> None:
+    for name in ("Makefile", "workflow/__init__.py", "workflow/clean.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    for run in ("scenes", "my_images"):
+        (tmp_path / f"results/{run}/figures").mkdir(parents=True)
+        (tmp_path / f"results/{run}/figures/one.png").write_bytes(bytes(3_000_000))
+    (tmp_path / ".snakemake").mkdir()
+    left = "Left: results/my_images (3 MB; make clean RUN=my_images removes it).\n"
+    records = "Left: .snakemake (Snakemake's records and messages).\n"
+    assert done(tmp_path, "clean") == f"Removed results/scenes (3 MB).\n{left}{records}"
+    assert done(tmp_path, "clean") == f"There is no results/scenes.\n{left}{records}"
+    for wrong in ("", "..", "my_images/figures"):
+        assert "a run is a folder below results" in done(tmp_path, "clean", f"RUN={wrong}", ok=False)
+    with (tmp_path / ".running").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert done(tmp_path, "clean", "RUN=my_images", ok=False).startswith("A run is at work in this folder")
+    assert done(tmp_path, "clean", "RUN=my_images").startswith("Removed results/my_images")
+    assert not list((tmp_path / "results").iterdir())
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project after its first ``make figures``, and what this said."""
+    folder = longer(tmp_path_factory.mktemp("first"))
+    return folder, done(folder, "figures")
+
+
+@pytest.mark.slow
+def test_a_run_has_one_plan_one_progress_and_numbers(first: tuple[Path, str]) -> None:
+    said = first[1]
+    assert said.startswith("21 jobs, 2 trainings among them: about ")
+    assert len(re.findall("jobs, ", said)) == 1
+    assert re.search(r"^about \d+ \w+ left, \d+ of 21 jobs done", said, flags=re.M)
+    assert "\r" not in said
+    for net in ("net0", "net1"):
+        assert re.search(rf"^{net}: epoch \d+/\d+, loss", said, flags=re.M)
+    for chatter in ("steps (", "rule ", "jobid", "Using", "Building DAG"):
+        assert chatter not in said
+    end = said[said.index("Mean correlation") :].splitlines()
+    assert re.fullmatch(r"conv1 +0\.\d{3} +0\.\d{3} +0\.703", end[2])
+    assert end[4] == "Figures: results/scenes/figures (8, each as PDF and PNG). Tables: results/scenes/tables."
+    assert re.fullmatch(r"Took (\d+ min )?\d+ s\.", end[5])
+
+
+@pytest.mark.slow
+def test_nothing_is_done_twice(first: tuple[Path, str]) -> None:
+    assert done(first[0], "figures").startswith("Nothing to be done.\n")
+    assert "Nothing to be done" in snakemake(first[0], "-n")
+
+
+@pytest.mark.slow
+def test_one_figure_and_one_table_alone(first: tuple[Path, str]) -> None:
+    figure, table = (
+        first[0] / f"results/scenes/{name}" for name in ("figures/fig1_correlation.pdf", "tables/summary.csv")
+    )
+    content = table.read_bytes()
+    for file in (figure, table):
+        file.unlink()
+    said = done(first[0], "fig1_correlation")
+    assert said.startswith("2 jobs: about ")
+    assert "\nresults/scenes/figures/fig1_correlation.pdf\nTook " in said
+    assert figure.exists()
+    assert not table.exists()
+    done(first[0], "tables/summary.csv")
+    assert table.read_bytes() == content
+    assert done(first[0], "results/scenes/tables/summary.csv").startswith("Nothing to be done.\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["nonsense", "correlation", "tables/nonsense.csv", "README.md"])
+def test_an_unknown_target_is_one_line_that_lists_the_known(first: tuple[Path, str], name: str) -> None:
+    by_hand = subprocess.run([sys.executable, "-m", "snakemake", name], cwd=first[0], text=True, capture_output=True)
+    assert by_hand.returncode != 0
+    for said in (by_hand.stderr.splitlines()[1:], done(first[0], name, ok=False).splitlines()[:-1]):
+        (line,) = said  # besides Snakemake's on its profile, and make's own last one
+        assert re.fullmatch(
+            rf"There is no target \S*{name}\. Figures: fig1_correlation, .*\. Tables: .*summary.csv", line
+        )
+
+
+@pytest.mark.slow
+def test_the_report_is_written(first: tuple[Path, str]) -> None:
+    said = done(first[0], "report")
+    assert "Report: results/scenes/report.zip." in said
+    assert (first[0] / "results/scenes/report.zip").stat().st_size > 100_000
+
+
+@pytest.mark.slow
+def test_another_configuration(first: tuple[Path, str]) -> None:
+    text = (first[0] / "config.yaml").read_text().replace("run: scenes", "run: mine")
+    (first[0] / "my own.yaml").write_text(text)
+    assert "results/mine/figures/nets_training.pdf" in done(first[0], "nets_training", "CONFIG=my own.yaml")
+    assert (first[0] / "results/mine/figures/nets_training.pdf").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [[], ["--cores", "1"], ["-j", "1"]])
+def test_snakemake_needs_no_cores_but_takes_them(first: tuple[Path, str], arguments: list[str]) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--forcerun",
+        "draw_fig1_correlation",
+        *arguments,
+        "--",
+        "fig1_correlation",
+    ]
+    said = subprocess.run(command, cwd=first[0], text=True, capture_output=True, check=True).stderr
+    assert ("Provided cores: 1 " in said) == (arguments == ["--cores", "1"])
+
+
+@pytest.mark.slow
+def test_a_failed_job_shows_its_log_and_what_to_do(tmp_path: Path) -> None:
+    folder = copy_project(tmp_path)
+    for _ in edit(folder / "config.yaml", "batch: 20", "batch: 2000"):
+        said = done(folder, "figures", ok=False)
+    refusal = "training.batch: 2000 images, but there are only 120 to train on"
+    assert said.count(refusal) == 2  # once a net, as it is printed; not again from its log
+    assert "Failed: train net0. Log: results/scenes/logs/train/net0.log\n" in said
+    assert re.search(r"^Not finished: 2 jobs failed\. .* All messages: \.snakemake/log/\S+\.log$", said, flags=re.M)
+    for noise in ("Traceback", "RuleException", "set -euo", "Mean correlation"):
+        assert noise not in said
+
+
+def in_training(folder: Path) -> bool:
+    """Whether a net is being trained, by the lines of jobs as they are written."""
+    output = folder / ".snakemake/make/output"
+    return output.exists() and "epoch 1/" in output.read_text()
+
+
+# What is killed, by its command line, in which command.
+VICTIMS = {
+    "runner": (r"-m workflow\.run", "nets_training"),
+    "snakemake": ("-m snakemake", "figures"),
+    "job": (r"python -m workflow\.convergent\.nets\.train", "nets_training"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_make_goes_on_after_a_kill(first: tuple[Path, str], tmp_path: Path, victim: str) -> None:
+    folder = longer(tmp_path)
+    pattern, goal = VICTIMS[victim]
+    with started(folder, make(goal)) as (running, _):
+        wait_until(lambda: in_training(folder))
+        children = psutil.Process(running.pid).children(recursive=True)
+        killed = [process for process in children if re.search(pattern, " ".join(process.cmdline()))]
+        for process in killed:
+            process.send_signal(signal.SIGKILL)
+    assert killed
+    assert running.returncode != 0
+    orphans = alive(folder)
+    said = done(folder, goal)
+    if victim == "runner":  # Snakemake and its trainings went on
+        assert "snakemake" in orphans.values()
+        assert re.search(r"^Another run .* Waiting for snakemake \(pid \d+\)\.$", said, flags=re.M)
+    assert digests(folder) == digests(first[0])
+    assert "Nothing to be done" in snakemake(folder, "-n", *([] if goal == "figures" else [goal]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_all_jobs_and_the_command_goes_on(
+    first: tuple[Path, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C reaches make and the runner; other signals reach make, which passes them on."""
+    folder = longer(tmp_path)
+    with started(folder, make("nets_training")) as (running, said):
+        wait_until(lambda: in_training(folder))
+        if number == signal.SIGINT:
+            os.killpg(running.pid, number)
+        else:
+            running.send_signal(number)
+    assert running.returncode != 0
+    assert alive(folder) == {}
+    assert "Interrupted. The same command goes on from here." in said()
+    assert "Failed" not in said()
+    assert "Traceback" not in said()
+    snakemake(folder, "nets_training")  # it meets no lock
+    assert digests(folder) == digests(first[0])
+
+
+@pytest.mark.slow
+def test_a_run_waits_for_a_snakemake_beside_it(first: tuple[Path, str], tmp_path: Path) -> None:
+    folder = longer(tmp_path)
+    by_hand = [sys.executable, "-m", "snakemake", "--cores", "2", "nets_training"]
+    with started(folder, by_hand) as (plain, plain_said):
+        wait_until(lambda: "epoch 1/" in plain_said())
+        locks = sorted((folder / ".snakemake/locks").iterdir())
+        with started(folder, make("nets_training")) as (beside, said):
+            wait_until(lambda: f"Waiting for snakemake (pid {plain.pid})." in said())
+            assert plain.poll() is None
+            assert sorted((folder / ".snakemake/locks").iterdir()) == locks != []
+    assert (plain.returncode, beside.returncode) == (0, 0), plain_said() + said()
+    assert said().count("Waiting for") == 1
+    assert "Nothing to be done." in said()
+    assert digests(folder) == digests(first[0])

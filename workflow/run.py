@@ -1,0 +1,216 @@
+"""Run the workflow as ``make`` does: one plan, one progress, and the numbers at the end.
+
+``figures`` stands for all figures and tables, ``report`` for these and their report. Any other target is the name of a
+figure, a table (``tables/summary.csv``) or a path below results.
+
+Several Snakemakes do the work. The first plans. If nets are to be trained, the second stops after them and the third
+does all else: once a job is planned everything below it runs, but where training gives the weights that were there
+before, the third plans nothing that depends on them. All their messages are kept in `.snakemake/log`.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from workflow import progress as state
+from workflow.alone import take_lock, wait_until_alone
+from workflow.child import run_snakemake
+from workflow.convergent import tables
+from workflow.convergent.commands import new_parser
+from workflow.progress import Progress
+from workflow.screen import Screen
+
+PAPER = Path(__file__).parent / "resources/paper_matching.csv"
+LAYERS = 5  # in the table at the end
+LOG_LINES = 30  # of a failed job
+# What is said of Snakemake's profile, and of a failure besides the job's own log.
+CHATTER = ("Using workflow specific profile", "RuleException", "Exiting because", "WorkflowError:\nAt least one job")
+INTERRUPTED = 130  # exit status
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def paths(results: Path, targets: Sequence[str]) -> list[str]:
+    """Targets as Snakemake knows them: tables lie below the results of a run."""
+    return [str(results / target) if target.startswith("tables/") else target for target in targets]
+
+
+def last_lines(log: Path, said: set[str]) -> list[str]:
+    """End of a log, without lines that the user has seen."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return [line for line in lines if line not in said][-LOG_LINES:]
+
+
+def failure(job: str, logs: Sequence[str], said: set[str]) -> str:
+    """What is said of a job that failed: its name, its logs and how they end."""
+    lines = [line for log in logs for line in last_lines(Path(log), said)]
+    return "\n".join([f"Failed: {job}. Log: {', '.join(logs) or 'none'}", *(f"    {line}" for line in lines)])
+
+
+def numbers(summary: list[dict[str, Any]], paper: list[dict[str, Any]]) -> str:
+    """A table of the first layers: similarity of matched units, its chance level, and the paper's similarity."""
+    published = {row["layer"]: format(row["greedy"], ".3f") for row in paper}
+    means = [row for row in summary if row["pair"] == "mean" and row["similarity"] == "correlation"][:LAYERS]
+    width = max(len(row["layer"]) for row in means)
+    lines = [
+        f"{layer:{width}}  {row['greedy']:10.3f}  {row['greedy_null']:6.3f}  {published.get(layer, '-'):>9}"
+        for row in means
+        for layer in [row["layer"]]
+    ]
+    title = "Mean correlation of a unit with its most similar unit in another net; chance: random rotations of one net."
+    return "\n".join([title, f"{'layer':{width}}  similarity  chance  the paper", *lines])
+
+
+@dataclass
+class Run:
+    """One command of the user's."""
+
+    options: list[str]  # of every Snakemake
+    progress: Progress
+    screen: Screen = field(default_factory=Screen)
+    plans: bool = True  # whether the next job statistics are those of all that is left
+
+    def snakemake(self, *arguments: str, quiet: bool = False) -> int:
+        """Exit status of a Snakemake, which begins once no other run lives in the folder."""
+        wait_until_alone(Path.cwd())
+        tick = (lambda: None) if quiet else self.show
+        return run_snakemake([*self.options, *arguments], self.hear_plan if quiet else self.hear, self.relay, tick)
+
+    def show(self) -> None:
+        self.screen.show(state.status(self.progress, time.time()))
+
+    def relay(self, line: str) -> None:
+        state.hear(self.progress, line, time.time())
+        if not line.startswith(CHATTER):
+            self.screen.say(line)
+
+    def hear_plan(self, event: dict[str, Any]) -> None:
+        if event.get("event") == "job_info":
+            self.progress.threads[event["rule_name"]] = event["threads"]
+        self.hear_all(event)
+
+    def hear(self, event: dict[str, Any]) -> None:
+        state.update(self.progress, event)
+        self.hear_all(event)
+
+    def hear_all(self, event: dict[str, Any]) -> None:
+        """Take in statistics of jobs, and tell the user of errors."""
+        kind = event.get("event")
+        if kind == "run_info" and self.plans:
+            state.plan(self.progress, event["stats"])
+        elif kind == "job_error":
+            failed = self.progress.failed[-1:]
+            name = state.at_work(failed) or event["rule_name"]
+            self.screen.say(failure(name, event["log"], self.screen.said))
+        elif event["level"] in ("ERROR", "CRITICAL") and not event["text"].startswith(CHATTER):
+            self.screen.say(event["text"])
+
+    def plan(self, targets: Sequence[str]) -> int:
+        """Exit status of finding out which jobs wait."""
+        if self.screen.terminal:
+            self.screen.show("Planning")
+        status = self.snakemake("--dry-run", "--", *targets, quiet=True)
+        self.screen.end()
+        return status
+
+    def make(self, targets: Sequence[str]) -> int:
+        """Exit status of making targets, or everything if there are none."""
+        if status := self.plan(targets):
+            return status
+        if not self.progress.waiting:
+            self.screen.say("Nothing to be done.")
+            return 0
+        self.screen.say(state.beginning(self.progress, time.time()))
+        phases: list[list[str]] = [["--until", "train"], []] if self.progress.waiting["train"] else [[]]
+        for phase in phases:
+            self.plans = not phase
+            if status := self.snakemake(*phase, "--", *targets):
+                break
+        self.screen.end()
+        if status:
+            log = max(Path(".snakemake/log").glob("*.log"), default=".snakemake/log")
+            failed = state.counted(len(self.progress.failed), "job")
+            self.screen.say(f"Not finished: {failed} failed. The same command goes on from here. All messages: {log}")
+        return status
+
+    def report(self, file: Path) -> int:
+        """Exit status of writing the report of what was made."""
+        if status := self.snakemake("--report", str(file), quiet=True):
+            return status
+        self.screen.say(f"Report: {file}. Unpack it and open report.html.")
+        return 0
+
+
+def made(results: Path, targets: Sequence[str]) -> list[str]:
+    """Lines that say where results are, the names of figures as files."""
+    if not targets:
+        drawn = len(list((results / "figures").glob("*.png")))
+        return [f"Figures: {results}/figures ({drawn}, each as PDF and PNG). Tables: {results}/tables."]
+    files = [results / f"figures/{target}.pdf" for target in targets]
+    return [str(file if file.exists() else target) for file, target in zip(files, targets, strict=True)]
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("target", help="figures, report, the name of a figure, or a path of a table or another result")
+    parser.add_argument("--cores", default="all", help="number of cores, or all")
+    parser.add_argument("--configfile", type=Path, help="configuration of the experiment, instead of config.yaml")
+    return parser.parse_args(argv)
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """The configuration as it stands; empty where it cannot be read, which Snakemake then says with its line."""
+    try:
+        config = yaml.safe_load(file.read_text())
+    except (OSError, yaml.YAMLError):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exit status of a command; prints where its results are and, after a whole run, the numbers."""
+    begun = time.monotonic()
+    take_lock(Path.cwd())
+    config = read_config(args.configfile or Path("config.yaml"))
+    results = Path("results") / str(config.get("run"))
+    whole = args.target in ("figures", "report")
+    targets = [] if whole else paths(results, [args.target])
+    steps = (config.get("training") or {}).get("steps", state.STEPS)
+    options = ["--cores", args.cores, *(["--configfile", str(args.configfile)] if args.configfile else [])]
+    one = Run(options, Progress(usable_cores() if args.cores == "all" else int(args.cores), steps))
+    if status := one.make(targets):
+        return status
+    summary = results / "tables/summary.csv"
+    if whole and summary.exists():
+        one.screen.say(f"\n{numbers(tables.read(summary), tables.read(PAPER))}\n")
+    if args.target == "report" and (status := one.report(results / "report.zip")):
+        return status
+    one.screen.say("\n".join([*made(results, targets), f"Took {state.elapsed(time.monotonic() - begun)}."]))
+    return 0
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse(argv)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)
+    try:
+        sys.exit(run(args))
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
