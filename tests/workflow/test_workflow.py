@@ -1,5 +1,6 @@
 """The user's own commands, in a copy of the project with a tiny configuration."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -218,3 +219,18 @@ def test_an_edit_of_the_store_trains_nothing_once_images_are_the_same(edited: Pa
     snakemake(edited, "--until", "images")
     assert "train" not in planned(edited)
     assert (edited / "results/scenes/nets/net0.pt").stat().st_mtime_ns == weights
+
+
+def test_an_edit_of_what_the_weights_depend_on_trains_other_weights(tmp_path: Path) -> None:
+    """Though a finished checkpoint is there; the first code again gives the first weights again."""
+    folder = copy_project(tmp_path)
+    net = folder / "results/scenes/nets/net0.json"
+
+    def digest() -> str:
+        snakemake(folder, "--until", "train")
+        return json.loads(net.read_text())["sha256"]
+
+    first = digest()
+    for _ in edit(folder / "workflow/convergent/seeds.py", ">> 1", ">> 2"):
+        assert digest() != first
+    assert digest() == first
