@@ -25,10 +25,10 @@ def plan(folder: Path, config: dict) -> subprocess.CompletedProcess[str]:
     ("key", "value", "said"),
     [
         ("colour", "red", "'colour' was unexpected"),
-        ("training.batch", 0, "training.batch: 0 is less than the minimum of 1. Images in a batch."),
+        ("training.batch", 0, "training.batch: 0 is less than the minimum of 1. Number of images in a batch."),
         ("data.source", "imagenet", "data.source: 'imagenet' is not one of"),
         ("moments", None, "'moments' is a required property"),
-        ("information.bins", 1, "information.bins: 1 is less than the minimum of 2. Of a unit"),
+        ("information.bins", 1, "information.bins: 1 is less than the minimum of 2. Number of bins of a unit"),
         ("stitching.decays", [0.1], "stitching.decays: [0.1] does not contain items matching the given schema"),
         ("stitching.alpha", 0, "stitching.alpha: 0 is less than or equal to the minimum of 0"),
         ("figures.unit", "best", "figures.unit: 'best' is not valid"),

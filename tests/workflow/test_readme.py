@@ -1,7 +1,8 @@
-"""The README's examples, as they are printed there, from images to the last figure."""
+"""What the documents print, run as it is printed, from images to the last figure."""
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,34 +15,63 @@ from workflow.convergent import store
 
 pytestmark = pytest.mark.slow
 
-README = (ROOT / "README.md").read_text()
-FILES = dict(re.findall(r"```\w+\n# (my_\w+\.\w+)\n(.*?)```", README, flags=re.S))
-COMMANDS = re.findall(r"^\.venv/bin/(.*my_.*)$", README, flags=re.M)
+OWN = (ROOT / "docs/own.md").read_text()
+FILES = dict(re.findall(r"```\w+\n# (my_\w+\.\w+)\n(.*?)```", OWN, flags=re.S))
+COMMANDS = re.findall(r"^(?:\.venv/bin/python|make figures) .*my_.*$", OWN, flags=re.M)
+PYTHON = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), flags=re.S)
 
 
 def run(folder: Path, command: str) -> str:
-    """Output of a command of the README, by the Python that runs the tests."""
-    program, *arguments = command.replace("--cores all", "--cores 2").split()
-    module = ["-m", "snakemake"] if program == "snakemake" else []
-    done = subprocess.run([sys.executable, *module, *arguments], cwd=folder, text=True, capture_output=True)
+    """Output of a printed command, by the Python that runs the tests and without an installation."""
+    here = Path(sys.executable).parent
+    program, *arguments = shlex.split(command)
+    printed = {
+        "make": ["make", "-o", ".venv/installed", f"BIN={here}", "CORES=2"],
+        ".venv/bin/python": [sys.executable],
+        ".venv/bin/snakemake": [sys.executable, "-m", "snakemake", "--cores", "2"],
+    }
+    done = subprocess.run([*printed[program], *arguments], cwd=folder, text=True, capture_output=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which all the examples were run, in their order."""
+    """A copy of the project in which the embedded experiment (a tiny one) and all examples were run, in their order."""
     folder = copy_project(tmp_path_factory.mktemp("readme"))
     for name, text in FILES.items():
         (folder / name).write_text(text)
-    for command in COMMANDS:
+    for command in ["make figures", *COMMANDS]:
         run(folder, command)
     return folder
 
 
 def test_all_examples_are_found() -> None:
     assert list(FILES) == ["my_images.py", "my_images.yaml", "my_nets.py", "my_nets.yaml"]
-    assert [command.split()[0] for command in COMMANDS] == ["python", "snakemake", "python", "snakemake"]
+    assert [command.split()[0] for command in COMMANDS] == [".venv/bin/python", "make"] * 2
+    assert "\nmake figures\n" in (ROOT / "README.md").read_text()
+    assert len(PYTHON) == 2
+
+
+@pytest.mark.parametrize(
+    ("program", "printed"), list(zip(PYTHON, ["net1:", "filters/net0"], strict=True)), ids=["api", "store"]
+)
+def test_python_runs_as_printed(project: Path, program: str, printed: str) -> None:
+    done = subprocess.run([sys.executable, "-c", program], cwd=project, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout
+
+
+def test_the_first_program_has_ten_lines() -> None:
+    assert len(PYTHON[0].splitlines()) == 10
+
+
+def test_any_units_are_drawn_as_printed(project: Path) -> None:
+    (command,) = re.findall(
+        r"^\.venv/bin/python .*--outputs units.png$", (ROOT / "docs/method.md").read_text(), flags=re.M
+    )
+    run(project, command)
+    assert (project / "units.png").stat().st_size > 1000
 
 
 def test_nets_are_trained_on_images_of_ones_own(project: Path) -> None:
@@ -58,10 +88,10 @@ def test_nets_are_trained_on_images_of_ones_own(project: Path) -> None:
 def test_nets_of_ones_own_are_compared_without_training(project: Path) -> None:
     results = project / "results/my_nets"
     assert not list((results / "nets").glob("net*.csv"))
-    about = store.attributes(results / "moments/val/first.zarr/zarr.json")
-    assert about["modules"] == {"net0": "1", "net1": "relu", "net0_untrained": "1"}
-    assert about["grid"] == [30, 30]
-    assert about["resampled"] == {"net1": [32, 32]}
+    attributes = store.attributes(results / "moments/val/first.zarr/zarr.json")
+    assert attributes["modules"] == {"net0": "1", "net1": "relu", "net0_untrained": "1"}
+    assert attributes["grid"] == [30, 30]
+    assert attributes["resampled"] == {"net1": [32, 32]}
     between = store.load(results / "correlation/first/net0-net1.zarr/zarr.json")["correlation"]
     assert between.shape == (24, 64)
     figures = {file.stem for file in (results / "figures").glob("*.pdf")}
@@ -71,13 +101,13 @@ def test_nets_of_ones_own_are_compared_without_training(project: Path) -> None:
 
 @pytest.mark.parametrize("name", ["my_images", "my_nets"])
 def test_nothing_is_left_to_do(project: Path, name: str) -> None:
-    assert "Nothing to be done" in run(project, f"snakemake -n --configfile {name}.yaml --cores all")
+    assert "Nothing to be done" in run(project, f".venv/bin/snakemake -n --configfile {name}.yaml")
 
 
 def test_an_edit_of_ones_own_architecture_reruns_its_net(project: Path) -> None:
     code = project / "my_nets.py"
     code.write_text(code.read_text().replace("stride=2", "stride=2, bias=True"))
-    plan = run(project, "snakemake -n --configfile my_nets.yaml --until given --cores all")
+    plan = run(project, ".venv/bin/snakemake -n --configfile my_nets.yaml --until given")
     assert re.search(r"^given +1$", plan, flags=re.M)
     assert "net=net0" in plan
 
