@@ -4,7 +4,7 @@ CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := scenes
-RUNNER = $(BIN)/python -m workflow.run --cores $(CORES) $(if $(CONFIG),--configfile "$(CONFIG)")
+RUNNER = $(BIN)/python -m workflow.runner.run --cores $(CORES) $(if $(CONFIG),--configfile "$(CONFIG)")
 .DEFAULT_GOAL := help
 
 COMMANDS := help figures report test test-quick lint bench clean lock
@@ -45,7 +45,7 @@ bench: .venv/installed ## time and memory of the stages: 15 minutes
 	$(BIN)/python -m tests.bench $(ARGS)
 
 clean: ## remove results/scenes and say what is left; another run: RUN=my_images
-	@$(PYTHON) -m workflow.clean "$(RUN)"
+	@$(PYTHON) -m workflow.runner.clean "$(RUN)"
 
 # A stamp that is written last: an interrupted installation is started anew.
 .venv/installed: requirements.txt

@@ -17,8 +17,8 @@ import pytest
 from tests import ROOT
 from tests.workflow.test_workflow import copy_project, edit, snakemake
 from workflow import run as runner
-from workflow.alone import alive
 from workflow.convergent import tables
+from workflow.runner.alone import alive
 
 PYTHON = Path(sys.executable)
 SUMMARY = [
@@ -111,7 +111,7 @@ def test_help_lists_every_goal() -> None:
 
 
 def test_clean_removes_one_run_and_says_what_is_left(tmp_path: Path) -> None:
-    for name in ("Makefile", "workflow/__init__.py", "workflow/clean.py"):
+    for name in ("Makefile", "workflow/__init__.py", "workflow/runner/clean.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text((ROOT / name).read_text())
     for run in ("scenes", "my_images"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from workflow.alone import alive, role
+from workflow.runner.alone import alive, role
 
 PYTHON = "/a folder/.venv/bin/python3.11"
 SHELL = "set -euo pipefail; PATH=/x:$PATH;  python -m workflow.convergent.nets.train a b 2>&1 | tee log"
@@ -22,7 +22,7 @@ NAP = "import sys; print('up', flush=True); sys.stdin.readline()"
     [
         ([PYTHON, "/a folder/.venv/bin/snakemake", "--cores", "2"], "snakemake"),
         ([PYTHON, "-m", "snakemake"], "snakemake"),
-        (["/usr/Python.app/Contents/MacOS/Python", "-m", "workflow.run", "figures"], "make"),
+        (["/usr/Python.app/Contents/MacOS/Python", "-m", "workflow.runner.run", "figures"], "make"),
         ([PYTHON, "-m", "workflow.convergent.nets.train", "x"], "nets.train"),
         (["/bin/bash", "-c", SHELL], "nets.train"),
         (["bash", "-c", "grep 'python -m workflow.convergent.nets.train' Snakefile"], None),
@@ -71,9 +71,8 @@ def test_runs_and_jobs_of_this_folder_are_seen(folder: Path, tmp_path_factory: p
 
 def test_a_process_does_not_see_itself_and_its_parents(folder: Path) -> None:
     """Here a parent counts as a run, and its child looks."""
-    look = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom workflow.alone import alive\nfrom pathlib import Path\n"
-    )
+    look = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\n"
+        "from workflow.runner.alone import alive\n"
     (folder / "bin/snakemake").write_text(
         f"import subprocess, sys; subprocess.run([sys.executable, '-c', {look + 'print(alive(Path.cwd()))'!r}])"
     )
@@ -85,7 +84,8 @@ def test_the_lock_is_held_until_the_last_job_has_ended(folder: Path) -> None:
     """A job that outlives its run holds the lock through its standard input; the next run says so and waits."""
     (folder / "workflow/convergent/nap.py").write_text("import time; time.sleep(3)")
     (folder / ".snakemake/locks").mkdir(parents=True)
-    take = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from workflow.alone import take_lock, wait_until_alone\n"
+    take = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    take += "from workflow.runner.alone import take_lock, wait_until_alone\n"
     take += "from pathlib import Path; take_lock(Path.cwd()); wait_until_alone(Path.cwd())\n"
     orphan = "import subprocess; print(subprocess.Popen([sys.executable, '-m', 'workflow.convergent.nap']).pid)"
 

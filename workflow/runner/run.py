@@ -20,15 +20,15 @@ from typing import Any
 
 import yaml
 
-from workflow import progress as state
-from workflow.alone import take_lock, wait_until_alone
-from workflow.child import run_snakemake
 from workflow.convergent import tables
 from workflow.convergent.commands import new_parser
-from workflow.progress import Progress
-from workflow.screen import Screen
+from workflow.runner import progress as state
+from workflow.runner.alone import take_lock, wait_until_alone
+from workflow.runner.child import run_snakemake
+from workflow.runner.progress import Progress
+from workflow.runner.screen import Screen
 
-PAPER = Path(__file__).parent / "resources/paper_matching.csv"
+PAPER = Path(__file__).parents[1] / "resources/paper_matching.csv"
 LAYERS = 5  # in the table at the end
 LOG_LINES = 30  # of a failed job
 # What is said of Snakemake's profile, and of a failure besides the job's own log.

@@ -1,4 +1,4 @@
-"""Remove the results of one run, ``python -m workflow.clean scenes``, and say what is left.
+"""Remove the results of one run, ``python -m workflow.runner.clean scenes``, and say what is left.
 
 It runs on any Python 3, because .venv may be missing.
 """

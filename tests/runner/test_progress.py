@@ -3,8 +3,8 @@
 import pytest
 
 from tests.workflow.test_project import rules
-from workflow import progress as state
-from workflow.progress import OTHER, PRIOR, SECONDS, STEPS, Job, Progress
+from workflow.runner import progress as state
+from workflow.runner.progress import OTHER, PRIOR, SECONDS, STEPS, Job, Progress
 
 
 def info(jobid: int, rule: str, time: float, threads: int = 1, **wildcards: str) -> dict:

@@ -27,7 +27,7 @@ def role(command: list[str]) -> str | None:
         module = next((after for before, after in pairwise(command) if before == "-m"), "")
         if module == "snakemake" or Path(command[1] if len(command) > 1 else "").name == "snakemake":
             return "snakemake"
-        if module == "workflow.run":
+        if module == "workflow.runner.run":
             return RUNNER
         return module.removeprefix("workflow.convergent.") if module.startswith("workflow.convergent.") else None
     if program in ("sh", "bash"):  # the shell of a job

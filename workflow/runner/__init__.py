@@ -1,0 +1,10 @@
+"""What `make` runs: Snakemake with a lock, one progress and a table of numbers at the end.
+
+run         the command: a plan, Snakemake, where results are
+alone       one run at a time in a folder
+child       Snakemake as a child process, its events and its jobs' lines
+progress    how much is done, how long the rest takes
+screen      what the user sees
+clean       removes a run's results
+logger      Snakemake's messages as events
+"""
