@@ -72,7 +72,7 @@ def test_runs_and_jobs_of_this_folder_are_seen(folder: Path, tmp_path_factory: p
 def test_a_process_does_not_see_itself_and_its_parents(folder: Path) -> None:
     """Here a parent counts as a run, and its child looks."""
     look = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom pathlib import Path\n"
-        "from workflow.runner.alone import alive\n"
+    look += "from workflow.runner.alone import alive\n"
     (folder / "bin/snakemake").write_text(
         f"import subprocess, sys; subprocess.run([sys.executable, '-c', {look + 'print(alive(Path.cwd()))'!r}])"
     )
