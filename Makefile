@@ -32,7 +32,7 @@ test: .venv/installed ## all tests: 12 minutes on two cores; some of them: ARGS=
 	$(BIN)/python -m pytest $(ARGS)
 
 test-quick: .venv/installed ## tests that run no workflow: 1 minute
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(ARGS) # each worker keeps to a core
 
 lint: .venv/installed ## style and types: 20 seconds
 	$(BIN)/ruff check

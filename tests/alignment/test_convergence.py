@@ -66,6 +66,7 @@ def test_dead_units_are_left_out(planted: dict[str, np.ndarray]) -> None:
     assert all(np.isfinite(value) for key, value in row.items() if key not in ("pair", "similarity"))
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_value_of_many_photographs() -> None:
     """Nets whose correlation differs by photograph: the 95 % interval of 20 covers that of thousands mostly."""
     rng = np.random.default_rng(1)

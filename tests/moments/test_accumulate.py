@@ -71,6 +71,7 @@ def test_wide_layers_keep_few_blocks_and_leave_the_others_as_they_are(
     assert [shard["nodes"] for shard in shards] == [[[0, 2, 0]], [[1, 2, 0]]]
 
 
+@pytest.mark.slow
 def test_nodes_say_which_blocks_a_shard_holds(tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]) -> None:
     staged(tmp_path, images["val"], nets, shards=3)
     nodes = {
@@ -82,6 +83,7 @@ def test_nodes_say_which_blocks_a_shard_holds(tmp_path: Path, images: dict[str, 
 
 
 @torch.no_grad()
+@pytest.mark.slow
 @pytest.mark.parametrize("shards", [2, 5])
 def test_the_stage_gives_the_moments_of_all_images(
     tmp_path: Path, images: dict[str, Path], nets: dict[str, Path], shards: int

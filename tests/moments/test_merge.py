@@ -121,6 +121,7 @@ def test_shards_of_a_wide_layer_give_the_same_bytes_and_the_blocks_taken_togethe
         assert (tmp_path / "other.zarr/zarr.json").read_bytes() == (tmp_path / "out.zarr/zarr.json").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [[0, 2], [1, 0, 2], [0, 0, 1, 2], [0, 1], [1, 2]])
 def test_missing_and_mixed_up_shards_of_a_wide_layer_are_refused(tmp_path: Path, order: list[int]) -> None:
     paths = shard_stores(tmp_path, [2, 3], kept=2)

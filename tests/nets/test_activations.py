@@ -108,6 +108,7 @@ class Eager(torch.fx.Interpreter):
 
 @pytest.mark.parametrize("model", MODELS)
 @torch.no_grad()
+@pytest.mark.slow
 def test_every_module_of_any_net_is_recorded_as_it_returns(model: str) -> None:
     """Against the net recomputed node by node; later modules may overwrite an output in place."""
     net = build(f"torchvision:{model}", SETTINGS, 3, 10, 64, seed=0)
@@ -123,6 +124,7 @@ def test_every_module_of_any_net_is_recorded_as_it_returns(model: str) -> None:
         assert torch.equal(found[name], eager.outputs[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["alexnet", "vgg11"])
 def test_a_probe_tells_which_outputs_are_overwritten_in_place(model: str) -> None:
     """The convolution is: a rectification in place follows it. The ReLU before a pooling and the logits are not."""

@@ -81,6 +81,7 @@ def paper() -> tuple[Net, dict[str, torch.Tensor]]:
     return net, outputs(net)
 
 
+@pytest.mark.slow
 def test_the_paper_has_62_million_parameters(paper: tuple) -> None:
     assert sum(p.numel() for p in paper[0].parameters()) == 62_378_344
 
@@ -96,6 +97,7 @@ def test_modules_of_the_paper_are_in_its_order(paper: tuple) -> None:
     assert [name for name, _ in paper[0].body.named_children()] == f"{first} {last}".split()
 
 
+@pytest.mark.slow
 def test_signals_of_the_paper_live_at_initialisation(paper: tuple) -> None:
     assert within_factor_2(paper[1], DEVIATIONS["workflow/experiments/imagenet.yaml"])
 

@@ -113,6 +113,7 @@ def test_evaluation_does_not_depend_on_the_batch(nets: dict[str, Path], images: 
     assert train.evaluate(net, rows, found["labels"], batch) == pytest.approx((-np.log(chance).mean(), top1), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_seed_and_settings_decide_the_weights(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
     """The state of torch's global generator and the folder change nothing."""
     first = trained(tmp_path / "first", images, architecture)
@@ -159,6 +160,7 @@ def test_history_and_description(tmp_path: Path, images: dict[str, Path], archit
     assert float(history[-1]["val_loss"]) == pytest.approx(loss, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
     """Brightness gives the class away, so top-1 accuracy is far above a chance of a quarter."""
     trained(tmp_path, images, architecture | {"dropout": 0.0}, steps=120)
@@ -252,6 +254,7 @@ def test_settings_that_do_not_exist_are_refused_with_one_line(
     assert "\n" not in str(stopped.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["settings", "seed", "architecture", "images"])
 def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
     tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str], what: str

@@ -57,6 +57,7 @@ def extent(flags: np.ndarray) -> list[int]:
     return [int(places[0]), int(places[-1]) + 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_field_is_what_gradients_reach(name: str) -> None:
     architecture = ARCHITECTURES[name]

@@ -80,6 +80,7 @@ def test_a_process_does_not_see_itself_and_its_parents(folder: Path) -> None:
     assert done.stdout == "{}\n"
 
 
+@pytest.mark.slow
 def test_the_lock_is_held_until_the_last_job_has_ended(folder: Path) -> None:
     """A job that outlives its run holds the lock through its standard input; the next run says so and waits."""
     (folder / "workflow/convergent/nap.py").write_text("import time; time.sleep(3)")

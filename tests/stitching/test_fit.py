@@ -173,6 +173,7 @@ def test_a_stored_mapping_predicts_activations(tmp_path: Path, stores: dict[str,
     assert r2.min() > 0.5
 
 
+@pytest.mark.slow
 def test_wide_layers_are_stored_sparse(
     tmp_path: Path, stores: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,6 +211,7 @@ def test_the_published_optimiser_is_replayed_where_asked_for(tmp_path: Path, sto
     assert (objective[""] < objective["published/"]).all()
 
 
+@pytest.mark.slow
 def test_runs_and_threads_do_not_matter(tmp_path: Path, stores: dict[str, Path]) -> None:
     digests = set()
     for k, threads in enumerate("112"):

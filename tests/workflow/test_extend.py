@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.workflow.test_workflow import copy_project, edit, planned, snakemake
 
 # What a new figure takes: a function of a family, an entry of the table of figures, a caption.
@@ -36,6 +38,7 @@ def insert(path: Path, text: str, before: str) -> None:
     path.write_text(path.read_text().replace(before, text + before))
 
 
+@pytest.mark.slow
 def test_a_new_figure_is_a_function_an_entry_and_a_caption(tmp_path: Path) -> None:
     folder = copy_project(tmp_path)
     family = folder / "workflow/convergent/figures/mapping.py"

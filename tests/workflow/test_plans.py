@@ -11,6 +11,7 @@ import yaml
 from tests import ROOT
 from tests.configurations import change
 
+pytestmark = pytest.mark.slow
 EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
 
 

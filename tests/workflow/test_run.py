@@ -16,8 +16,8 @@ import pytest
 
 from tests import ROOT
 from tests.workflow.test_workflow import copy_project, edit, snakemake
-from workflow import run as runner
 from workflow.convergent import tables
+from workflow.runner import run as runner
 from workflow.runner.alone import alive
 
 PYTHON = Path(sys.executable)
@@ -31,7 +31,8 @@ SUMMARY = [
 
 def make(*goals: str) -> list[str]:
     """The command, which takes the Python of these tests for an installed one."""
-    return ["make", "-o", ".venv/installed", f"BIN={PYTHON.parent}", f"PYTHON={PYTHON}", "CORES=2", *goals]
+    options = ["--no-print-directory", "-o", ".venv/installed"]
+    return ["make", *options, f"BIN={PYTHON.parent}", f"PYTHON={PYTHON}", "CORES=2", *goals]
 
 
 def done(folder: Path, *goals: str, ok: bool = True) -> str:
