@@ -136,3 +136,15 @@ def test_the_map_of_the_package_names_every_module() -> None:
         if folder != "__pycache__"
     }
     assert {folder: listed[folder] for folder in there} == there
+
+
+def test_functions_and_modules_can_be_read_in_a_sitting() -> None:
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "workflow/runner").rglob("*.py")]
+    lengths = {
+        f"{file.name}: {node.name}": node.end_lineno - node.lineno + 1
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert {name: length for name, length in lengths.items() if length > 40} == {}
+    assert [file.name for file in files if len(file.read_text().splitlines()) > 270] == []

@@ -159,23 +159,8 @@ def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs:
         )
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = new_parser(__doc__)
-    parser.add_argument("images", help="image store (zarr.json)")
-    parser.add_argument("outputs", nargs="+", help="store to write for each layer (zarr.json)")
-    parser.add_argument(
-        "--nets", nargs="+", required=True, type=Path, help="descriptions of nets (.json), with weights beside them"
-    )
-    parser.add_argument(
-        "--controls", nargs="*", default=[], type=Path, help="descriptions of control nets, for some layers only"
-    )
-    parser.add_argument(
-        "--control-layers", nargs="*", default=[], help="layers that control nets take part in; others are ignored"
-    )
-    parser.add_argument("--layers", nargs="+", required=True, help="layer of each output, in their order")
-    parser.add_argument(
-        "--images", dest="limit", type=int, help="number of images, the first of the shuffled ones (default: all)"
-    )
+def add_block_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which blocks there are, which of them are computed here, and which are kept."""
     parser.add_argument("--blocks", required=True, type=int, help="fine blocks of all shards together")
     parser.add_argument(
         "--wide-units",
@@ -193,6 +178,26 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--shards", type=int, default=MomentsSettings.shards, help="number of shards, at most the number of blocks"
     )
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("images", help="image store (zarr.json)")
+    parser.add_argument("outputs", nargs="+", help="store to write for each layer (zarr.json)")
+    parser.add_argument(
+        "--nets", nargs="+", required=True, type=Path, help="descriptions of nets (.json), with weights beside them"
+    )
+    parser.add_argument(
+        "--controls", nargs="*", default=[], type=Path, help="descriptions of control nets, for some layers only"
+    )
+    parser.add_argument(
+        "--control-layers", nargs="*", default=[], help="layers that control nets take part in; others are ignored"
+    )
+    parser.add_argument("--layers", nargs="+", required=True, help="layer of each output, in their order")
+    parser.add_argument(
+        "--images", dest="limit", type=int, help="number of images, the first of the shuffled ones (default: all)"
+    )
+    add_block_options(parser)
     parser.add_argument("--batch", type=int, default=MomentsSettings.batch, help="images in one forward pass")
     parser.add_argument(
         "--seed", type=int, default=MomentsSettings.seed, help="seed of the assignment of groups to blocks"
