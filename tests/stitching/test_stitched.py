@@ -1,12 +1,14 @@
 """Stitched nets: planted mappings give top-1 accuracies that are known beforehand."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from tests.presets import recorded
 from workflow.convergent import store
@@ -109,6 +111,60 @@ def test_any_mapping_between_is_applied(loaded: dict[str, Net], images: dict[str
     accuracy = stitched.top1_accuracy(stitched_nets, recorder(loaded), rows, predicted, batch=30)
     assert accuracy["twice"] == 1
     assert accuracy["zeroed"] < 1
+
+
+class InPlace(nn.Module):
+    """A net that is no sequence, works in place on its input and on the layer's output, and has a skip connection."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 5, 3, stride, 1), nn.Conv2d(5, 5, 3, 1, 1)
+        self.last = nn.Linear(5, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x.mul_(0.7).add_(0.1))
+        y = self.second(functional.relu_(x))
+        return self.last((y + x).mean((2, 3)))
+
+
+def in_place_net(sequence: bool, stride: int) -> Net:
+    """A net with random weights whose layer ``first`` (``0`` of a sequence) is followed by in-place modules."""
+    layers = [nn.Conv2d(3, 5, 3, stride, 1), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(2), nn.Flatten()]
+    body = nn.Sequential(*layers, nn.Linear(20, 4)) if sequence else InPlace(stride)
+    net = Net(body, "tests:in_place", {"crop": 16}, 3, 4, 20).eval()
+    net.deviation.fill_(60)
+    net.layers = {"first": "0"} if sequence else {}
+    return net
+
+
+@pytest.mark.parametrize("kinds", [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize(("strides", "resample"), [((1, 1), "none"), ((1, 2), "area")])
+def test_each_stitched_net_alone_is_as_among_all(
+    images: dict[str, Path], kinds: tuple[bool, bool], strides: tuple[int, int], resample: str
+) -> None:
+    """Modules that work in place change nothing that another stitched net reads."""
+    torch.manual_seed(0)
+    both = {f"net{k}": in_place_net(*arguments) for k, arguments in enumerate(zip(kinds, strides, strict=True))}
+    rows = store.StoredArray(images["val"], "images")
+    scale, rng = Scale(np.zeros(5), np.ones(5)), np.random.default_rng(0)
+    stitched_nets = {net: stitched.StitchedNet(net, nn.Identity(), net) for net in both}
+    stitched_nets |= {
+        f"{head} {tail} {k}": stitched.StitchedNet(head, stitched.Affine(rng.normal(size=(5, 5)), scale, scale), tail)
+        for k in range(4)
+        for head in both
+        for tail in both
+    }
+
+    def accuracies(names: Iterable[str], labels: np.ndarray) -> dict[str, float]:
+        chosen = {name: stitched_nets[name] for name in names}
+        recorded = activations.Recorder(both, ["first"], resample=resample)
+        return stitched.top1_accuracy(chosen, recorded, rows, labels, batch=8)
+
+    for labels in rng.integers(0, 4, (3, len(rows))):
+        together = accuracies(stitched_nets, labels)
+        assert together == {name: accuracies([name], labels)[name] for name in stitched_nets}
+        for name, net in both.items():
+            assert together[name] == np.mean(predictions(net, rows) == labels)
 
 
 def test_a_row_has_the_accuracies_of_its_point_and_zero_where_no_weight_is_left() -> None:

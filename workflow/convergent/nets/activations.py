@@ -130,18 +130,18 @@ def tail(net: Net, layer: str) -> Callable[[torch.Tensor, torch.Tensor], torch.T
     """The part of a net behind a layer, as a function of crops and of the activation that replaces the layer's output.
 
     A sequence of modules is cut behind the layer. Any other net runs whole on the crops, and a hook replaces the
-    layer's output.
+    layer's output. Modules that work in place change copies: crops and activation stay as they are.
     """
     recorded = recorded_module(net, layer)
     children = list(net.body.named_children())
     position = [i for i, (_, module) in enumerate(children) if module is recorded]
     if isinstance(net.body, nn.Sequential) and position:
         rest = nn.Sequential(OrderedDict(children[position[0] + 1 :]))
-        return lambda crops, activation: rest(activation)
+        return lambda crops, activation: rest(activation.clone())
 
     def replaced(crops: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
         with hooked(net, [layer], lambda layer, output: activation.clone()):
-            return net(crops)
+            return net(crops.clone())
 
     return replaced
 

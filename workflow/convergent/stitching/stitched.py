@@ -74,9 +74,11 @@ def top1_accuracy(
     targets = torch.from_numpy(labels.astype(np.int64)).to(place).split(batch)
     batches = activations.batches(images, np.arange(len(labels)), batch, place)
     for pixels, target in zip(batches, targets, strict=True):
-        crops = {net: recorder.nets[net].centre_crop(pixels) for net in heads | set(tails)}
+        crops = {net: recorder.nets[net].centre_crop(pixels) for net in tails}
         recorded = {
-            net: activations.record(recorder.nets[net], crops[net], recorder.shapes[net])[layer] for net in heads
+            net: activations.record(recorder.nets[net], recorder.nets[net].centre_crop(pixels), shapes)[layer]
+            for net, shapes in recorder.shapes.items()
+            if net in heads
         }
         for name, stitched in stitched_nets.items():
             x = recorded[stitched.head]
