@@ -1,4 +1,4 @@
-# Every command of the project; `make` lists them. All but `clean` and `lock` build .venv when it is missing.
+# Every command of the project; `make` lists them. All but `help`, `clean` and `lock` build .venv when it is missing.
 SHELL := bash
 CORES ?= all
 PYTHON ?= python3

@@ -77,3 +77,14 @@ def test_a_table_may_be_without_rows_where_its_reader_says_so(tmp_path: Path) ->
     (tmp_path / "t.csv").write_text("")
     with pytest.raises(InputError, match="empty file"):
         tables.read(tmp_path / "t.csv", allow_no_rows=True)
+
+
+@pytest.mark.parametrize("text", ["1_0", "nan", "0x1", "1 2", "e5", "--1", "conv1"])
+def test_what_only_python_takes_for_a_number_is_a_text(text: str) -> None:
+    assert tables.parsed(text) == text
+
+
+def test_numbers_of_any_precision_are_written_alike(tmp_path: Path) -> None:
+    tables.write(tmp_path / "t.csv", [{"a": np.float32(1 / 3), "b": np.float32(np.nan), "c": np.inf}], digits=3)
+    assert (tmp_path / "t.csv").read_text() == "a,b,c\n0.333,,inf\n"
+    assert tables.read(tmp_path / "t.csv") == [{"a": 0.333, "b": "", "c": np.inf}]

@@ -111,6 +111,19 @@ def test_help_lists_every_goal() -> None:
     assert set(re.findall(r"^make ([a-z-]+) ", said, flags=re.M)) == set(goals[1].split())
 
 
+def test_numbers_that_are_missing_end_no_run() -> None:
+    row = {"layer": "conv1", "pair": "mean", "similarity": "correlation", "greedy": "", "greedy_null": 0.25}
+    assert runner.numbers([row], []).splitlines()[-1].split() == ["conv1", "-", "0.250", "-"]
+    assert runner.numbers([], []) == "No pair of nets could be compared."
+
+
+@pytest.mark.parametrize("cores", ["abc", "0", "-1", "1.5"])
+def test_an_impossible_number_of_cores_is_one_line(cores: str) -> None:
+    said = done(ROOT, "figures", f"CORES={cores}", ok=False)
+    assert f"{cores} is not possible; all, or a number from 1" in said or "expected one argument" in said
+    assert "Traceback" not in said
+
+
 def test_clean_removes_one_run_and_says_what_is_left(tmp_path: Path) -> None:
     for name in ("Makefile", "workflow/__init__.py", "workflow/runner/clean.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -118,7 +131,11 @@ def test_clean_removes_one_run_and_says_what_is_left(tmp_path: Path) -> None:
     for run in ("scenes", "my_images"):
         (tmp_path / f"results/{run}/figures").mkdir(parents=True)
         (tmp_path / f"results/{run}/figures/one.png").write_bytes(bytes(3_000_000))
-    (tmp_path / ".snakemake").mkdir()
+    lock_of_snakemake = tmp_path / ".snakemake/locks/0.output.lock"
+    lock_of_snakemake.parent.mkdir(parents=True)
+    lock_of_snakemake.touch()
+    assert "nothing was removed" in done(tmp_path, "clean", ok=False)
+    lock_of_snakemake.unlink()
     left = "Left: results/my_images (3 MB; make clean RUN=my_images removes it).\n"
     records = "Left: .snakemake (Snakemake's records and messages).\n"
     assert done(tmp_path, "clean") == f"Removed results/scenes (3 MB).\n{left}{records}"
@@ -245,7 +262,7 @@ def in_training(folder: Path) -> bool:
 
 # What is killed, by its command line, in which command.
 VICTIMS = {
-    "runner": (r"-m workflow\.run", "nets_training"),
+    "runner": (r"-m workflow\.runner\.run", "nets_training"),
     "snakemake": ("-m snakemake", "figures"),
     "job": (r"python -m workflow\.convergent\.nets\.train", "nets_training"),
 }

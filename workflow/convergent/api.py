@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import store
+from . import store, tables
 from .alignment import matching
 from .alignment.correlation import correlation
 from .commands import InputError
+from .moments.covariance import in_order
 
 
 def unit_labels(net: str, units: int) -> list[str]:
@@ -85,7 +86,7 @@ class Run:
         if not path.exists():
             names = sorted(file.stem for file in path.parent.glob("*.csv"))
             raise InputError(f"{path}: no such table; there are {', '.join(names) or 'none'}")
-        return pd.read_csv(path)
+        return pd.DataFrame(tables.columns(path))
 
     @cached_property
     def layers(self) -> list[str]:
@@ -96,7 +97,7 @@ class Run:
     def nets(self) -> list[str]:
         """Nets of the run in their order."""
         stores = (self.folder / "correlation" / self.layers[0]).glob("*.zarr")
-        return sorted({net for path in stores for net in path.stem.split("-")}, key=lambda net: (len(net), net))
+        return in_order({net for path in stores for net in path.stem.split("-")})
 
     def similarity(self, kind: str, layer: str, a: str, b: str) -> pd.DataFrame:
         """A stored similarity of the units of a (rows) and of b (columns), either net first; NaN for dead units."""
@@ -105,10 +106,10 @@ class Run:
         for net in (a, b):
             if net not in self.nets:
                 raise InputError(f"net: {net!r}, {self.folder} has {', '.join(self.nets)}")
-        in_order = self.nets.index(a) <= self.nets.index(b)
-        first, second = (a, b) if in_order else (b, a)
+        as_stored = self.nets.index(a) <= self.nets.index(b)
+        first, second = (a, b) if as_stored else (b, a)
         stored = store.load(self.folder / kind / layer / f"{first}-{second}.zarr" / "zarr.json", kind)[kind]
-        matrix = stored if in_order else stored.T
+        matrix = stored if as_stored else stored.T
         return pd.DataFrame(matrix, unit_labels(a, matrix.shape[0]), unit_labels(b, matrix.shape[1]))
 
     def correlation(self, layer: str, a: str, b: str) -> pd.DataFrame:

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from .commands import InputError
-from .nets.architecture import conv_sizes, conv_units, fully_connected, module_names
+from .nets.architecture import ALEXNET, conv_sizes, conv_units, fully_connected, module_names
 
-PRESET = "alexnet"  # the architecture that the section ``architecture`` describes
-PRESET_KEYS = {  # of the section ``architecture``, needed where a net is the preset, and their meaning
+ALEXNET_KEYS = {  # of the section ``architecture``, needed where a net is the preset, and their meaning
     "pixels": "how pixels are standardised",
     "conv": "conv1 to conv5",
     "fc": "fc6 and fc7",
@@ -34,7 +33,7 @@ def module_of(entry: dict[str, Any], layer: str) -> str:
 
 def preset_modules(config: dict[str, Any], layer: str) -> list[str]:
     """Names of the modules that a layer stands for in the nets that are the preset, one for each such net."""
-    return [module_of(entry, layer) for entry in config["nets"] if entry["architecture"] == PRESET]
+    return [module_of(entry, layer) for entry in config["nets"] if entry["architecture"] == ALEXNET]
 
 
 def spatial(config: dict[str, Any], layers: list[str]) -> list[str]:
@@ -75,7 +74,7 @@ def net_settings(config: dict[str, Any], net: int) -> dict[str, Any]:
     """
     entry, section = config["nets"][net], config["architecture"]
     pixels = {"pixels": entry["pixels"]} if "pixels" in entry else {}
-    if entry["architecture"] == PRESET:
+    if entry["architecture"] == ALEXNET:
         return section | pixels
     default = IMAGENET_PIXELS if "weights" in entry else section.get("pixels", {"mean": "channel", "scale": "unit"})
     return {"crop": section["crop"], "pixels": default} | pixels
@@ -104,7 +103,7 @@ def check_architecture(key: str, architecture: str) -> None:
 
 def check_preset(config: dict[str, Any], net: int) -> None:
     """Refuse an incomplete section ``architecture``, and layers that the preset does not have."""
-    for key, meaning in PRESET_KEYS.items():
+    for key, meaning in ALEXNET_KEYS.items():
         if key not in config["architecture"]:
             refuse(f"architecture.{key}", None, f"net{net} is an alexnet and needs it: {meaning}")
     names, entry = module_names(config["architecture"]), config["nets"][net]
@@ -120,7 +119,7 @@ def check_net(config: dict[str, Any], net: int) -> None:
     if not Path(entry.get("weights", ".")).exists():
         refuse(f"nets.{net}.weights", entry["weights"], "it must be an existing file")
     check_layers(f"nets.{net}.layers", entry.get("layers", {}), config["layers"])
-    if entry["architecture"] == PRESET:
+    if entry["architecture"] == ALEXNET:
         check_preset(config, net)
     else:
         check_architecture(f"nets.{net}.architecture", entry["architecture"])
@@ -183,7 +182,7 @@ def check_unit(config: dict[str, Any]) -> None:
     """Refuse a unit for figure 4 that its layer does not have. Only a convolution of the preset is known here."""
     unit, layers = config["figures"]["unit"], spatial(config, config["stitching"]["layers"])
     target = config["nets"][int(config["figures"]["pair"].split("-net")[1])]
-    if unit == "median" or not layers or target["architecture"] != PRESET:
+    if unit == "median" or not layers or target["architecture"] != ALEXNET:
         return
     layer = module_of(target, layers[0])
     units = conv_units(config["architecture"]).get(layer)

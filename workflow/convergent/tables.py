@@ -5,6 +5,7 @@ is an empty cell in the file.
 """
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,15 @@ import numpy as np
 from .commands import InputError
 from .files import write_atomically
 
+WHOLE = re.compile(r"[+-]?\d+")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf", re.IGNORECASE)
+
 
 def parsed(text: str) -> int | float | str:
     """The content of a cell: an integer where the text is one, else a float where it is one, else the text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
+    if WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if NUMBER.fullmatch(text) else text
 
 
 def read(path: str | Path, allow_no_rows: bool = False) -> list[dict[str, Any]]:
@@ -64,7 +65,7 @@ def columns(path: str | Path) -> dict[str, np.ndarray]:
 
 def formatted(cell: Any, digits: int | None) -> Any:
     """A cell as it is written: a float with ``digits`` significant digits, or, for None, with all that it needs."""
-    if not isinstance(cell, float):
+    if not isinstance(cell, float | np.floating):
         return cell
     if cell != cell:
         return ""

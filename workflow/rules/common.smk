@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from itertools import combinations, combinations_with_replacement
+from pathlib import Path
 
 from snakemake.cli import get_argument_parser
 
@@ -13,6 +14,12 @@ from workflow.convergent.sources import sources
 # Jobs run under the Python that runs Snakemake, its environment activated or not. A prefix replaces Snakemake's
 # own, which makes a failure inside a pipe fail the job, so that is said again.
 shell.prefix(f"set -euo pipefail; PATH={os.path.dirname(sys.executable)}:$PATH; ")
+
+
+def as_json(what):
+    """A part of the configuration as one argument of a command, to be quoted there by ``:q``."""
+    return json.dumps(what, sort_keys=True)
+
 
 RUN = f"results/{config['run']}"
 NETS = [f"net{i}" for i in range(len(config["nets"]))]
@@ -28,9 +35,8 @@ GIVEN = [net for net, entry in zip(NETS, config["nets"]) if "weights" in entry]
 TRAINED = [net for net in NETS if net not in GIVEN]
 # What stages that run nets are told of their layers: names of modules, and what happens where grids differ.
 LAYERED = {
-    "modules": json.dumps(
-        {n: e["layers"] for n, e in zip(NETS, config["nets"]) if e.get("layers")},
-        sort_keys=True,
+    "modules": as_json(
+        {n: e["layers"] for n, e in zip(NETS, config["nets"]) if e.get("layers")}
     ),
     "resample": config["resample"],
 }
@@ -52,11 +58,6 @@ wildcard_constraints:
 def stage(module, without=()):
     """Inputs that say which code a stage's result depends on, as plain paths: an edit reruns it, a touch does not."""
     return {"code": sources(module, without)}
-
-
-def as_json(what):
-    """A part of the configuration as one argument of a command, to be quoted there by ``:q``."""
-    return json.dumps(what, sort_keys=True)
 
 
 def options(section, *keys):
@@ -148,7 +149,7 @@ def refuse_unknown_targets():
 
     Targets are read from the command line: Snakemake parses rules before it looks at them. Jobs of a cluster have none.
     """
-    if "snakemake" not in sys.argv[0]:  # started from Python
+    if "snakemake" not in Path(sys.argv[0]).parts[-2:]:  # started from Python
         return
     asked = get_argument_parser().parse_args(sys.argv[1:]).targets
     unknown = [name for name in asked if not is_target(name)]

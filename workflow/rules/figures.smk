@@ -5,9 +5,9 @@ FAMILIES = {
     "mapping": stage("figures.mapping"),
     "clusters": stage("figures.clusters"),
 }
-MAPPED = spatial(config, STITCHED)
+MAPPED_LAYERS = spatial(config, STITCHED)
 ONE = (SPATIAL or LAYERS)[0]  # the layer of figures that show a single one
-ONE_MAPPED = (MAPPED or [ONE])[0]
+ONE_MAPPED = (MAPPED_LAYERS or [ONE])[0]
 MOMENTS = "results/{run}/moments/val/{layer}.zarr/zarr.json"
 MATCHES = "results/{run}/matching"
 INFORMATION = "results/{run}/tables/information.csv"
@@ -108,20 +108,20 @@ DRAWN = {
         "family": "mapping",
         "report": ("Mapping", "Fig 4"),
         "inputs": {"mapping": MAPPING, "patches": PATCHES_OF_PAIR},
-        "when": MAPPED,
+        "when": MAPPED_LAYERS,
         "settings": f"{options('stitching', 'alpha')} {options('figures', 'unit')}",
     },
     "fig5_hierarchy": {
         "family": "clusters",
         "report": ("Clusters", "Fig 5"),
         "inputs": {"mapping": MAPPING, **TREE},
-        "when": MAPPED,
+        "when": MAPPED_LAYERS,
     },
     "fig6_clusters": {
         "family": "clusters",
         "report": ("Clusters", "Fig 6"),
         "inputs": {**TREE, "patches": PATCHES_OF_PAIR},
-        "when": MAPPED,
+        "when": MAPPED_LAYERS,
     },
     "figS_spectral": {
         "family": "clusters",

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import psutil
 
-LOCK = Path(".running")
+from workflow.runner.clean import LOCK
+
 RUNNER = "make"
 WAIT = 0.5  # seconds between looks
 
@@ -60,9 +61,14 @@ class Announcement:
 
     def __init__(self) -> None:
         self.named: set[int] = set()
+        self.said_unknown = False
 
     def make(self, roles: dict[int, str]) -> None:
-        if self.named & set(roles) or not roles:
+        if self.named & set(roles) or (not roles and self.said_unknown):
+            return
+        if not roles:  # whoever holds the lock cannot be seen from here
+            print(f"Another run holds {LOCK}. Waiting for it.", file=sys.stderr, flush=True)
+            self.said_unknown = True
             return
         names = ", ".join(f"{name} (pid {pid})" for pid, name in foremost(roles).items())
         print(f"Another run is at work in this folder. Waiting for {names}.", file=sys.stderr, flush=True)

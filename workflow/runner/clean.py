@@ -39,11 +39,17 @@ def main() -> None:
     if not re.fullmatch("[A-Za-z0-9_-]+", name):
         sys.exit(f"make clean RUN={name}: a run is a folder below results, of letters, digits, - and _")
     folder = Path("results") / name
+    if any(Path(".snakemake/locks").glob("*")):
+        sys.exit(
+            "A run is at work in this folder, or was killed (then make figures goes on with it); nothing was removed."
+        )
     with LOCK.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             sys.exit("A run is at work in this folder; nothing was removed.")
+        except OSError:  # some shared disks have no locks
+            pass
         if folder.is_dir():
             removed = size(folder)
             remove(folder)

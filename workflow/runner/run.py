@@ -58,15 +58,22 @@ def failure(job: str, logs: Sequence[str], said: set[str]) -> str:
     return "\n".join([f"Failed: {job}. Log: {', '.join(logs) or 'none'}", *(f"    {line}" for line in lines)])
 
 
+def decimal(cell: float | str) -> str:
+    """A number of a table, or "-" where its cell is empty."""
+    return "-" if cell == "" else f"{cell:.3f}"
+
+
 def numbers(summary: list[dict[str, Any]], paper: list[dict[str, Any]]) -> str:
     """A table of the first layers: similarity of matched units, its chance level, and the paper's similarity."""
     published = {row["layer"]: format(row["greedy"], ".3f") for row in paper}
     means = [row for row in summary if row["pair"] == "mean" and row["similarity"] == "correlation"][:LAYERS]
+    if not means:
+        return "No pair of nets could be compared."
     width = max(len(row["layer"]) for row in means)
+    cells = [(row["layer"], decimal(row["greedy"]), decimal(row["greedy_null"])) for row in means]
     lines = [
-        f"{layer:{width}}  {row['greedy']:10.3f}  {row['greedy_null']:6.3f}  {published.get(layer, '-'):>9}"
-        for row in means
-        for layer in [row["layer"]]
+        f"{layer:{width}}  {similarity:>10}  {chance:>6}  {published.get(layer, '-'):>9}"
+        for layer, similarity, chance in cells
     ]
     title = "Mean correlation of a unit with its most similar unit in another net; chance: random rotations of one net."
     return "\n".join([title, f"{'layer':{width}}  similarity  chance  the paper", *lines])
@@ -161,10 +168,17 @@ def made(results: Path, targets: Sequence[str]) -> list[str]:
     return [str(file if file.exists() else target) for file, target in zip(files, targets, strict=True)]
 
 
+def number_of_cores(text: str) -> str:
+    """A number of cores as Snakemake takes it. Raises ArgumentTypeError."""
+    if text != "all" and not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text} is not possible; all, or a number from 1")
+    return text
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument("target", help="figures, report, the name of a figure, or a path of a table or another result")
-    parser.add_argument("--cores", default="all", help="number of cores, or all")
+    parser.add_argument("--cores", default="all", type=number_of_cores, help="number of cores, or all")
     parser.add_argument("--configfile", type=Path, help="configuration of the experiment, instead of config.yaml")
     return parser.parse_args(argv)
 
@@ -186,7 +200,8 @@ def run(args: argparse.Namespace) -> int:
     results = Path("results") / str(config.get("run"))
     whole = args.target in ("figures", "report")
     targets = [] if whole else paths(results, [args.target])
-    steps = (config.get("training") or {}).get("steps", state.STEPS)
+    training = config.get("training")
+    steps = training.get("steps", state.STEPS) if isinstance(training, dict) else state.STEPS
     options = ["--cores", args.cores, *(["--configfile", str(args.configfile)] if args.configfile else [])]
     one = Run(options, Progress(usable_cores() if args.cores == "all" else int(args.cores), steps))
     if status := one.make(targets):

@@ -4,7 +4,7 @@
 counts; the bootstrap draws them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,14 @@ from .. import store
 Arrays = Mapping[str, np.ndarray]
 
 
+def in_order(nets: Iterable[str]) -> list[str]:
+    """Names of nets in the order of their numbers: net2 before net10."""
+    return sorted(nets, key=lambda net: (len(net), net))
+
+
 def net_names(arrays: Arrays) -> list[str]:
-    """Names of the nets that have moments, in order of their numbers: net2 before net10."""
-    return sorted((name[5:] for name in arrays if name.startswith("mean/")), key=lambda net: (len(net), net))
+    """Names of the nets that have moments, in the order of their numbers."""
+    return in_order(name.removeprefix("mean/") for name in arrays if name.startswith("mean/"))
 
 
 def compared(attributes: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from ..commands import InputError
 
+ALEXNET = "alexnet"  # the architecture that the section describes
+
 
 class ModuleSpec(NamedTuple):
     """One module of an AlexNet and the entry of the configuration that describes it."""

@@ -41,11 +41,11 @@ def count_classes(weights: dict[str, torch.Tensor]) -> int:
 
 def fill(module: torch.nn.Module, weights: dict[str, torch.Tensor], file: str | Path, architecture: str) -> None:
     """Load weights into a module. Raises InputError that names the first weight that does not fit."""
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     needed = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    for name in [*needed, *found]:
-        if found.get(name) != needed.get(name):
-            has, needs = (shapes.get(name, "nothing") for shapes in (found, needed))
+    for name in [*needed, *given]:
+        if given.get(name) != needed.get(name):
+            has, needs = (shapes.get(name, "nothing") for shapes in (given, needed))
             raise InputError(f"weights: {file} do not fit {architecture}: {name} is {has}, it must be {needs}")
     module.load_state_dict(weights)
 

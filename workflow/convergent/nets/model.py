@@ -18,10 +18,11 @@ import torch
 from torch import nn
 
 from ..commands import InputError
+from ..files import write_atomically
 from ..seeds import derive
 from .alexnet import AlexNet
+from .architecture import ALEXNET
 
-ALEXNET = "alexnet"
 BUILT_FROM = ("architecture", "settings", "channels", "classes", "size")  # arguments of ``build`` that a .json keeps
 
 
@@ -194,11 +195,13 @@ def weights_digest(net: Net) -> str:
 
 def save(net: Net, weights: str | Path, description: str | Path, **attributes: Any) -> None:
     """Write weights to a ``.pt``, and their digest and architecture to the small ``.json`` that the workflow tracks."""
-    torch.save(net.state_dict(), weights)
+    with write_atomically(weights) as temporary:
+        torch.save(net.state_dict(), temporary)
     described = {"sha256": weights_digest(net), **{name: getattr(net, name) for name in BUILT_FROM}, **attributes}
     if code := source_file(net.architecture):
         described["code"] = hashlib.sha256(code.read_bytes()).hexdigest()
-    Path(description).write_text(json.dumps(described, indent=1) + "\n")
+    with write_atomically(description) as temporary:
+        temporary.write_text(json.dumps(described, indent=1) + "\n")
 
 
 def load(description: str | Path, layers: Mapping[str, Mapping[str, str]] | None = None) -> Net:

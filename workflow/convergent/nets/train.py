@@ -226,14 +226,14 @@ def main(argv: list[str] | None = None) -> None:
         for split, path in paths.items()
     }
     store.require_equal("image sizes", **{split: images.shape[1:] for split, (images, _) in splits.items()})
-    store.require_equal("classes", **{split: found["classes"] for split, found in attributes.items()})
+    store.require_equal("classes", **{split: stored["classes"] for split, stored in attributes.items()})
     images, labels = splits["train"]
     if len(labels) < settings.batch:
         raise InputError(f"training.batch: {settings.batch} images, but there are only {len(labels)} to train on")
     classes = len(attributes["train"]["classes"])
     net = untrained.initial_net(args.architecture, args.settings, images, classes, args.seed)
     net.to(device.pick())
-    digests = [found["sha256"] for found in attributes.values()]
+    digests = [stored["sha256"] for stored in attributes.values()]
     key = training_key(net, settings, args.seed, digests, device.pick().type, args.code)
     job = Job(args.name, args.seed, settings)
     with checkpoints.lock(args.checkpoints, args.name):

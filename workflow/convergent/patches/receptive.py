@@ -46,15 +46,15 @@ Fields = tuple[Spans, Spans]  # along a layer's rows and along its columns
 def field(architecture: Mapping[str, Any], layer: str) -> Field:
     """Receptive field of a convolution of AlexNet.
 
-    >>> field({"crop": 32, "conv": [{"kernel": 7, "stride": 2, "padding": 3, "pool": [2, 2]}, {"kernel": 5}]}, "conv2")
-    Field(size=25, stride=4, start=-3)
+    >>> field({"conv": [{"units": 8, "kernel": 7, "stride": 2, "padding": 3}, {"units": 8, "kernel": 5}]}, "conv2")
+    Field(size=15, stride=2, start=-3)
     """
     size, stride, start = 1, 1, 0
-    for i, conv in enumerate(architecture["conv"], 1):
+    for name, conv in zip(conv_units(architecture), architecture["conv"], strict=True):
         start -= conv.get("padding", 0) * stride
         size += (conv["kernel"] - 1) * stride
         stride *= conv.get("stride", 1)
-        if layer == f"conv{i}":
+        if layer == name:
             break
         kernel, step = conv.get("pool", (1, 1))
         size += (kernel - 1) * stride
