@@ -53,7 +53,7 @@ TOO_LITTLE = {
 # A killed job's state, and the reason that SLURM writes to its log.
 REASONS = {"TIMEOUT": "DUE TO TIME LIMIT", "FAILED": "memory limit", "CANCELLED": "CANCELLED AT"}
 KILLED = {
-    ("patches.pictures", "net0"): "TIMEOUT",
+    ("patches", "net0"): "TIMEOUT",
     ("moments_val", "0"): "FAILED",
     ("moments_val", "1"): "FAILED",
     ("train", "net1"): "CANCELLED",
