@@ -11,7 +11,7 @@ from snakemake.utils import validate
 
 from tests import ROOT
 from tests.presets import preset
-from workflow.convergent.images import decoding
+from workflow.convergent.images import listing
 from workflow.convergent.nets.model import Net
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
@@ -28,7 +28,7 @@ class Photographs:
     """The embedded photographs, repeated, as images of one size with the interface of ``store.StoredArray``."""
 
     def __init__(self, size: int) -> None:
-        files = decoding.image_files(ROOT / "workflow/resources/scenes")
+        files = listing.image_files(ROOT / "workflow/resources/scenes")
         self.pool = np.stack([np.asarray(Image.open(file).convert("RGB").resize((size, size))) for file in files])
 
     def __len__(self) -> int:

@@ -17,7 +17,8 @@ from PIL import Image, ImageChops
 
 from workflow.convergent import store
 from workflow.convergent.images import parts
-from workflow.convergent.images.decoding import decode, image_files
+from workflow.convergent.images.decoding import decode
+from workflow.convergent.images.listing import image_files
 from workflow.convergent.images.workers import ParallelMap, parallel_map
 
 from .common import ROOT

@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from workflow.convergent import store
-from workflow.convergent.images import build, decoding, parts
+from workflow.convergent.images import build, parts
+from workflow.convergent.images.listing import image_files
 
 SIZE, ROWS = 6, 3  # of a stored image; of a part
 COUNTS = {"train": 5, "val": 2}  # images of each of two classes: 4 and 2 parts
@@ -63,7 +64,7 @@ def content(out: Path) -> dict[str, bytes]:
 
 def in_one_go(folder: Path, split: str) -> dict[str, np.ndarray]:
     """The arrays that the store has to hold: all files decoded in order of their names, then shuffled."""
-    files = decoding.image_files(folder / split)
+    files = image_files(folder / split)
     images = np.stack([np.asarray(Image.open(f).resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for f in files])
     labels = np.array([f.parent.name == "dog" for f in files], np.int32)
     order = build.shuffle(len(files), 0, split)
@@ -72,7 +73,7 @@ def in_one_go(folder: Path, split: str) -> dict[str, np.ndarray]:
 
 def damage(folder: Path, split: str, rows: list[int]) -> list[str]:
     """Names of the files of some rows of the store, sorted, after they were made unreadable."""
-    files = decoding.image_files(folder / split)
+    files = image_files(folder / split)
     order = build.shuffle(len(files), 0, split)
     for row in rows:
         files[order[row]].write_bytes(b"not an image")
@@ -225,10 +226,13 @@ def test_a_killed_run_is_gone_on_with(tmp_path: Path, workers: str, capsys: pyte
     assert content(out) == content(tmp_path / "whole")
 
 
-def stops(folder: Path) -> str:
+MEND = "mend that, then run again"
+
+
+def stops(folder: Path, *options: str) -> str:
     """The line with which the stage refuses its input."""
     with pytest.raises(SystemExit) as stopped:
-        built(folder, "out")
+        built(folder, "out", *options)
     message = str(stopped.value)
     assert "\n" not in message
     return message
@@ -236,7 +240,7 @@ def stops(folder: Path) -> str:
 
 def test_after_a_file_is_mended_only_its_part_is_made_again(folder: Path) -> None:
     built(folder, "whole")
-    files = decoding.image_files(folder / "train")
+    files = image_files(folder / "train")
     broken = files[build.shuffle(10, 0, "train")[-1]]
     good = broken.read_bytes()
     broken.write_bytes(b"not an image")
@@ -247,6 +251,72 @@ def test_after_a_file_is_mended_only_its_part_is_made_again(folder: Path) -> Non
     broken.write_bytes(good)
     built(folder, "out")
     assert [a == b for a, b in zip(before, chunks(train, range(4)), strict=True)] == [True, True, True, False]
+    assert content(folder.parent / "out") == content(folder.parent / "whole")
+
+
+def test_an_error_of_the_system_is_not_remembered(folder: Path) -> None:
+    """The file is readable again; nothing of it changed that a record could tell."""
+    built(folder, "whole", "--on-error", "skip")
+    file = folder / "train/cat/0.png"
+    good, times = file.read_bytes(), (0, file.stat().st_mtime_ns)
+    file.unlink()
+    file.symlink_to("/proc/self/mem")
+    assert stops(folder, "--on-error", "skip") == f"{file}: the system cannot read it (Input/output error); " + MEND
+    number = int(np.flatnonzero(build.shuffle(10, 0, "train") == 0)[0]) // ROWS
+    records = {int(record.stem) for record in (folder.parent / "out/train.zarr/parts").glob("*.json")}
+    assert records == set(range(number))
+    file.unlink()
+    file.write_bytes(good)
+    os.utime(file, ns=times)
+    built(folder, "out", "--on-error", "skip")
+    assert content(folder.parent / "out") == content(folder.parent / "whole")
+
+
+@pytest.mark.parametrize("after", ["the list", "the state"])
+def test_a_file_that_vanishes_ends_the_run_with_its_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """After the list of files was made, or after the files' sizes and times were read."""
+    file = folder / "train/dog/1.png"
+    step = "plan_parts" if after == "the list" else "earlier_record"
+    whole = getattr(parts, step)
+
+    def vanishing(*arguments: object) -> object:
+        file.unlink(missing_ok=True)
+        return whole(*arguments)
+
+    monkeypatch.setattr(parts, step, vanishing)
+    line = f"{file}: the system cannot read it (No such file or directory); " + MEND
+    assert stops(folder, "--on-error", "skip") == line
+
+
+def flip(file: Path) -> None:
+    """Change one byte in the middle."""
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["images/c/1/0/0/0", "parts/1.json"])
+@pytest.mark.parametrize(
+    "damage",
+    [flip, Path.unlink, lambda file: os.truncate(file, 0), lambda file: os.truncate(file, file.stat().st_size // 2)],
+    ids=["flipped", "deleted", "empty", "half"],
+)
+def test_a_finished_part_that_was_damaged_is_made_again(
+    folder: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    built(folder, "whole")
+    last = image_files(folder / "train")[build.shuffle(10, 0, "train")[-1]]
+    good = last.read_bytes()
+    last.write_bytes(b"not an image")
+    stops(folder)
+    last.write_bytes(good)
+    train = folder.parent / "out" / "train.zarr" / "zarr.json"
+    damage(train.parent / name)
+    intact = chunks(train, [0, 2])
+    built(folder, "out")
+    assert chunks(train, [0, 2]) == intact
     assert content(folder.parent / "out") == content(folder.parent / "whole")
 
 

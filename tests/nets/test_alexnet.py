@@ -11,7 +11,7 @@ from PIL import Image
 from tests import ROOT
 from tests.presets import preset, recorded
 from workflow.convergent.commands import InputError
-from workflow.convergent.images import decoding
+from workflow.convergent.images import listing
 from workflow.convergent.nets import alexnet
 from workflow.convergent.nets.architecture import conv_sizes
 from workflow.convergent.nets.model import Net, weights_digest
@@ -40,7 +40,7 @@ def section(experiment: str, name: str) -> dict:
 
 def photographs(size: int) -> np.ndarray:
     """Every fifth embedded photograph. (11, size, size, 3)"""
-    files = decoding.image_files(ROOT / "workflow/resources/scenes")[::5]
+    files = listing.image_files(ROOT / "workflow/resources/scenes")[::5]
     return np.stack([np.asarray(Image.open(file).convert("RGB").resize((size, size))) for file in files])
 
 

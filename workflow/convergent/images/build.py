@@ -15,7 +15,17 @@ from .. import store
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
 from . import parts
-from .datasets import SPLITS, ImageSettings, Source, class_names, crop_settings, file_list, scenes, torchvision_set
+from .datasets import (
+    SPLITS,
+    ImageSettings,
+    Source,
+    at_bad,
+    class_names,
+    crop_settings,
+    file_list,
+    scenes,
+    torchvision_set,
+)
 from .workers import parallel_map
 
 
@@ -70,8 +80,10 @@ def store_in_parts(settings: ImageSettings, paths: dict[str, Path]) -> None:
     The records of parts are removed last, once both stores are complete: an interruption costs no finished part.
     """
     folder = settings.folder
-    classes = class_names(folder)
-    files = {split: file_list(folder, split, classes) for split in SPLITS}
+    no_files: list[Path] = []
+    bad = at_bad(settings.on_error, no_files)
+    classes = class_names(folder, bad)
+    files = {split: file_list(folder, split, classes, bad) for split in SPLITS}
     require_classes(classes, {split: listed.labels for split, listed in files.items()}, str(folder))
     order = {split: shuffle(len(listed.labels), settings.seed, split) for split, listed in files.items()}
     plans = {
@@ -85,6 +97,8 @@ def store_in_parts(settings: ImageSettings, paths: dict[str, Path]) -> None:
     readable = {split: parts.readable(plans[split], records[split])[np.argsort(order[split])] for split in SPLITS}
     require_classes(classes, {split: files[split].labels[readable[split]] for split in SPLITS}, str(folder))
     skipped = [files[split].names[i] for split in SPLITS for i in np.flatnonzero(~readable[split])]
+    skipped += [file.relative_to(folder).as_posix() for file in no_files]
+    skipped.sort(key=lambda name: name.split("/"))
     attributes = describe(settings, classes, f"as in {folder.name}", skipped)
     for split, plan in plans.items():
         group = np.cumsum(readable[split], dtype=np.int32) - 1  # numbers the readable files

@@ -1,5 +1,6 @@
 """Data sets that images come from: crops of photographs, folders of classes, and sets of torchvision."""
 
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,7 +11,8 @@ from PIL import Image
 
 from ..commands import InputError
 from ..seeds import derive
-from .decoding import DecodingError, decode, image_files, refusal
+from .decoding import DecodingError, decode
+from .listing import BROKEN_LINK, Bad, entries, image_files, is_image, refuse
 
 SPLITS = ("train", "val")
 
@@ -89,6 +91,11 @@ def random_crops(photo: Image.Image, count: int, widths: tuple[int, int], size: 
         yield np.asarray(crop.resize((size, size), Image.Resampling.BILINEAR))
 
 
+def at_bad(on_error: str, skipped: list[Path]) -> Bad:
+    """What is called with a bad picture and the reason: it raises InputError, or adds the file to ``skipped``."""
+    return refuse if on_error == "stop" else lambda file, reason: skipped.append(file)
+
+
 def require_distinct_names(files: list[Path]) -> None:
     """Raise InputError where two files have the same stem: it is the name of a class and seeds its crops."""
     named: dict[str, Path] = {}
@@ -97,13 +104,12 @@ def require_distinct_names(files: list[Path]) -> None:
             raise InputError(f"{other} and {file}: both would be class {file.stem}; rename or remove one")
 
 
-def photograph(file: Path, on_error: str) -> Image.Image | None:
-    """Pixels of a photograph; None where it is unreadable and may be skipped. Raises InputError where it may not."""
+def photograph(file: Path, bad: Bad) -> Image.Image | None:
+    """Pixels of a photograph; None where it cannot be decoded, after ``bad`` was called."""
     try:
         return decode(file)
     except DecodingError as reason:
-        if on_error == "stop":
-            raise refusal(file, reason) from None
+        bad(file, reason)
         return None
 
 
@@ -128,15 +134,16 @@ def sides(photo: Image.Image, file: Path, crops: CropSettings) -> dict[str, Imag
 
 def scenes(settings: ImageSettings, crops: CropSettings) -> Source:
     """Crops of photographs, each photograph a class and a group. Raises InputError where it cannot be used."""
-    files = image_files(settings.folder)
+    skipped: list[Path] = []
+    bad = at_bad(settings.on_error, skipped)
+    files = image_files(settings.folder, bad)
     require_distinct_names(files)
     source = Source({}, [], "CC-BY-SA-3.0, (c) 2011 Massachusetts Institute of Technology (Scratch 1.4 media)")
     widths = (crops.smallest, crops.largest)
     rows: dict[str, list[tuple[np.ndarray, int, int]]] = {split: [] for split in SPLITS}
     for file in files:
-        photo = photograph(file, settings.on_error)
+        photo = photograph(file, bad)
         if photo is None:
-            source.skipped.append(file)
             continue
         label = len(source.classes)
         source.classes.append(file.stem)
@@ -145,6 +152,7 @@ def scenes(settings: ImageSettings, crops: CropSettings) -> Source:
             seed = derive(settings.seed, "scenes", split, file.stem)
             rows[split] += [(crop, label, label) for crop in random_crops(part, count, widths, settings.size, seed)]
     source.splits = {split: stack(rows[split], settings.size) for split in SPLITS}
+    source.skipped = sorted(skipped)
     return source
 
 
@@ -156,25 +164,33 @@ class FileList:
     labels: np.ndarray  # (N,) int32
 
 
-def class_names(folder: Path) -> list[str]:
+def class_names(folder: Path, bad: Bad) -> list[str]:
     """Classes of a folder that holds ``train/<class>/`` and ``val/<class>/``, sorted.
 
-    Raises InputError where a split is missing or a class is in one of them only.
+    ``bad`` is called with links that lead nowhere and images outside of all classes. Raises InputError where a split is
+    missing or a class is in one of them only.
     """
-    classes = {}
+    classes: dict[str, set[str]] = {}
     for split in SPLITS:
         if not (folder / split).is_dir():
             raise InputError(f"{folder / split}: no such folder; data.folder needs train/ and val/, a folder per class")
-        classes[split] = {f.name for f in (folder / split).iterdir() if f.is_dir()}
+        classes[split] = set()
+        for name, state in entries(folder / split):
+            if state is None:
+                bad(folder / split / name, BROKEN_LINK)
+            elif stat.S_ISDIR(state.st_mode):
+                classes[split].add(name)
+            elif is_image(name):
+                bad(folder / split / name, "in no folder of a class")
     for here, there in (SPLITS, SPLITS[::-1]):
         if missing := sorted(classes[here] - classes[there]):
             raise InputError(f"{folder / there}: class {missing[0]} is missing, it is in {here}/ only")
     return sorted(classes["train"])
 
 
-def file_list(folder: Path, split: str, classes: list[str]) -> FileList:
-    """Image files of a split with their labels, which number the classes."""
-    by_class = [[file.relative_to(folder).as_posix() for file in image_files(folder / split / c)] for c in classes]
+def file_list(folder: Path, split: str, classes: list[str], bad: Bad) -> FileList:
+    """Image files of a split with their labels, which number the classes; ``bad`` is called as by ``image_files``."""
+    by_class = [[file.relative_to(folder).as_posix() for file in image_files(folder / split / c, bad)] for c in classes]
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), [len(names) for names in by_class])
     return FileList([name for names in by_class for name in names], labels)
 
@@ -192,8 +208,8 @@ def torchvision_set(settings: ImageSettings) -> Source:
     for split in SPLITS:
         try:
             loaded = data_set(folder, train=split == "train", download=True)
-        except (OSError, RuntimeError) as error:
-            raise InputError(f"{folder}: {name} is not there and could not be downloaded ({error})") from None
+        except Exception as error:  # of a damaged file torchvision raises what comes
+            raise InputError(f"{folder}: {name} is damaged, or could not be downloaded ({error!r})") from None
         pixels = np.asarray(loaded.data)
         pixels = pixels.reshape(*pixels.shape[:3], -1)  # grey images get an axis of one channel
         if pixels.shape[1] != settings.size:

@@ -1,38 +1,55 @@
 """Image files decoded to RGB pixels."""
 
+import io
+import stat
 from pathlib import Path
 
 from PIL import Image
 
-from ..commands import InputError
+from .listing import system_error
 
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
+# What a file may hold, whatever its extension says: others start programs (EPS) or are no photographs.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# Of one image: 8192 x 8192. Decoding takes up to 8 bytes a pixel, half a GB a process; of WebP twice as many.
+MAX_PIXELS = 2**26
+Image.MAX_IMAGE_PIXELS = None  # Pillow would only warn up to twice its limit
 
 
 class DecodingError(Exception):
-    """An image file that cannot be decoded; the text says why."""
+    """A picture that cannot be decoded; the text says why."""
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Image files anywhere below a folder, sorted by path."""
-    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in EXTENSIONS and f.is_file())
+def content(file: Path) -> bytes:
+    """Bytes of a file. Raises InputError where the system cannot read it, DecodingError where no image is as large."""
+    try:
+        state = file.stat()
+        if not stat.S_ISREG(state.st_mode):  # to open a pipe would wait for ever
+            raise DecodingError("no file")
+        if state.st_size > 8 * MAX_PIXELS:
+            raise DecodingError(f"{state.st_size} bytes, allowed are up to {8 * MAX_PIXELS}")
+        return file.read_bytes()
+    except (OSError, MemoryError) as error:
+        raise system_error(file, error) from None
 
 
 def decode(file: Path) -> Image.Image:
-    """Pixels of an image file as RGB with 8 bits a channel.
+    """Pixels of an image file as RGB with 8 bits a channel, of the first frame where it has several.
 
-    Raises DecodingError where the file is damaged, too large for Pillow, or has more than 8 bits a channel: Pillow
-    would clip such values (modes I and F) instead of scaling them.
+    Raises DecodingError where the file is damaged, of none of the formats, has more than MAX_PIXELS, or more than 8
+    bits a channel: Pillow would clip such values (modes I and F) instead of scaling them. Raises InputError where the
+    system cannot read the file. It is read as a whole first, so that all that fails later is due to the picture.
     """
+    read = io.BytesIO(content(file))
     try:
-        with Image.open(file) as image:
+        with Image.open(read, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise DecodingError(f"{image.width}x{image.height} pixels, allowed are up to {MAX_PIXELS} in all")
             if image.mode.startswith(("I", "F")):
-                raise ValueError(f"mode {image.mode}, allowed are modes of 8 bits a channel")
+                raise DecodingError(f"mode {image.mode}, allowed are modes of 8 bits a channel")
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DecodingError(str(error)) from error
-
-
-def refusal(file: Path, reason: object) -> InputError:
-    """The error that ends a run at an unreadable file."""
-    return InputError(f"{file}: unreadable image ({reason}); repair or remove it, or set data.on_error to skip")
+    except MemoryError as error:
+        raise system_error(file, error) from None
+    except Image.UnidentifiedImageError:
+        raise DecodingError(f"none of the formats {', '.join(FORMATS)}, or damaged") from None
+    except Exception as error:  # plugins raise what they will: OSError, SyntaxError, ValueError, struct.error ...
+        raise DecodingError(str(error) or type(error).__name__) from error

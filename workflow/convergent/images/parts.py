@@ -22,10 +22,11 @@ from PIL import __version__ as pillow
 
 from .. import store
 from ..files import write_atomically
-from .decoding import DecodingError, decode, refusal
+from .decoding import DecodingError, decode
+from .listing import refuse, system_error
 from .workers import ParallelMap
 
-FORMAT = 1  # of pixels and records: another number makes every store anew
+FORMAT = 2  # of pixels and records: another number makes every store anew
 REPORT_SECONDS = 5.0  # between lines of progress
 
 
@@ -88,14 +89,18 @@ def key_of(*content: object) -> str:
 
 def files_key(part: Part) -> str:
     """Key of the size and time of change of each file of a part."""
-    states = [os.stat(part.folder / name) for name in part.names]
+    try:
+        states = [os.stat(part.folder / name) for name in part.names]
+    except OSError as error:
+        raise system_error(error.filename, error) from None
     return key_of(*((state.st_size, state.st_mtime_ns) for state in states))
 
 
 def pixels(part: Part, unreadable: dict[str, str]) -> Iterator[np.ndarray]:
     """Images of a part, each warped to a square (size, size, 3) uint8.
 
-    An unreadable image gives zeros; its row and the reason are added to ``unreadable``.
+    A bad picture gives zeros; its row and the reason are added to ``unreadable``. Raises InputError where the system
+    cannot read a file: nothing is recorded then.
     """
     shape = (part.size, part.size)
     for row, name in enumerate(part.names, part.first):
@@ -107,10 +112,23 @@ def pixels(part: Part, unreadable: dict[str, str]) -> Iterator[np.ndarray]:
         yield image
 
 
+def earlier_record(part: Part, key: str) -> Record | None:
+    """Record of a part by an earlier run. None without one, and where files, record or chunk are others since then."""
+    try:
+        record = Record(**json.loads(record_file(part.path, part.number).read_text()))
+        if record.key != key:
+            return None
+        chunk = store.chunk_file(part.path, "images", part.number, 4)
+        stored = np.fromfile(chunk, np.uint8, len(part.names) * part.size**2 * 3)
+    except (OSError, ValueError, TypeError):
+        return None
+    return record if record.digest == store.chunk_digest(stored) else None
+
+
 def build_part(part: Part) -> tuple[Record, int]:
     """Record of a part, and how many images were decoded for it: 0 where an earlier run did so from equal files."""
     key, file = files_key(part), record_file(part.path, part.number)
-    if file.exists() and (earlier := Record(**json.loads(file.read_text()))).key == key:
+    if earlier := earlier_record(part, key):
         return earlier, 0
     file.unlink(missing_ok=True)
     unreadable: dict[str, str] = {}
@@ -171,7 +189,7 @@ def build_parts(plan: Plan, each: ParallelMap, on_error: str) -> list[Record]:
         decoded += newly_decoded
         if record.unreadable and on_error == "stop":
             row, reason = next(iter(record.unreadable.items()))
-            raise refusal(part.folder / part.names[int(row) - part.first], reason)
+            refuse(part.folder / part.names[int(row) - part.first], reason)
         now = time.monotonic()
         if now - reported >= REPORT_SECONDS or len(records) == len(plan.parts):
             reported = now
