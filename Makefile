@@ -7,7 +7,7 @@ RUN := scenes
 RUNNER = $(BIN)/python -m workflow.runner.run --cores $(CORES) $(if $(CONFIG),--configfile "$(CONFIG)")
 .DEFAULT_GOAL := help
 
-COMMANDS := help figures report test test-quick lint bench clean lock
+COMMANDS := help figures report test test-quick mutants lint bench clean lock
 # Any other goal is the name of a figure, a table or a result, unless it is a file of the project.
 OTHERS := $(filter-out $(COMMANDS) .venv/installed,$(MAKECMDGOALS))
 RESULTS := $(filter results/%,$(OTHERS)) $(foreach goal,$(filter-out results/%,$(OTHERS)),$(if $(wildcard $(goal)),,$(goal)))
@@ -33,6 +33,9 @@ test: .venv/installed ## all tests: 21 minutes on two cores with SLURM; some of 
 
 test-quick: .venv/installed ## tests that run no workflow: 1 minute
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(ARGS) # each worker keeps to a core
+
+mutants: .venv/installed ## which of 100 wrong lines the tests notice, into docs/reliability.md: 1 to 2 hours
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 lint: .venv/installed ## style and types: 20 seconds
 	$(BIN)/ruff check
