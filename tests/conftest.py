@@ -61,7 +61,8 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("images")
     paths = {split: folder / f"{split}.zarr" / "zarr.json" for split in ("train", "val")}
     for seed, (path, count) in enumerate(zip(paths.values(), (64, 30), strict=True)):
-        store.save(path, random_images(count, seed), classes=[f"class {i}" for i in range(CLASSES)])
+        classes = [f"class {i}" for i in range(CLASSES)]
+        store.save(path, random_images(count, seed), kind="images", split=path.parent.stem, classes=classes)
     return paths
 
 

@@ -26,7 +26,8 @@ def run(tmp_path: Path) -> Run:
             if a == "net0":
                 similarity[1] = np.nan
             path = folder / "correlation" / layer / f"{a}-{b}.zarr/zarr.json"
-            store.save(path, {"correlation": similarity})
+            about = {"kind": "correlation", "layer": layer, "images": "i", "nets": {net: net for net in (a, b)}}
+            store.save(path, {"correlation": similarity}, **about)
     rows = [{"layer": layer, "pair": "mean", "greedy": 0.5} for layer in ("conv2", "conv1")]
     tables.write(folder / "tables/summary.csv", rows)
     return Run(folder)
@@ -69,6 +70,14 @@ def test_another_folder_is_refused_with_the_runs_beside_it(run: Run) -> None:
         Run(run.folder.parent / "scenes")
     with pytest.raises(InputError, match="no such table; there are summary"):
         run.table("information")
+
+
+def test_a_store_of_another_pair_or_layer_in_its_place_is_refused(run: Run) -> None:
+    folder = run.folder / "correlation/conv1"
+    (folder / "net0-net2.zarr").rename(folder / "moved.zarr")
+    (folder / "net0-net10.zarr").rename(folder / "net0-net2.zarr")
+    with pytest.raises(InputError, match=r"layers or nets differ: asked: .*'net2'\], .*: \['conv1', 'net0', 'net10'\]"):
+        run.correlation("conv1", "net2", "net0")
 
 
 def test_planted_partners_are_found_among_unequal_widths() -> None:

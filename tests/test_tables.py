@@ -1,13 +1,16 @@
-"""Tables: rows that are written are read back, and damaged files are refused."""
+"""Tables: rows that are written are read back, and what is no table of a stage is refused."""
 
+import hashlib
+import json
 import math
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from workflow.convergent import tables
+from workflow.convergent import files, tables
 from workflow.convergent.commands import InputError
 
 
@@ -30,39 +33,96 @@ def test_a_cell_is_a_number_where_it_can_be(text: str, expected: object) -> None
 
 
 def test_columns_are_arrays_whose_empty_cells_are_nan(tmp_path: Path) -> None:
-    tables.write(tmp_path / "t.csv", [{"net": "net0", "unit": 3, "loss": ""}, {"net": "net1", "unit": 4, "loss": 0.5}])
+    tables.write(tmp_path / "t.csv", [{"pair": "a", "unit": 3, "loss": ""}, {"pair": "b", "unit": 4, "loss": 0.5}])
     columns = tables.columns(tmp_path / "t.csv")
-    assert columns["net"].tolist() == ["net0", "net1"]
+    assert columns["pair"].tolist() == ["a", "b"]
     assert columns["unit"].dtype.kind == "i"
     np.testing.assert_array_equal(columns["loss"], [np.nan, 0.5])
 
 
-def test_a_column_with_a_text_is_one_of_texts(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("members,size\nnet0:1,3\n,2\n")
+def test_columns_of_texts_hold_texts_whatever_they_look_like(tmp_path: Path) -> None:
+    rows = [{"layer": "inf", "members": "net0:1", "size": 3}, {"layer": "12", "members": "", "size": 2}]
+    tables.write(tmp_path / "t.csv", rows)
+    assert tables.read(tmp_path / "t.csv") == rows
     columns = tables.columns(tmp_path / "t.csv")
-    assert columns["members"].tolist() == ["net0:1", ""]
-    assert columns["size"].tolist() == [3, 2]
+    assert (columns["layer"].tolist(), columns["members"].tolist()) == (["inf", "12"], ["net0:1", ""])
 
 
-@pytest.mark.parametrize("reader", [tables.read, tables.columns])
+def by_hand(path: Path, content: bytes) -> Path:
+    """A table with the digest that a stage would have written."""
+    digest = hashlib.sha256(content).hexdigest()
+    path.write_bytes(content)
+    about = json.dumps(files.sealed({"kind": "matches", "sha256": digest}))
+    tables.digest_file(path).write_text(f"# {about}\n{digest}  {path.name}\n")
+    return path
+
+
+def of_the_project(path: Path, content: bytes) -> Path:
+    """A table without a digest."""
+    path.write_bytes(content)
+    return path
+
+
+READERS = {
+    "read": (by_hand, lambda path: tables.read(path, ["unit", "greedy"])),
+    "columns": (by_hand, lambda path: tables.columns(path, ["unit", "greedy"])),
+    "resource": (of_the_project, lambda path: tables.read_resource(path, ["unit", "greedy"])),
+}
+
+
+@pytest.mark.parametrize(("make", "reader"), READERS.values(), ids=READERS)
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("content", "said"),
     [
-        ("", "empty file"),
-        ("unit,greedy\n", "table without rows"),
-        ("\n", "table without rows"),
-        ("unit,greedy\n0,3\n1\n", "row 2 has fewer cells than the header, which has 2"),
-        ("unit,greedy\n0,3,4\n", "row 1 has more cells than the header, which has 2"),
+        (b"", "no column unit, greedy; there are none"),
+        (b"\n", "no column unit, greedy; there are none"),
+        (b"unit,assigned\n0,1\n", "no column greedy; there are unit, assigned"),
+        (b"unit,greedy\n", "table without rows"),
+        (b"unit,greedy\n0,3\n1\n", "row 2 has fewer cells than the header, which has 2"),
+        (b"unit,greedy\n0,3,4\n", "row 1 has more cells than the header, which has 2"),
+        (b"unit,greedy\n0,3\n1,conv1\n", "row 2 has 'conv1' in column greedy; allowed are numbers and empty cells"),
+        (b"unit,greedy\n0,nan\n", "row 1 has 'nan' in column greedy"),
+        ("unit,greedy\n0,\u00e9\n".encode("latin-1"), "no table; a table is CSV in UTF-8"),
+        (bytes(range(256)), "no table; a table is CSV in UTF-8"),
+        (b"unit,greedy\n0,\0\n", "row 1 has"),
     ],
 )
-def test_a_damaged_table_is_refused_in_one_line_that_names_it(
-    tmp_path: Path, reader: Callable, text: str, said: str
+def test_what_is_no_table_is_refused_in_one_line(
+    tmp_path: Path, make: Callable, reader: Callable, content: bytes, said: str
 ) -> None:
-    (tmp_path / "t.csv").write_text(text)
+    path = make(tmp_path / "t.csv", content)
     with pytest.raises(InputError) as refusal:
-        reader(tmp_path / "t.csv")
-    assert str(refusal.value).startswith(f"{tmp_path / 't.csv'}: {said}")
+        reader(path)
+    assert str(refusal.value).startswith(f"{path}: {said}")
     assert "\n" not in str(refusal.value)
+
+
+def test_a_table_says_what_it_is_of(tmp_path: Path) -> None:
+    tables.write(tmp_path / "t.csv", [{"unit": 0}], kind="matches", nets={"net0": "x"})
+    about = tables.about(tmp_path / "t.csv", "matches")
+    assert about["nets"] == {"net0": "x"}
+    with pytest.raises(InputError, match=r"t\.csv: no entry layer; there are kind, nets, sha256"):
+        about["layer"]
+    with pytest.raises(InputError, match=r"t\.csv: a table of matches; must be one of convergence or agreement"):
+        tables.about(tmp_path / "t.csv", "convergence", "agreement")
+
+
+def test_the_digest_is_one_that_sha256sum_understands(tmp_path: Path) -> None:
+    tables.write(tmp_path / "t.csv", [{"unit": 0}], kind="matches")
+    done = subprocess.run(
+        ["sha256sum", "-c", "t.csv.sha256"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "t.csv: OK\n", "")
+    assert {path.name for path in tmp_path.iterdir()} == {"t.csv", "t.csv.sha256"}
+
+
+def test_a_table_without_its_digest_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    tables.write(path := tmp_path / "my t.csv", [{"unit": 0}])
+    tables.digest_file(path).unlink()
+    with pytest.raises(InputError) as refusal:
+        tables.read(path)
+    said = "no my t.csv.sha256 beside it; tables are read as stages wrote them, not edited"
+    assert str(refusal.value) == f"{path}: {said}; make it again: rm -r '{path}', then run again"
 
 
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
@@ -71,12 +131,17 @@ def test_a_missing_table_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_may_be_without_rows_where_its_reader_says_so(tmp_path: Path) -> None:
-    """As that of the clusters of a layer all of whose units are dead."""
-    tables.write(tmp_path / "t.csv", [])
-    assert tables.read(tmp_path / "t.csv", allow_no_rows=True) == []
-    (tmp_path / "t.csv").write_text("")
-    with pytest.raises(InputError, match="empty file"):
-        tables.read(tmp_path / "t.csv", allow_no_rows=True)
+    """As that of the clusters of a layer all of whose units are dead. It has a header all the same."""
+    tables.write(tmp_path / "t.csv", [], header=["unit", "greedy"])
+    assert (tmp_path / "t.csv").read_text() == "unit,greedy\n"
+    assert tables.read(tmp_path / "t.csv", ["unit"], allow_no_rows=True) == []
+    with pytest.raises(InputError, match="no column assigned; there are unit, greedy"):
+        tables.read(tmp_path / "t.csv", ["assigned"], allow_no_rows=True)
+
+
+def test_columns_of_the_header_come_first(tmp_path: Path) -> None:
+    tables.write(tmp_path / "t.csv", [{"a": 1, "b": 2, "c": 3}], header=["c", "d"])
+    assert (tmp_path / "t.csv").read_text() == "c,d,a,b\n3,,1,2\n"
 
 
 @pytest.mark.parametrize("text", ["1_0", "nan", "0x1", "1 2", "e5", "--1", "conv1"])

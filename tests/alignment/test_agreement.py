@@ -50,7 +50,8 @@ def stores(tmp_path: Path) -> dict[str, list[str]]:
         nets = {net: net for net in pair.split("-")}
         for name, stored in paths.items():
             path = tmp_path / name / "conv1" / f"{pair}.zarr/zarr.json"
-            store.save(path, {name: rng.random((5, 6))}, layer="conv1", images="abc", nets=nets, samples=100)
+            about = {"kind": name, "layer": "conv1", "images": "abc", "nets": nets, "samples": 100}
+            store.save(path, {name: rng.random((5, 6))}, **about)
             stored.append(str(path))
     return paths
 

@@ -93,7 +93,8 @@ def test_the_stage_writes_the_rows_of_all_nets_but_controls(planted: dict[str, n
     blocks = moments(planted | {"net0_untrained": planted["net2"]}, 6)
     path, output = tmp_path / "conv1.zarr" / "zarr.json", tmp_path / "conv1.csv"
     nets = [*planted, "net0_untrained"]
-    store.save(path, blocks, layer="conv1", nets=dict.fromkeys(nets, ""), controls=["net0_untrained"])
+    about = {"kind": "moments", "layer": "conv1", "images": "i", "controls": ["net0_untrained"]}
+    store.save(path, blocks, nets=dict.fromkeys(nets, ""), **about)
     options = ["--resamples", "40", "--rotations", "20", "--halves", "4", "--seed", "0"]
     convergence.main([str(path), str(output), *options])
     rows = tables.read(output)

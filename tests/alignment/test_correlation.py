@@ -118,7 +118,8 @@ def stored(tmp_path: Path) -> Path:
     """A merged store, as the stage reads it."""
     path = tmp_path / "conv1.zarr" / "zarr.json"
     arrays = {f"total/{name}": array for name, array in moments_of(activity()).items()}
-    store.save(path, arrays, layer="conv1", images="i", nets={"net0": "x", "net1": "y"}, controls=[])
+    about = {"kind": "moments", "layer": "conv1", "images": "i", "controls": []}
+    store.save(path, arrays, nets={"net0": "x", "net1": "y"}, **about)
     return path
 
 

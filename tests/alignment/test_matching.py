@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from workflow.convergent import store
+from workflow.convergent import tables as csv
 from workflow.convergent.alignment import matching
 from workflow.convergent.alignment.matching import UNMATCHED
 from workflow.convergent.commands import InputError
@@ -239,8 +240,14 @@ TABLES = {
     "net0-net1": similarity(6, 6),
     "net0-net2": with_dead(similarity(5, 3), [4], [1]),
     "net1-net2": similarity(1, 1) / 3,
-    "net2-net2": np.full((2, 2), NAN),
+    "net2-net3": np.full((2, 2), NAN),
 }
+
+
+def save(path: Path, name: str, array: np.ndarray, **attributes: object) -> None:
+    """Write a store of the similarity of the nets that its name gives."""
+    about = {"layer": "conv1", "images": "i", "nets": {net: f"of {net}" for net in path.parent.stem.split("-")}}
+    store.save(path, {name: array}, **{"kind": name, **about, **attributes})
 
 
 @pytest.fixture
@@ -248,7 +255,7 @@ def tables(tmp_path: Path) -> dict[str, Path]:
     """What the stage writes for a few stores."""
     paths = [tmp_path / "correlation" / f"{pair}.zarr" / "zarr.json" for pair in TABLES]
     for path, array in zip(paths, TABLES.values(), strict=True):
-        store.save(path, {"correlation": array, "other": np.ones(1)})
+        save(path, "correlation", array)
     matching.main([str(tmp_path / "new" / "tables"), *map(str, paths)])
     return {pair: tmp_path / "new" / "tables" / f"{pair}.csv" for pair in TABLES}
 
@@ -270,35 +277,46 @@ def test_cells_of_units_without_a_partner_are_empty(tables: dict[str, Path]) -> 
     assert sum(line.endswith(",,") for line in lines) == 3  # two columns live, for four rows
 
 
-def test_the_array_to_match_on_can_be_chosen(tmp_path: Path) -> None:
+def test_a_table_says_what_it_is_of_and_where_it_lies_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "net0-net1.zarr" / "zarr.json"
-    store.save(path, {"correlation": np.eye(3), "mutual_information": np.eye(3)[::-1]})
-    matching.main([str(tmp_path), str(path), "--array", "mutual_information"])
+    save(path, "mutual_information", np.eye(3)[::-1], layer="conv7")
+    path = path.parent.rename(tmp_path / "moved.zarr") / "zarr.json"
+    matching.main([str(tmp_path), str(path)])
     assert matching.read(tmp_path / "net0-net1.csv")["greedy"].tolist() == [2, 1, 0]
+    about = csv.about(tmp_path / "net0-net1.csv", "matches")
+    assert [about[key] for key in ("similarity", "layer", "pair")] == ["mutual_information", "conv7", "net0-net1"]
+    assert (about["images"], about["nets"]) == ("i", {"net0": "of net0", "net1": "of net1"})
 
 
 @pytest.mark.parametrize(
-    ("text", "refusal"),
+    ("other", "said"),
     [
-        (
-            "unit,greedy\n0,1\n",
-            "columns unit, greedy; those of a matching table are unit, greedy, greedy_similarity, a",
-        ),
-        ("unit,assigned,assigned_similarity,greedy,greedy_similarity\n0,1,0.5,1,0.5\n", "columns unit, assigned, "),
-        (",".join(matching.HEADER) + "\n", "table without rows"),
-        ("", "empty file"),
+        ({"layer": "conv2"}, "layers differ"),
+        ({"nets": {"net0": "", "net1": ""}}, "similarities: net0-net1 is given twice"),
+        ({"nets": {"net0": ""}}, "store of net0; must be of two nets"),
+        ({"kind": "patches"}, "a store of patches; must be one of correlation or mutual_information"),
     ],
 )
-def test_a_file_that_is_no_matching_table_is_refused_in_one_line(tmp_path: Path, text: str, refusal: str) -> None:
-    path = tmp_path / "net0-net1.csv"
-    path.write_text(text)
-    with pytest.raises(InputError, match=f"^{path}: {refusal}[^\n]*$"):
-        matching.read(path)
+def test_stores_of_other_layers_pairs_and_kinds_are_refused(tmp_path: Path, other: dict, said: str) -> None:
+    paths = [tmp_path / f"{pair}.zarr" / "zarr.json" for pair in ("net0-net1", "net0-net2")]
+    save(paths[0], "correlation", np.eye(3))
+    save(paths[1], "correlation", np.eye(3), **other)
+    with pytest.raises(SystemExit, match=said):
+        matching.main([str(tmp_path / "out"), *map(str, paths)])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
+    csv.write(tmp_path / "t.csv", [{"unit": 0, "greedy": 1}])
+    with pytest.raises(
+        InputError, match=r"t\.csv: no column greedy_similarity, assigned, assigned_similarity; there are"
+    ):
+        matching.read(tmp_path / "t.csv")
 
 
 def test_tables_have_the_shortest_text_of_each_number(tmp_path: Path) -> None:
     path = tmp_path / "net0-net1.zarr" / "zarr.json"
-    store.save(path, {"correlation": np.array([[1 / 3, -1.0], [np.nan, np.nan], [0.1, 1.0]])})
+    save(path, "correlation", np.array([[1 / 3, -1.0], [np.nan, np.nan], [0.1, 1.0]]))
     matching.main([str(tmp_path), str(path)])
     expected = "unit,greedy,greedy_similarity,assigned,assigned_similarity\n"
     expected += "0,0,0.3333333333333333,0,0.3333333333333333\n1,,,,\n2,1,1.0,1,1.0\n"

@@ -9,7 +9,7 @@ from workflow.convergent import store
 
 from .common import in_fresh_process
 
-ABOUT = {"layer": "fc6", "images": "", "nets": {"net0": "", "net1": ""}}
+ABOUT = {"layer": "fc6", "images": {"val": ""}, "nets": {"net0": "", "net1": ""}}
 GROUPS = 24
 
 
@@ -19,7 +19,7 @@ def save_mapping(path: Path, units: int) -> None:
     weights = np.zeros((1, units, units))
     np.put_along_axis(weights[0], rng.integers(units, size=(units, 4)), rng.uniform(0.01, 0.5, (units, 4)), axis=1)
     arrays = {"alpha": np.array([0.24]), "decay": np.array([0.24 / units]), "weights": weights}
-    store.save(path, arrays, source="net0", target="net1", **ABOUT)
+    store.save(path, arrays, kind="mapping", source="net0", target="net1", **ABOUT)
 
 
 def save_moments(path: Path, units: int, blocks: int) -> None:
@@ -40,7 +40,7 @@ def save_moments(path: Path, units: int, blocks: int) -> None:
         for name in [name for name in arrays if name.startswith("comoment/")]:
             a, b = name.removeprefix("comoment/").split("-")
             arrays[name][block] = x[:, sides[a]].T @ x[:, sides[b]]
-    store.save(path, arrays, **ABOUT)
+    store.save(path, arrays, kind="moments", **ABOUT)
 
 
 def measure(stage: str, *argv: str | Path) -> tuple[float, float]:

@@ -57,7 +57,7 @@ def bench_training(images: Photographs, place: torch.device, steps: int = 60, re
 
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/train.zarr/zarr.json"
-        store.save(path, {"images": images[np.arange(STORED)]})
+        store.save(path, {"images": images[np.arange(STORED)]}, kind="images")
         rows = store.StoredArray(path, "images")
 
         def stored() -> Iterator[Sequence[torch.Tensor]]:

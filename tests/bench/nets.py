@@ -36,7 +36,7 @@ def bench_training(steps: int = 100, repeats: int = 5) -> None:
     pixels = Photographs(36)[np.arange(steps * settings.batch)]
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/train.zarr/zarr.json"
-        store.save(path, {"images": pixels})
+        store.save(path, {"images": pixels}, kind="images")
         rows, labels = store.StoredArray(path, "images"), np.arange(len(pixels)) % 52
         net = preset(section("config.yaml", "architecture"), 3, 52, 36, seed=0)
         optimiser = new_optimiser(net, settings)

@@ -28,7 +28,7 @@ def prepare(folder: Path) -> None:
     """Write images and nets as the stages read them."""
     photographs = Photographs(256)
     images = photographs[np.arange(FINE * IMAGES)]
-    store.save(folder / "images.zarr" / "zarr.json", {"images": images, "group": np.arange(len(images))})
+    store.save(folder / "images.zarr" / "zarr.json", {"images": images, "group": np.arange(len(images))}, kind="images")
     for name, net in paper_nets(4, photographs).items():
         model.save(net, folder / f"{name}.pt", folder / f"{name}.json")
 

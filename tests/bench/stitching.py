@@ -5,6 +5,7 @@ import tempfile
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -157,7 +158,9 @@ def wide_moments(units: int, samples: int = 8192) -> dict[str, np.ndarray]:
 def wide_peak(units: int) -> float:
     """Peak memory in GiB of a new process that runs the stage on a layer of so many units."""
     with tempfile.TemporaryDirectory() as folder:
-        path = f"{folder}/fc6.zarr/zarr.json"
-        store.save(path, wide_moments(units), layer="fc6", images="", nets={"net0": "", "net1": ""})
-        arguments = [path, path, folder, "--pairs", "net0-net1", "--alphas", "0.3", "0.1"]
+        paths = [f"{folder}/{split}.zarr/zarr.json" for split in ("train", "val")]
+        for path in paths:
+            about = {"kind": "moments", "split": Path(path).parent.stem, "layer": "fc6", "images": ""}
+            store.save(path, wide_moments(units), nets={"net0": "", "net1": ""}, **about)
+        arguments = [*paths, folder, "--pairs", "net0-net1", "--alphas", "0.3", "0.1"]
         return in_fresh_process(f"from workflow.convergent.stitching import fit\nfit.main({arguments})")[1]

@@ -192,8 +192,8 @@ def stitched(tmp_path: Path) -> Path:
     weights = np.stack([np.zeros((10, 12)), planted()[0], np.ones((10, 12))])
     alpha = np.array([1, 0.24, 0.1])
     arrays = {"alpha": alpha, "decay": alpha / 10, "weights": weights}
-    about = {"layer": "conv1", "source": "net0", "target": "net1", "nets": {"net0": "x", "net1": "y"}}
-    store.save(path, arrays, **about)
+    about = {"kind": "mapping", "layer": "conv1", "images": {"train": "t", "val": "v"}}
+    store.save(path, arrays, source="net0", target="net1", nets={"net0": "x", "net1": "y"}, **about)
     return path
 
 

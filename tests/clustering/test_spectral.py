@@ -66,7 +66,7 @@ def test_well_separated_clusters_are_stable_and_noise_is_not() -> None:
 
 def saved(folder: Path, nets: Nets, blocks: int = 6) -> Path:
     path = folder / "conv1.zarr" / "zarr.json"
-    about = {"layer": "conv1", "images": "i", "nets": {net: net[-1] for net in nets}}
+    about = {"kind": "moments", "layer": "conv1", "images": "i", "nets": {net: net[-1] for net in nets}}
     store.save(path, moments(nets, blocks), **about)
     return path
 

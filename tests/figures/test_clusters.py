@@ -27,7 +27,14 @@ def patches(tmp_path: Path) -> list[Path]:
 def grown(folder: Path, weights: np.ndarray) -> Inputs:
     """A mapping of net0 to net1, its tree and the scores. weights: (targets, sources)"""
     mapping, tree, scores = folder / "mapping.zarr/zarr.json", folder / "tree.zarr/zarr.json", folder / "tree.csv"
-    attributes = {"layer": "conv1", "source": "net0", "target": "net1", "nets": stores.digests(*NETS)}
+    attributes = {
+        "kind": "mapping",
+        "layer": "conv1",
+        "source": "net0",
+        "target": "net1",
+        "nets": stores.digests(*NETS),
+    }
+    attributes |= {"images": {"train": "t", "val": "v"}}
     arrays = {"alpha": np.array([0.24]), "decay": np.array([0.04]), "weights": weights[None]}
     store.save(mapping, arrays, **attributes)
     hierarchy.main([str(mapping), str(tree), str(scores)])
@@ -66,16 +73,16 @@ def test_figure_5_frames_every_subtree_and_colours_the_diagonal_by_net(planted: 
 
 def test_a_tree_of_another_mapping_is_refused(planted: Inputs) -> None:
     stores.resave(planted["mapping"], {"weights": store.load(planted["mapping"], "weights")["weights"] / 2})
-    with pytest.raises(InputError, match="mapping differ"):
+    with pytest.raises(InputError, match="mappings differ"):
         clusters.fig5_hierarchy(**planted)
 
 
 def test_scores_of_another_tree_are_refused(planted: Inputs, patches: list[Path], tmp_path: Path) -> None:
     weights = store.load(planted["mapping"], "weights")["weights"][0]
     other = grown(tmp_path / "other", 0.9 * weights)["scores"]
-    with pytest.raises(InputError, match=r"tree\.csv: scores of another tree than .*tree\.zarr"):
+    with pytest.raises(InputError, match=r"trees differ: .*tree\.zarr/zarr\.json: .*other/tree\.csv: "):
         clusters.fig5_hierarchy(**planted | {"scores": other})
-    with pytest.raises(InputError, match="scores of another tree"):
+    with pytest.raises(InputError, match="trees differ"):
         clusters.fig6_clusters(planted["tree"], other, patches)
 
 
@@ -103,7 +110,10 @@ def test_figure_6_says_so_where_no_cluster_is_mixed(tmp_path: Path, patches: lis
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"net": "of another run"}, "weights differ: net1"), ({"layers": ["conv2"]}, "no patches of conv1; it has conv2")],
+    [
+        ({"nets": {"net1": "of another run"}}, "weights of net1 differ"),
+        ({"layers": ["conv2"]}, "no patches of conv1; it has conv2"),
+    ],
 )
 def test_patches_of_another_layer_or_of_other_weights_are_refused(
     planted: Inputs, patches: list[Path], change: dict[str, object], said: str
@@ -152,9 +162,16 @@ def spectral(tmp_path: Path, patches: list[Path]) -> Callable[[np.ndarray], Inpu
             **dict.fromkeys(summaries, np.float64(0.5)),
             **{f"null/{name}": np.linspace(0.1, 0.2, 20) for name in summaries},
         }
-        known = {"layer": "conv1", "pair": "net0-net1", "moments": "m", "nets": stores.digests(*NETS)}
-        store.save(tmp_path / "spectral.zarr/zarr.json", arrays, **known)
-        tables.write(tmp_path / "spectral.csv", scores_of(label, net))
+        known = {"layer": "conv1", "pair": "net0-net1", "moments": "m", "images": "v", "nets": stores.digests(*NETS)}
+        path = tmp_path / "spectral.zarr/zarr.json"
+        store.save(path, arrays, kind="clusters", **known)
+        about = {
+            "kind": "clusters",
+            "layer": "conv1",
+            "pair": "net0-net1",
+            "clusters": store.attributes(path)["sha256"],
+        }
+        tables.write(tmp_path / "spectral.csv", scores_of(label, net), header=clusters.SPECTRAL, **about)
         blocks = {
             pair: stores.correlation(
                 tmp_path / "correlation" / f"{'-'.join(pair)}.zarr/zarr.json",
@@ -195,7 +212,7 @@ def test_the_spectral_figure_orders_the_clustered_units_and_shows_the_mixed_clus
 def test_a_dead_layer_has_no_spectral_clusters(spectral: Callable[[np.ndarray], Inputs]) -> None:
     inputs = spectral(LABEL)
     stores.resave(inputs["clusters"], {"label": np.full(len(LABEL), -1)})
-    tables.write(inputs["scores"], [])
+    stores.rewrite(inputs["scores"], [], clusters=store.attributes(inputs["clusters"])["sha256"])
     assert clusters.read_clusters(inputs["scores"], inputs["clusters"]) == []
 
 
@@ -205,12 +222,16 @@ def test_spectral_clusters_of_another_layer_pair_or_run_are_refused(
 ) -> None:
     inputs = spectral(LABEL)
     stores.resave(inputs["clusters"], **change)
+    stores.rewrite(inputs["scores"], **change)
     with pytest.raises(InputError, match="layer, pair and moments differ"):
         clusters.figS_spectral(**inputs)
 
 
-def test_a_table_of_other_spectral_clusters_is_refused(spectral: Callable[[np.ndarray], Inputs]) -> None:
+@pytest.mark.parametrize("change", [{"layer": "conv2"}, {"pair": "net0-net2"}, {"clusters": "others"}])
+def test_a_table_of_other_spectral_clusters_is_refused(
+    spectral: Callable[[np.ndarray], Inputs], change: dict[str, str]
+) -> None:
     inputs = spectral(LABEL)
-    tables.write(inputs["scores"], tables.read(inputs["scores"])[:2])
-    with pytest.raises(InputError, match=r"table of other clusters than .*, in which they have \[6, 5, 1\] units"):
+    stores.rewrite(inputs["scores"], **change)
+    with pytest.raises(InputError, match=f"{next(iter(change))} differ"):
         clusters.figS_spectral(**inputs)

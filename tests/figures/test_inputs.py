@@ -6,39 +6,37 @@ import numpy as np
 import pytest
 
 from tests.figures import stores
+from workflow.convergent import tables
 from workflow.convergent.alignment import matching
 from workflow.convergent.commands import InputError
 from workflow.convergent.figures import inputs
 
 
-@pytest.mark.parametrize("name", ["patches/net12.zarr/zarr.json", "nets/net12.csv"])
-def test_a_file_of_one_net_names_it(name: str) -> None:
-    assert inputs.net_of(Path(name)) == "net12"
-
-
-@pytest.mark.parametrize("name", ["patches.zarr/zarr.json", "conv1/net0-net1.csv", "mynet0.csv"])
-def test_a_file_that_names_no_net_is_refused(name: str) -> None:
-    with pytest.raises(InputError, match=f"^{name}: does not name its net"):
-        inputs.net_of(Path(name))
-
-
 @pytest.fixture
 def matches(tmp_path: Path) -> Path:
-    return stores.matches(tmp_path / "matching/correlation/my.layer/net2-net10.csv", "0,1,0.9,,")
+    return stores.matches(tmp_path / "t.csv", (0, 1, 0.9, "", ""), layer="my.layer", pair="net2-net10")
 
 
-def test_matches_are_of_the_layer_and_pair_of_their_path(matches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matches_are_of_the_layer_and_pair_that_their_table_says(matches: Path) -> None:
     table = inputs.read_matches(matches, "correlation")
     assert (table.layer, table.pair) == ("my.layer", ("net2", "net10"))
+    assert (table.nets, table.images) == (stores.digests("net2", "net10"), "v")
     assert table.columns["assigned"].tolist() == [matching.UNMATCHED]
-    monkeypatch.chdir(matches.parent)
-    assert inputs.read_matches(Path(matches.name), "correlation").layer == "my.layer"
 
 
-def test_matches_whose_path_does_not_say_what_they_are_of_are_refused(matches: Path) -> None:
-    moved = matches.rename(matches.parent.parent / "table.csv")
-    with pytest.raises(InputError, match=r"table\.csv: does not say its layer and pair"):
-        inputs.read_matches(moved, "correlation")
+def test_a_table_made_by_hand_is_refused(matches: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copied.csv"
+    copied.write_bytes(matches.read_bytes())
+    with pytest.raises(
+        InputError, match=r"copied\.csv: no copied\.csv\.sha256 beside it; tables are read as stages wrote"
+    ):
+        inputs.read_matches(copied, "correlation")
+
+
+def test_another_table_is_refused(tmp_path: Path) -> None:
+    tables.write(tmp_path / "t.csv", [{"layer": "conv1", "greedy": 0.5}], kind="convergence")
+    with pytest.raises(InputError, match=r"t\.csv: a table of convergence; must be one of matches"):
+        inputs.read_matches(tmp_path / "t.csv", "correlation")
 
 
 def test_matches_by_another_similarity_are_refused(matches: Path) -> None:

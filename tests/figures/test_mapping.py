@@ -44,7 +44,8 @@ def stored_mapping(tmp_path: Path) -> Path:
     measures |= {"nonzero": (weights != 0).sum(axis=2), "above": (np.abs(weights) > 0.01).sum(axis=2)}
     published = {f"published/{name}": measures[name][:2] for name in ("train_loss", "val_loss", "r2", "above")}
     arrays = {"alpha": ALPHA, "decay": np.array(DECAY), "weights": weights, "zero_loss": np.full(3, 0.5)}
-    about = {"layer": "conv1", "source": "net0", "target": "net1", "pair": "net0-net1"}
+    about = {"kind": "mapping", "layer": "conv1", "source": "net0", "target": "net1", "pair": "net0-net1"}
+    about |= {"images": {"train": "t", "val": "v"}}
     about |= {"units": {"net0": 4, "net1": 3}, "nets": stores.digests("net0", "net1")}
     store.save(path, {**arrays, **measures, **published}, **about)
     return path
@@ -57,7 +58,7 @@ def patches(tmp_path: Path) -> list[Path]:
 
 
 @pytest.fixture
-def accuracy(tmp_path: Path) -> Path:
+def accuracy(tmp_path: Path, stored_mapping: Path) -> Path:
     """The table of its stitched nets."""
     path = tmp_path / "functional.csv"
     same = {"source": 0.6, "target": 0.7, "self": 0.7, "zero": 0.1}
@@ -65,7 +66,9 @@ def accuracy(tmp_path: Path) -> Path:
         {"layer": "conv1", "pair": "net0-net1", "decay": decay, "alpha": float(alpha), "top1": 0.5 - alpha, **same}
         for decay, alpha in zip(DECAY, ALPHA, strict=True)
     ]
-    tables.write(path, [row | {"top1_relu": row["top1"], "untrained_relu": 0.2} for row in rows])
+    about = {"kind": "stitched", "layer": "conv1", "pair": "net0-net1"}
+    rows = [row | {"top1_relu": row["top1"], "untrained_relu": 0.2} for row in rows]
+    tables.write(path, rows, mapping=store.attributes(stored_mapping)["sha256"], **about)
     return path
 
 
@@ -106,7 +109,7 @@ def test_table_1_has_means_of_live_units_beside_the_paper(stored_mapping: Path, 
 
 def test_nets_of_other_classes_have_no_top1(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
     empty = dict.fromkeys(("top1", "top1_relu", "untrained_relu", "target", "self", "zero"), "")
-    tables.write(accuracy, [row | empty for row in tables.read(accuracy)])
+    stores.rewrite(accuracy, [row | empty for row in tables.read(accuracy)])
     table = tmp_path / "table1.csv"
     figure = mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=table)
     assert "the second net's\nclasses are not the images'" in figure.axes[2].texts[0].get_text()
@@ -120,7 +123,8 @@ def test_layers_share_an_axis_that_all_fit_into(stored_mapping: Path, accuracy: 
     higher, other = tmp_path / "higher.zarr/zarr.json", tmp_path / "other.csv"
     shutil.copytree(stored_mapping.parent, higher.parent)
     stores.resave(higher, {"val_loss": 9 * store.load(higher, "val_loss")["val_loss"]}, layer="conv2")
-    tables.write(other, [row | {"layer": "conv2", "zero": 0.3} for row in tables.read(accuracy)])
+    about = tables.about(accuracy) | {"layer": "conv2", "mapping": store.attributes(higher)["sha256"]}
+    tables.write(other, [row | {"layer": "conv2", "zero": 0.3} for row in tables.read(accuracy)], **about)
     table = tmp_path / "table1.csv"
     figure = mapping.table1_mapping([stored_mapping, higher], [other, accuracy], PAPER, table=table)
     low, high = figure.axes[1].get_ylim()
@@ -143,8 +147,8 @@ def test_patches_of_other_nets_or_weights_are_refused(stored_mapping: Path, patc
     other = stores.patches(patches[0].parents[1], "net2", 3)
     with pytest.raises(InputError, match="--patches: stores of net2, net0; must be of net0, net1"):
         mapping.fig4_mapping(stored_mapping, [other, patches[1]], alpha=3e-3)
-    stores.resave(patches[0], net="of another run")
-    with pytest.raises(InputError, match="weights differ: net1"):
+    stores.resave(patches[0], nets={"net1": "of another run"})
+    with pytest.raises(InputError, match="weights of net1 differ"):
         mapping.fig4_mapping(stored_mapping, patches, alpha=3e-3)
 
 
@@ -155,7 +159,7 @@ def test_patches_without_the_layer_of_the_mapping_are_refused(stored_mapping: Pa
 
 
 def test_stitched_nets_at_other_penalties_are_refused(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
-    tables.write(accuracy, tables.read(accuracy)[:2])
+    stores.rewrite(accuracy, tables.read(accuracy)[:2])
     with pytest.raises(InputError, match="penalties of conv1 differ"):
         mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
 
@@ -164,15 +168,41 @@ def test_stitched_nets_at_other_penalties_are_refused(stored_mapping: Path, accu
 def test_stitched_nets_of_another_layer_or_pair_are_refused(
     stored_mapping: Path, accuracy: Path, tmp_path: Path, other: dict[str, str]
 ) -> None:
-    tables.write(accuracy, [row | other for row in tables.read(accuracy)])
+    stores.rewrite(accuracy, [row | other for row in tables.read(accuracy)], **other)
     with pytest.raises(InputError, match=r"--stitched: tables of .*; must be of conv1 net0-net1, as --mappings"):
         mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
     assert not (tmp_path / "table1.csv").exists()
 
 
+def test_stitched_nets_of_another_mapping_are_refused(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
+    stores.resave(stored_mapping, {"val_loss": 2 * store.load(stored_mapping, "val_loss")["val_loss"]})
+    with pytest.raises(InputError, match=r"mappings differ: .*zarr\.json: .*functional\.csv: "):
+        mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
+
+
+def test_a_layer_given_twice_is_refused(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copied.zarr/zarr.json"
+    shutil.copytree(stored_mapping.parent, copied.parent)
+    with pytest.raises(InputError, match="--mappings: conv1 net0-net1 is given twice"):
+        mapping.table1_mapping([stored_mapping, copied], [accuracy], PAPER, table=tmp_path / "table1.csv")
+
+
+def test_another_table_in_place_of_the_papers_is_refused(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"functional\.csv: no column units, loss, weights, certain; there are layer, "
+    ):
+        mapping.table1_mapping([stored_mapping], [accuracy], accuracy, table=tmp_path / "table1.csv")
+
+
+def test_a_mapping_of_a_net_onto_itself_is_refused(stored_mapping: Path, patches: list[Path]) -> None:
+    stores.resave(stored_mapping, source="net1", nets=stores.digests("net1"))
+    with pytest.raises(InputError, match="store of net1; must be of two nets"):
+        mapping.fig4_mapping(stored_mapping, patches, alpha=3e-3)
+
+
 def test_the_papers_numbers_are_complete() -> None:
     """They are looked up by layer and decay; at conv1 the paper's 10^-2.6 is the penalty 0.24."""
-    rows = tables.read(PAPER)
+    rows = tables.read_resource(PAPER, mapping.PAPER)
     assert len({(row["layer"], row["decay"]) for row in rows}) == len(rows) == 2 * 7 + 3 * 6
     assert 96 * rows[4]["decay"] == pytest.approx(0.24, abs=0.002)
     assert all(0 < row["loss"] < 0.52 for row in rows)

@@ -19,7 +19,7 @@ def paths(tmp_path: Path) -> list[Path]:
 
 
 def test_pictures_come_in_the_order_of_the_nets(paths: list[Path]) -> None:
-    first, second = pictures.read_pictures(paths, "conv1", stores.digests("net0", "net1"))
+    first, second = pictures.read_pictures(paths, "conv1", stores.digests("net0", "net1"), "v")
     assert (first.name, list(first.kinds)) == ("Net1", ["thumbnail"])
     assert (second.name, list(second.kinds)) == ("Net2", ["patch", "deconv"])
     assert pictures.whole_crops([first, second]) == "\nno positions in Net1: pictures are the whole crops"
@@ -28,23 +28,31 @@ def test_pictures_come_in_the_order_of_the_nets(paths: list[Path]) -> None:
 
 def test_patches_of_other_nets_are_refused(paths: list[Path]) -> None:
     with pytest.raises(InputError, match="--patches: stores of net1, net0; must be of net0, net2"):
-        pictures.read_pictures(paths, "conv1", dict.fromkeys(["net0", "net2"]))
+        pictures.read_pictures(paths, "conv1", stores.digests("net0", "net2"), "v")
 
 
 def test_patches_without_the_layer_are_refused(paths: list[Path]) -> None:
     with pytest.raises(InputError, match="no patches of conv2; it has conv1"):
-        pictures.read_pictures(paths, "conv2", dict.fromkeys(["net0", "net1"]))
+        pictures.read_pictures(paths, "conv2", stores.digests("net0", "net1"), "v")
 
 
-def test_patches_of_a_net_of_other_weights_are_refused(paths: list[Path]) -> None:
-    stores.resave(paths[0], net="of another run")
-    assert len(pictures.read_pictures(paths, "conv1", dict.fromkeys(["net0", "net1"]))) == 2  # where none are known
-    with pytest.raises(InputError, match=r"weights differ: net1: weights of net1, .*: of another run"):
-        pictures.read_pictures(paths, "conv1", stores.digests("net0", "net1"))
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"nets": {"net1": "of another run"}}, r"weights of net1 differ: .*: weights of net1, .*: of another run"),
+        ({"images": "others"}, r"images differ: .*: others"),
+        ({"nets": stores.digests("net0")}, "--patches: net0 is given twice"),
+        ({"kind": "moments"}, "a store of moments; must be one of patches"),
+    ],
+)
+def test_patches_of_other_weights_or_images_are_refused(paths: list[Path], change: dict, said: str) -> None:
+    stores.resave(paths[0], **change)
+    with pytest.raises(InputError, match=said):
+        pictures.read_pictures(paths, "conv1", stores.digests("net0", "net1"), "v")
 
 
 def test_a_unit_is_drawn_with_each_kind_and_a_dead_one_as_a_frame(paths: list[Path]) -> None:
-    (net,) = pictures.read_pictures(paths[:1], "conv1", stores.digests("net1"))
+    (net,) = pictures.read_pictures(paths[:1], "conv1", stores.digests("net1"), "v")
     figure, axes = plt.subplots(3, 2)
     for column, unit in enumerate((1, 2)):
         pictures.draw_unit(list(axes[:, column]), net, unit)

@@ -49,7 +49,8 @@ def test_figure_1_is_written(tmp_path: Path) -> None:
 
 
 def test_figure_3_names_layer_and_nets_of_its_table(tmp_path: Path) -> None:
-    path = stores.matches(tmp_path / "correlation/conv2/net1-net2.csv", "0,1,0.9,1,0.9", "1,1,0.4,0,0.3")
+    rows = (0, 1, 0.9, 1, 0.9), (1, 1, 0.4, 0, 0.3)
+    path = stores.matches(tmp_path / "t.csv", *rows, layer="conv2", pair="net1-net2")
     (axes,) = statistics.fig3_assignment(path).axes
     assert axes.get_title() == "conv2: units of Net2 and their partners in Net3"
     assert "same partner: 50% of 2 units" in [line.get_label() for line in axes.get_lines()]
@@ -68,21 +69,30 @@ def test_means_are_of_the_layer_of_their_store(tmp_path: Path) -> None:
 def test_learning_curves_are_those_of_the_tables(tmp_path: Path) -> None:
     for net, top1 in (("net0", [0.1, 0.5]), ("net2", [0.2, 0.6])):
         rows = [{"epoch": k, "step": 10 * k, "loss": 1 / k, "top1": top1[k - 1]} for k in (1, 2)]
-        tables.write(tmp_path / f"{net}.csv", [row | {"val_loss": 2.0, "val_top1": row["top1"] / 2} for row in rows])
+        rows = [row | {"val_loss": 2.0, "val_top1": row["top1"] / 2} for row in rows]
+        tables.write(tmp_path / f"{net}.csv", rows, kind="training", net=net, images=["t", "v"])
     figure = statistics.nets_training([tmp_path / "net0.csv", tmp_path / "net2.csv"])
     drawn = {line.get_label(): line.get_ydata().tolist() for line in figure.axes[1].get_lines()}
     assert drawn["Net1, 25.0% in the end"] == [0.05, 0.25]
     assert drawn["Net3, 30.0% in the end"] == [0.1, 0.3]
     plt.close("all")
+    for change, said in (
+        ({"images": ["t", "w"]}, "images differ"),
+        ({"net": "net0"}, "--histories: net0 is given twice"),
+    ):
+        stores.rewrite(tmp_path / "net2.csv", **{"images": ["t", "v"], **change})
+        with pytest.raises(InputError, match=said):
+            statistics.nets_training([tmp_path / "net0.csv", tmp_path / "net2.csv"])
 
 
 def convergence(path: Path, similarity: str, *pairs: str) -> Path:
-    """A table of one layer with all measures of pairs and of their mean."""
+    """A table of the layer of its name with all measures of pairs and of their mean."""
     measures = [f"{name}{end}" for name in ("greedy", "assigned") for end in ("", "_held_out")] + ["overlap"]
     ends = ("", "_low", "_high", "_null", "_null_low", "_null_high")
     cells = {f"{name}{end}": 0.5 for name in measures for end in ends}
-    rows = [{"layer": "conv1", "pair": pair, "similarity": similarity, **cells} for pair in (*pairs, "mean")]
-    tables.write(path, rows)
+    rows = [{"layer": path.stem, "pair": pair, "similarity": similarity, **cells} for pair in (*pairs, "mean")]
+    kind = "convergence" if similarity == "correlation" else "agreement"
+    tables.write(path, rows, kind=kind, layer=path.stem, images="v", nets=stores.digests("net0", "net1"))
     return path
 
 
@@ -106,3 +116,27 @@ def test_tables_of_other_pairs_are_not_summarised(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"pairs differ: .*net0-net2"):
         statistics.summary_convergence(paths, table=tmp_path / "summary.csv")
     assert not (tmp_path / "summary.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"nets": {"net1": "of another run"}}, "weights of net1 differ"),
+        ({"images": "others"}, "images differ"),
+        ({"layer": "conv1"}, "--convergence: conv1 is given twice"),
+        ({"kind": "matches"}, "a table of matches; must be one of convergence or agreement"),
+    ],
+)
+def test_tables_of_other_runs_are_not_summarised(tmp_path: Path, change: dict, said: str) -> None:
+    paths = [convergence(tmp_path / f"{layer}.csv", "correlation", "net0-net1") for layer in ("conv1", "conv2")]
+    stores.rewrite(paths[1], **change)
+    with pytest.raises(InputError, match=said):
+        statistics.summary_convergence(paths, table=tmp_path / "summary.csv")
+
+
+@pytest.mark.parametrize("wrong", ["patches", "moments of a shard", None])
+def test_a_store_of_another_kind_is_refused(tmp_path: Path, wrong: str | None) -> None:
+    path = stores.moments(tmp_path / "moments.zarr/zarr.json", {"net0": np.ones(2)})
+    stores.resave(path, kind=wrong)
+    with pytest.raises(InputError, match=f"a store of {wrong}; must be one of moments"):
+        statistics.figS10_means(path)

@@ -27,15 +27,7 @@ def patches(tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def matches(tmp_path: Path) -> Path:
     """Their table of matches."""
-    path = tmp_path / "correlation/conv1/net0-net1.csv"
-    return stores.matches(path, "0,1,0.9,1,0.9", "1,0,0.4,0,0.4", "2,,,,")
-
-
-def moved(matches: Path, *parts: str) -> Path:
-    """The table of matches as one of another similarity, layer or pair."""
-    path = matches.parents[2].joinpath(*parts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return matches.rename(path)
+    return stores.matches(tmp_path / "t.csv", (0, 1, 0.9, 1, 0.9), (1, 0, 0.4, 0, 0.4), (2, "", "", "", ""))
 
 
 def test_matches_show_each_unit_over_its_partner_and_say_what_is_dead(patches: list[Path], matches: Path) -> None:
@@ -68,29 +60,33 @@ def test_a_unit_that_is_not_there_is_refused(patches: list[Path], matches: Path,
 
 
 @pytest.mark.parametrize(
-    ("parts", "said"),
+    ("of", "said"),
     [
-        (("correlation", "conv9", "net0-net1.csv"), "no patches of conv9; it has conv1"),
-        (("correlation", "conv1", "net0-net2.csv"), "--patches: stores of net0, net1; must be of net0, net2"),
-        (("mutual_information", "conv1", "net0-net1.csv"), "matches by mutual_information"),
+        ({"layer": "conv9"}, "no patches of conv9; it has conv1"),
+        ({"nets": stores.digests("net0", "net2")}, "--patches: stores of net0, net1; must be of net0, net2"),
+        ({"nets": {"net0": "other", "net1": "other"}}, "weights of net0 differ"),
+        ({"images": "others"}, "images differ"),
+        ({"similarity": "mutual_information"}, "matches by mutual_information"),
     ],
 )
-def test_matches_of_another_layer_pair_or_similarity_are_refused(
-    patches: list[Path], matches: Path, parts: tuple[str, ...], said: str
+def test_matches_of_another_layer_pair_run_or_similarity_are_refused(
+    patches: list[Path], matches: Path, of: dict, said: str
 ) -> None:
+    stores.rewrite(matches, **of)
     with pytest.raises(InputError, match=said):
-        units.fig2_matches(patches, moved(matches, *parts))
+        units.fig2_matches(patches, matches)
 
 
 def test_figure_s4_says_how_far_information_agrees_in_its_layer_and_pair(
     patches: list[Path], matches: Path, tmp_path: Path
 ) -> None:
-    matches = moved(matches, "mutual_information", "conv1", "net0-net1.csv")
+    stores.rewrite(matches, similarity="mutual_information")
     row = {"best": 8, "live": 2, "same_greedy": 0.5, "rank_agreement": 0.25, "rank_agreement_absolute": ""}
     rows = [
         {"layer": layer, "pair": "net0-net1", "best_shared": k, **row} for k, layer in enumerate(("conv2", "conv1"))
     ]
-    tables.write(tmp_path / "information.csv", rows)
+    about = {"kind": "agreement", "images": "v", "nets": stores.digests("net0", "net1", "net2")}
+    tables.write(tmp_path / "information.csv", rows, **about)
     figure = units.figS4_information(patches, matches, tmp_path / "information.csv")
     title = figure._suptitle.get_text()
     assert "1 of the 8 best pairs" in title
@@ -100,9 +96,14 @@ def test_figure_s4_says_how_far_information_agrees_in_its_layer_and_pair(
         "0.90 nats\nNet1 0",
         "0.40 nats\nNet1 1",
     ]
-    tables.write(tmp_path / "information.csv", rows[:1])
-    with pytest.raises(InputError, match="no row of conv1 net0-net1; it has conv2 net0-net1"):
-        units.figS4_information(patches, matches, tmp_path / "information.csv")
+    for own, of, said in (
+        (rows[:1], {}, "no row of conv1 net0-net1; it has conv2 net0-net1"),
+        (rows, {"nets": {"net1": "of another run"}}, "weights of net1 differ"),
+        (rows, {"images": "others"}, "images differ"),
+    ):
+        tables.write(tmp_path / "information.csv", own, **about | of)
+        with pytest.raises(InputError, match=said):
+            units.figS4_information(patches, matches, tmp_path / "information.csv")
     plt.close("all")
 
 
@@ -120,12 +121,12 @@ def test_most_and_least_active_units_of_unequal_nets(patches: list[Path], tmp_pa
 
 def test_filters_of_any_size_and_of_no_net(tmp_path: Path) -> None:
     path = tmp_path / "filters.zarr/zarr.json"
-    store.save(path, {"filters/net0": np.ones((6, 7, 7, 3)), "filters/net2": np.ones((64, 3, 5, 3))})
+    store.save(path, {"filters/net0": np.ones((6, 7, 7, 3)), "filters/net2": np.ones((64, 3, 5, 3))}, kind="filters")
     figure = units.nets_filters(path)
     assert [ax.get_title() for ax in figure.axes] == [
         "Net1, first convolution\n6 filters of 7 x 7",
         "Net3, first convolution\n64 filters of 3 x 5",
     ]
-    store.save(path, {})
+    store.save(path, {}, kind="filters")
     assert "no net" in units.nets_filters(path)._suptitle.get_text()
     plt.close("all")

@@ -149,7 +149,7 @@ def test_images_of_another_size_than_the_nets_are_refused(
     tmp_path: Path, nets: dict[str, Path], shape: tuple[int, ...]
 ) -> None:
     path = tmp_path / "other.zarr" / "zarr.json"
-    store.save(path, {"images": np.ones(shape, np.uint8), "group": np.arange(4)})
+    store.save(path, {"images": np.ones(shape, np.uint8), "group": np.arange(4)}, kind="images")
     sizes = f"{path}: {shape[1:]}, net0: (20, 20, 3), net1: (20, 20, 3)"
     with pytest.raises(SystemExit, match=re.escape(f"image sizes differ: {sizes}")):
         staged(tmp_path, path, nets, shards=1, blocks=2)

@@ -18,6 +18,7 @@ def blocks() -> Arrays:
 
 
 ATTRIBUTES = {
+    "split": "val",
     "layer": "conv1",
     "images": "i" * 64,
     "limit": 30,
@@ -27,6 +28,9 @@ ATTRIBUTES = {
     "seed": 0,
 }
 ATTRIBUTES |= {"blocks": 5, "fine_blocks": 5, "modules": {"net0": "relu1"}, "grid": [4, 4], "resampled": {}}
+
+
+SHARD = "moments of a shard"
 
 
 @pytest.fixture
@@ -39,6 +43,7 @@ def shards(tmp_path: Path, blocks: Arrays) -> list[Path]:
             paths[-1],
             {name: array[numbers] for name, array in blocks.items()},
             **ATTRIBUTES,
+            kind=SHARD,
             nodes=[(number, 0, 0) for number in numbers],
         )
     return paths
@@ -64,6 +69,7 @@ def test_the_stage_keeps_blocks_and_adds_their_total(tmp_path: Path, shards: lis
     [
         ("layer", "conv2"),
         ("images", "j" * 64),
+        ("split", "train"),
         ("limit", 20),
         ("nets", {"net0": "y"}),
         ("blocks", 6),
@@ -74,7 +80,8 @@ def test_the_stage_keeps_blocks_and_adds_their_total(tmp_path: Path, shards: lis
     ],
 )
 def test_shards_that_differ_are_refused(tmp_path: Path, shards: list[Path], key: str, value: object) -> None:
-    store.save(shards[1], store.load(shards[1]), **(ATTRIBUTES | {key: value}), nodes=[(2, 0, 0), (3, 0, 0)])
+    about = ATTRIBUTES | {"kind": SHARD, key: value}
+    store.save(shards[1], store.load(shards[1]), **about, nodes=[(2, 0, 0), (3, 0, 0)])
     with pytest.raises(SystemExit, match=rf"does not fit together, {key} differ: .*2\.zarr/zarr\.json: .*4\.zarr"):
         run(shards, tmp_path / "out.zarr")
 
@@ -98,7 +105,7 @@ def shard_stores(folder: Path, cuts: list[int], kept: int) -> list[Path]:
         layer = ShardStore(str(paths[-1]), 5, end - first, WideLayers(1, kept))
         for fine in range(first, end):
             layer.add_block(fine, moments(BLOCKS[fine]))
-        layer.finish(**{key: ATTRIBUTES[key] for key in ATTRIBUTES if "blocks" not in key})
+        layer.finish(kind=SHARD, **{key: ATTRIBUTES[key] for key in ATTRIBUTES if "blocks" not in key})
     return paths
 
 

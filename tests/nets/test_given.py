@@ -36,7 +36,7 @@ def run(file: Path, images: Path, folder: Path, architecture: str = MODEL, setti
 def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Images that are large enough for the architecture."""
     path = tmp_path_factory.mktemp("larger") / "train.zarr/zarr.json"
-    store.save(path, {"images": np.zeros((4, 70, 70, 3), np.uint8)}, classes=["a", "b"])
+    store.save(path, {"images": np.zeros((4, 70, 70, 3), np.uint8)}, kind="images", classes=["a", "b"])
     return path
 
 

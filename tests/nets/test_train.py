@@ -203,7 +203,7 @@ def test_a_finished_training_ends_at_once_with_the_same_files(
 
 
 def state(folder: Path) -> dict:
-    return torch.load(folder / "checkpoints/state.pt", weights_only=True)
+    return checkpoints.load(folder / "checkpoints/state.pt")
 
 
 @pytest.mark.parametrize("edited", [0, 1])
@@ -322,7 +322,7 @@ def test_validation_images_of_another_kind_are_refused(
 ) -> None:
     path = tmp_path / "other.zarr" / "zarr.json"
     other = {"images": np.ones(shape, np.uint8), "labels": np.arange(4, dtype=np.int32)}
-    store.save(path, other, classes=[f"class {i}" for i in range(classes)])
+    store.save(path, other, kind="images", classes=[f"class {i}" for i in range(classes)])
     with pytest.raises(SystemExit, match=what):
         trained(tmp_path / "a", images | {"val": path}, architecture)
 
@@ -375,7 +375,7 @@ def test_another_architecture_is_trained_and_resumed(tmp_path: Path, images: dic
     whole = trained(tmp_path / "whole", images, settings, more=named, steps=12)
     trained(tmp_path / "parts", images, settings, more=named, steps=12)
     state = tmp_path / "parts/checkpoints/state.pt"
-    saved = torch.load(state, weights_only=True)
+    saved = checkpoints.load(state)
     assert any("running_mean" in name for name in saved["net"])
     assert digest(tmp_path / "parts") == whole
     assert trained(tmp_path / "other", images, settings, more=named, steps=12, seed=1) != whole

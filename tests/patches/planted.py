@@ -31,7 +31,7 @@ def whole_numbered(seed: int) -> Net:
 
 def stored(path: Path, images: np.ndarray) -> store.StoredArray:
     """A stored array of images. (N, H, W, C) uint8"""
-    store.save(path / "zarr.json", {"images": images})
+    store.save(path / "zarr.json", {"images": images}, kind="images")
     return store.StoredArray(path / "zarr.json", "images")
 
 

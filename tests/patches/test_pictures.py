@@ -120,7 +120,7 @@ def test_pictures_show_the_stored_pixels(run: Path, images: dict[str, Path], net
 def test_store_says_what_it_depends_on(run: Path, images: dict[str, Path], nets: dict[str, Path]) -> None:
     about = store.attributes(run)
     assert about["images"] == store.attributes(images["val"])["sha256"]
-    assert about["net"] == weights_digest(load(nets["net0"]))
+    assert about["nets"] == {"net0": weights_digest(load(nets["net0"]))}
     assert (about["layers"], about["top"]) == (LAYERS, 9)
 
 

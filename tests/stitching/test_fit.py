@@ -104,6 +104,11 @@ def test_a_target_that_does_not_vary_on_the_images_has_a_loss_but_no_r2() -> Non
     assert np.isnan(r2[2])
 
 
+def about(split: str) -> dict[str, object]:
+    """Attributes of the moments of a split."""
+    return {"kind": "moments", "split": split, "layer": "conv1", "images": f"{split} images", "nets": NETS}
+
+
 @pytest.fixture
 def stores(tmp_path: Path) -> dict[str, Path]:
     """Merged stores of moments of one layer, of training and of validation images."""
@@ -111,7 +116,7 @@ def stores(tmp_path: Path) -> dict[str, Path]:
     for split, total in TOTAL.items():
         paths[split] = tmp_path / f"{split}.zarr" / "zarr.json"
         arrays = {f"total/{name}": array for name, array in total.items()}
-        store.save(paths[split], arrays, layer="conv1", images=f"{split} images", nets=NETS)
+        store.save(paths[split], arrays, **about(split))
     return paths
 
 
@@ -243,14 +248,16 @@ def test_bad_input_is_refused_with_one_line(
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        ({"layer": "conv2", "nets": NETS}, r"layers differ: .*train\.zarr/zarr\.json: conv1, .*val\.zarr.*: conv2"),
-        ({"layer": "conv1", "nets": NETS | {"net1": "other"}}, "weights of net1 differ: .*digest of net1.*other"),
+        ({"layer": "conv2"}, r"layers differ: .*train\.zarr/zarr\.json: conv1, .*val\.zarr.*: conv2"),
+        ({"nets": NETS | {"net1": "other"}}, "weights of net1 differ: .*digest of net1.*other"),
+        ({"split": "train"}, r"val\.zarr/zarr\.json: moments of the train images; must be of val"),
+        ({"kind": "moments of a shard"}, "a store of moments of a shard; must be one of moments"),
     ],
 )
 def test_moments_that_do_not_belong_together_are_refused(
     tmp_path: Path, stores: dict[str, Path], attributes: dict, message: str
 ) -> None:
-    store.save(stores["val"], store.load(stores["val"]), images="val images", **attributes)
+    store.save(stores["val"], store.load(stores["val"]), **about("val") | attributes)
     with pytest.raises(SystemExit, match=message):
         run(stores, tmp_path / "out")
 
@@ -260,7 +267,7 @@ def test_a_dead_layer_gives_empty_values_and_no_warning(tmp_path: Path, stores: 
     for name in arrays:
         if name.startswith("total/comoment/net"):
             arrays[name] = np.zeros_like(arrays[name])
-    store.save(stores["train"], arrays, layer="conv1", images="train images", nets=NETS)
+    store.save(stores["train"], arrays, **about("train"))
     run(stores, tmp_path, "--published", "net0-net1", pairs=("net0-net1",))
     arrays = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
     assert not arrays["weights"].any()

@@ -64,9 +64,10 @@ shared
     api             results in Python
     configuration   what a configuration must fulfil beyond its schema
     sources         which files a stage's result depends on
-    store           arrays on disk with their digests
-    tables          CSV files
-    files           atomic writing
+    store           stores of arrays with what they are of and their digests
+    chunks          an array on disk as files of some rows each, checked when they are read
+    tables          CSV files with what they are of and their digests
+    files           atomic writing, JSON with a checksum, how damage is refused
     commands        refused input, help
     seeds           random seeds by name
 

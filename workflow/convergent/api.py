@@ -108,7 +108,11 @@ class Run:
                 raise InputError(f"net: {net!r}, {self.folder} has {', '.join(self.nets)}")
         as_stored = self.nets.index(a) <= self.nets.index(b)
         first, second = (a, b) if as_stored else (b, a)
-        stored = store.load(self.folder / kind / layer / f"{first}-{second}.zarr" / "zarr.json", kind)[kind]
+        path = self.folder / kind / layer / f"{first}-{second}.zarr" / "zarr.json"
+        attributes = store.attributes(path, kind)
+        asked = [layer, *dict.fromkeys((first, second))]
+        store.require_equal("layers or nets", asked=asked, **{str(path): [attributes["layer"], *attributes["nets"]]})
+        stored = store.load(path, kind)[kind]
         matrix = stored if as_stored else stored.T
         return pd.DataFrame(matrix, unit_labels(a, matrix.shape[0]), unit_labels(b, matrix.shape[1]))
 

@@ -1,14 +1,45 @@
-"""Files that are complete whenever they exist.
+"""Files that are complete whenever they exist, JSON that says whether it was changed, and the lines that refuse damage.
 
-A file is written under a temporary name and then renamed. A process that dies on the way leaves the old file untouched.
+A file is written under a temporary name, brought to the disk and then renamed. A process that dies on the way, and a
+power cut, leave the old file untouched.
 """
 
+import hashlib
+import json
 import os
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from .commands import InputError
 
 UNFINISHED = ".partial"  # ends the temporary name of a file that is being written
+CHECKSUM = "checksum"  # key of an object of JSON: digest of all of its other entries
+
+
+def bring_to_disk(path: str | Path) -> None:
+    """Wait until a file, or the names in a folder, would survive a power cut."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError:
+        if not os.path.isdir(path):  # some network disks refuse it for folders
+            raise
+    finally:
+        os.close(number)
+
+
+class Named(dict[str, Any]):
+    """What a file holds by name, as the arrays of a store; a name that it lacks is refused in one line."""
+
+    def __init__(self, path: str | Path, kind: str, content: Mapping[str, Any]) -> None:
+        super().__init__(content)
+        self.path, self.kind = path, kind
+
+    def __missing__(self, name: str) -> Any:
+        raise InputError(f"{self.path}: no {self.kind} {name}; there are {', '.join(self) or 'none'}")
 
 
 @contextmanager
@@ -25,6 +56,63 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(path.name + UNFINISHED)
     try:
         yield temporary
+        bring_to_disk(temporary)
         os.replace(temporary, path)
+        bring_to_disk(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def damaged(path: str | Path, what: str, *remove: str | Path) -> InputError:
+    """The refusal of a damaged file, which says what is wrong and what to remove, so that it is made again."""
+    names = (f"./{name}" if str(name).startswith("-") else str(name) for name in remove)
+    return InputError(f"{path}: {what}; make it again: rm -r {shlex.join(names)}, then run again")
+
+
+def read_bytes(path: str | Path, kind: str) -> bytes:
+    """Content of a file. Raises InputError where it is missing or the system refuses it. kind: what it is, as table"""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such {kind}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """sha256 of the entries of an object of JSON, in their order, without the entry ``checksum``."""
+    entries = {name: value for name, value in content.items() if name != CHECKSUM}
+    return hashlib.sha256(json.dumps(entries, separators=(",", ":")).encode()).hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries as JSON holds them (a tuple becomes a list), followed by their checksum."""
+    entries = json.loads(json.dumps(content))
+    return {**entries, CHECKSUM: checksum(entries)}
+
+
+def unsealed(content: Any) -> dict[str, Any]:
+    """The entries of a sealed object without their checksum. Raises ValueError where it is none, or was changed."""
+    if not isinstance(content, dict) or content.get(CHECKSUM) != checksum(content):
+        raise ValueError("its entries do not match their checksum")
+    return {name: value for name, value in content.items() if name != CHECKSUM}
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write an object of JSON with its checksum."""
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(sealed(content), indent=1) + "\n")
+
+
+def read_json(path: str | Path, needed: Iterable[str], *remove: str | Path) -> dict[str, Any]:
+    """An object that ``write_json`` wrote. Raises InputError where it is missing, damaged or lacks a needed entry.
+
+    remove: what the refusal says to remove; without it the file itself
+    """
+    try:
+        content = unsealed(json.loads(read_bytes(path, "file")))
+    except ValueError:  # JSON's own errors are some too
+        raise damaged(path, "damaged, or changed by hand", *(remove or [path])) from None
+    if missing := [name for name in needed if name not in content]:
+        raise damaged(path, f"lacks {', '.join(missing)}", *(remove or [path]))
+    return content

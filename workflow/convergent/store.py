@@ -3,9 +3,14 @@
 A store is a Zarr group ``<name>.zarr`` of named arrays. Each array is split into chunk files along its first axis, the
 rows. Rules and functions name a store by its file ``<name>.zarr/zarr.json``, called ``path`` here. That file holds the
 root attributes:
-- what the arrays were computed from: layer, nets, settings, digests of the stores that were read;
-- ``arrays``, a digest of each array, and ``sha256``, the digest of the store. They cover names, types, shapes and
-  values of the arrays, and nothing else. They are written last: a store without ``sha256`` is unfinished, and refused.
+- ``kind``, what the store is of, and what its arrays were computed from: layer, nets, settings, digests of the stores
+  that were read;
+- ``chunks``, the digests of the chunks of each array, ``arrays``, a digest of each array, which covers them, and
+  ``sha256``, the digest of the store, which covers those. They are of names, types, shapes and values of the arrays,
+  and of nothing else;
+- ``checksum``, which covers all other attributes.
+
+They are written last: a store without ``sha256`` is unfinished, and refused. Whatever is read is checked first.
 
 The child group ``provenance`` holds versions of packages, machine, commit and time. These differ between equal results
 and are therefore kept out of ``zarr.json``, whose bytes are equal where arrays and attributes are.
@@ -14,9 +19,7 @@ and are therefore kept out of ``zarr.json``, whose bytes are equal where arrays 
 import hashlib
 import json
 import math
-import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -29,8 +32,9 @@ from typing import Any
 import numpy as np
 import zarr
 
+from .chunks import ChunkedArray, chunk_digests, chunk_file, joined_digest, read_layout
 from .commands import InputError
-from .files import UNFINISHED, write_atomically
+from .files import UNFINISHED, Named, bring_to_disk, damaged, read_bytes, sealed, unsealed, write_atomically
 
 CHUNK_BYTES = 64 * 2**20  # of one chunk file; digests depend on it
 
@@ -41,31 +45,15 @@ def chunk_rows(shape: Sequence[int], dtype: np.dtype) -> int:
     return max(1, min(shape[0], CHUNK_BYTES // row_bytes))
 
 
-def chunk_digest(rows: np.ndarray) -> str:
-    """sha256 of the bytes of one chunk. The last chunk of an array may have fewer rows than the others."""
-    return hashlib.sha256(np.ascontiguousarray(rows).data.cast("B") if rows.size else b"").hexdigest()
+def array_digests(array: np.ndarray) -> list[str]:
+    """Digests of the chunks in which an array in memory would be stored."""
+    return chunk_digests(array, chunk_rows(array.shape, array.dtype) if array.ndim else 1)
 
 
-def joined_digest(shape: Sequence[int], dtype: np.dtype, chunks: Iterable[str]) -> str:
-    """sha256 of an array from its type, its shape and the digests of its chunks, which can be computed apart."""
-    return hashlib.sha256(f"{dtype.str}{tuple(shape)}{','.join(chunks)}".encode()).hexdigest()
-
-
-def digest_by_rows(array: np.ndarray | zarr.Array, step: int) -> str:
-    """sha256 of an array whose chunks have so many rows each. A scalar is one chunk."""
-    parts = (array[first : first + step] for first in range(0, array.shape[0], step)) if array.ndim else (array[()],)
-    return joined_digest(array.shape, array.dtype, (chunk_digest(np.asarray(part)) for part in parts))
-
-
-def array_digest(array: np.ndarray) -> str:
-    """sha256 of an array in memory, computed over the chunks in which it would be stored."""
-    return digest_by_rows(array, chunk_rows(array.shape, array.dtype) if array.ndim else 1)
-
-
-def stored_digest(path: str | Path, name: str) -> str:
-    """sha256 of an array on disk, read chunk by chunk. It equals ``array_digest`` of the array in memory."""
+def stored_digests(path: str | Path, name: str) -> list[str]:
+    """Digests of the chunks of an array on disk. They equal ``array_digests`` of the array in memory."""
     array = zarr.open_array(Path(path).parent / name, mode="r")
-    return digest_by_rows(array, array.chunks[0] if array.ndim else 1)
+    return chunk_digests(array, array.chunks[0] if array.ndim else 1)
 
 
 def digest(digests: Mapping[str, str]) -> str:
@@ -97,16 +85,14 @@ def provenance() -> dict[str, Any]:
 def create(path: str | Path, arrays: Mapping[str, tuple[Sequence[int], Any]], wipe: bool = True) -> None:
     """Create an unfinished store of empty arrays, to be filled by ``write`` and closed by ``finish``.
 
-    ``arrays``: name -> (shape, type); a name may contain slashes. Without ``wipe`` arrays that exist keep their rows.
-    Those that an interrupted ``finish`` shortened get their full length again.
+    ``arrays``: name -> (shape, type); a name may contain slashes. Without ``wipe`` arrays that exist keep their chunks
+    and are described anew: an interrupted ``finish`` may have shortened them.
     """
     root = zarr.open_group(Path(path).parent, mode="w" if wipe else "a")
     for leftover in Path(path).parent.rglob(f"*{UNFINISHED}"):  # of interrupted writes
         leftover.unlink()
     for name, (shape, dtype) in arrays.items():
-        if name in root:
-            zarr.open_array(Path(path).parent / name, mode="r+").resize(tuple(shape))
-            continue
+        (Path(path).parent / name / "zarr.json").unlink(missing_ok=True)
         chunks = (chunk_rows(shape, np.dtype(dtype)), *(max(n, 1) for n in shape[1:])) if shape else ()
         root.create_array(name, shape=tuple(shape), dtype=dtype, chunks=chunks, compressors=None)
 
@@ -118,11 +104,6 @@ def write(path: str | Path, name: str, rows: np.ndarray, first: int | None = Non
     """
     array = zarr.open_array(Path(path).parent / name, mode="r+").with_config({"write_empty_chunks": True})
     array[... if first is None else slice(first, first + len(rows))] = rows
-
-
-def chunk_file(path: str | Path, name: str, number: int, axes: int) -> Path:
-    """File that holds chunk ``number`` of an array with so many axes."""
-    return Path(path).parent.joinpath(name, "c", str(number), *"0" * (axes - 1))
 
 
 def write_chunk(path: str | Path, name: str, rows: Iterable[np.ndarray], first: int) -> str:
@@ -149,20 +130,29 @@ def row(path: str | Path, name: str, index: int) -> np.ndarray:
 
 
 def finish(
-    path: str | Path, digests: Mapping[str, str | None], rows: Mapping[str, int] | None = None, **attributes: Any
+    path: str | Path,
+    digests: Mapping[str, Sequence[str] | None],
+    rows: Mapping[str, int] | None = None,
+    **attributes: Any,
 ) -> None:
-    """Write the attributes and, last, the digest. Now the store is finished.
+    """Write the attributes and digests, once all chunks are on the disk. Now the store is finished.
 
-    ``digests``: digest of each array of the store by its name; for None it is computed from the array on disk.
+    ``digests``: those of the chunks of each array of the store by its name; for None they are computed from the disk.
     ``rows``: number of rows to keep, by name, of arrays that turned out shorter than they were created.
     """
-    root = zarr.open_group(Path(path).parent, mode="a")
+    folder = Path(path).parent
+    root = zarr.open_group(folder, mode="a")
     for name, count in (rows or {}).items():
-        array = zarr.open_array(Path(path).parent / name, mode="r+")
+        array = zarr.open_array(folder / name, mode="r+")
         array.resize((count, *array.shape[1:]))
-    root.require_group("provenance").attrs.update(provenance())
-    complete = {name: known or stored_digest(path, name) for name, known in digests.items()}
-    root.attrs.update({**attributes, "arrays": complete, "sha256": digest(complete)})
+    root.create_group("provenance", overwrite=True, attributes=provenance())
+    chunks = {name: stored_digests(path, name) if known is None else known for name, known in digests.items()}
+    arrays = {name: joined_digest(*read_layout(path, name)[:2], known) for name, known in chunks.items()}
+    for file in folder.rglob("*"):
+        bring_to_disk(file)
+    stored = sealed({**attributes, "arrays": arrays, "chunks": chunks, "sha256": digest(arrays)})
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps({"attributes": stored, "zarr_format": 3, "node_type": "group"}, indent=2))
 
 
 def save(path: str | Path, arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:
@@ -174,88 +164,60 @@ def save(path: str | Path, arrays: Mapping[str, np.ndarray], **attributes: Any) 
     create(path, {name: (array.shape, array.dtype) for name, array in arrays.items()})
     for name, array in arrays.items():
         write(path, name, array)
-    finish(path, {name: array_digest(array) for name, array in arrays.items()}, **attributes)
+    finish(path, {name: array_digests(array) for name, array in arrays.items()}, **attributes)
 
 
-def attributes(path: str | Path) -> dict[str, Any]:
-    """Root attributes of a finished store. Raises InputError where the store is missing or unfinished."""
-    if not Path(path).exists():
-        raise InputError(f"{path}: no such store")
-    stored = json.loads(Path(path).read_text())["attributes"]
-    if "sha256" not in stored:
-        raise InputError(f"{path}: unfinished store, it has no digest; remove it and run again")
-    return stored
+def attributes(path: str | Path, *kinds: str) -> Named:
+    """Root attributes of a finished store, which is of one of these kinds: ``moments``, ``patches``, ...
 
-
-def load(path: str | Path, *patterns: str) -> dict[str, np.ndarray]:
-    """Arrays by name, each checked against its digest: those that match one of the patterns, all without patterns.
-
-    Patterns are those of fnmatch: ``load(path, "count", "mean/*")``. Raises InputError where the store is missing or
-    unfinished, or where an array does not match its digest.
+    Raises InputError where the store is missing, unfinished, damaged or of another kind.
     """
-    digests = attributes(path)["arrays"]
-    root = zarr.open_group(Path(path).parent, mode="r")
-    arrays = {}
-    for name in digests:
-        if patterns and not any(fnmatch(name, pattern) for pattern in patterns):
-            continue
-        arrays[name] = np.asarray(root[name][...])  # type: ignore[index]
-        if array_digest(arrays[name]) != digests[name]:
-            raise InputError(f"{path}: array {name} does not match its digest; remove the store and run again")
-    return arrays
+    path = Path(path)
+    if path.name != "zarr.json" or path.parent.suffix != ".zarr":
+        raise InputError(f"{path}: no store; the name of one is <name>.zarr/zarr.json")
+    content = read_bytes(path, "store")
+    try:
+        sealed_attributes = json.loads(content)["attributes"]
+        if "sha256" not in sealed_attributes:
+            raise damaged(path, "unfinished store, it has no digest", path.parent)
+        stored = unsealed(sealed_attributes)
+        if stored["sha256"] != digest(stored["arrays"]) or stored["arrays"].keys() != stored["chunks"].keys():
+            raise ValueError
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise damaged(path, "damaged, or changed by hand", path.parent) from None
+    if kinds and stored.get("kind") not in kinds:
+        raise InputError(f"{path}: a store of {stored.get('kind', 'no kind')}; must be one of {' or '.join(kinds)}")
+    return Named(path, "attribute", stored)
 
 
-def allow_maps(count: int) -> None:
-    """Raise this process's limit of open files to allow ``count`` more memory maps, each of which keeps a file open.
+def load(path: str | Path, *patterns: str) -> Named:
+    """Arrays by name, each checked against its digests: those that match one of the patterns, all without patterns.
 
-    Raises InputError where the system does not allow so many.
+    Patterns are those of fnmatch: ``load(path, "count", "mean/*")``. Raises InputError where the store is missing,
+    unfinished or damaged, and where an array is asked for by name that it lacks.
     """
-    needed = len(os.listdir("/dev/fd")) + count + 100  # 100 to spare for everything else
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < needed:
-        raise InputError(f"{needed} files have to be open at once, this system allows {hard}; raise its `ulimit -Hn`")
-    if soft != resource.RLIM_INFINITY and soft < needed:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+    names = attributes(path)["arrays"]
+    chosen = [name for name in names if not patterns or any(fnmatch(name, pattern) for pattern in patterns)]
+    return Named(path, "array", {name: StoredArray(path, name).whole() for name in chosen})
 
 
-class StoredArray:
-    """An array on disk whose rows are read by their indices, through memory maps of its chunk files.
+class StoredArray(ChunkedArray):
+    """An array of a finished store whose rows are read by their indices, as those of a ``ChunkedArray``.
 
-    Only the rows that are asked for are read; they are not checked against the digest. Raises InputError where the
-    store is missing, unfinished (unless ``finished`` is False) or lacks a chunk, and IndexError for a row outside.
+    Raises InputError where the store is missing, unfinished or damaged.
 
     >>> images = StoredArray("images/train.zarr/zarr.json", "images")
     >>> images[[5, 0, 7]].shape
     (3, 36, 36, 3)
     """
 
-    def __init__(self, path: str | Path, name: str, finished: bool = True) -> None:
-        if finished:
-            attributes(path)
-        array = zarr.open_array(Path(path).parent / name, mode="r")
-        self.shape, self.dtype = array.shape, array.dtype
-        self.chunk_rows = array.chunks[0]
-        files = [chunk_file(path, name, number, array.ndim) for number in range(-(-len(self) // self.chunk_rows))]
-        allow_maps(len(files))
-        try:
-            # as plain arrays, whose indexing takes a third of the time
-            self.chunks = [np.asarray(np.memmap(file, self.dtype, "r", shape=array.chunks)) for file in files]
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: damaged array {name} ({error}); remove the store and run again") from None
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, index: Sequence[int] | np.ndarray) -> np.ndarray:
-        index = np.asarray(index)
-        # to be checked here: the last chunk is padded beyond the last row
-        if (outside := index[(index < 0) | (index >= len(self))]).size:
-            raise IndexError(f"row {outside[0]} is outside 0 to {len(self) - 1}")
-        out = np.empty((len(index), *self.shape[1:]), self.dtype)
-        chunks, offsets = (part.tolist() for part in np.divmod(index, self.chunk_rows))
-        for i, (chunk, offset) in enumerate(zip(chunks, offsets, strict=True)):
-            out[i] = self.chunks[chunk][offset]
-        return out
+    def __init__(self, path: str | Path, name: str) -> None:
+        stored = attributes(path)
+        super().__init__(path, name, Named(path, "array", stored["chunks"])[name])
+        if joined_digest(self.shape, self.dtype, self.digests) != stored["arrays"][name]:
+            raise self.damage("its type or shape does not match its digest")
 
 
 def require_equal(name: str, **values: Any) -> None:
@@ -266,3 +228,34 @@ def require_equal(name: str, **values: Any) -> None:
     if len(set(map(str, values.values()))) > 1:
         listed = ", ".join(f"{owner}: {value}" for owner, value in values.items())
         raise InputError(f"the input does not fit together, {name} differ: {listed}")
+
+
+def same_nets(of: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Digests of the weights of all nets by name. Raises InputError where a net has other weights in another file.
+
+    of: path of a store or table -> net -> digest of its weights there
+    """
+    known: dict[str, tuple[str, str]] = {}
+    for path, nets in of.items():
+        for net, weights in nets.items():
+            first, expected = known.setdefault(net, (path, weights))
+            require_equal(f"weights of {net}", **{first: expected, path: weights})
+    return {net: weights for net, (_, weights) in known.items()}
+
+
+def require_distinct(name: str, things: Iterable[Any]) -> None:
+    """Raise InputError where one of the things that inputs are of is there twice. name: of the option or input"""
+    seen: list[Any] = []
+    for thing in things:
+        if thing in seen:
+            shown = " ".join(thing) if isinstance(thing, tuple) else thing
+            raise InputError(f"{name}: {shown} is given twice; each must be of another layer, pair or net")
+        seen.append(thing)
+
+
+def pair_of(path: str | Path, attributes: Mapping[str, Any]) -> tuple[str, str]:
+    """First and second net of a store between two nets. Raises InputError where it is of one net."""
+    nets = tuple(attributes["nets"])
+    if len(nets) != 2:
+        raise InputError(f"{path}: store of {', '.join(nets)}; must be of two nets")
+    return nets

@@ -34,7 +34,7 @@ rule matching:
     shell:
         "python -m workflow.convergent.alignment.matching"
         " results/{wildcards.run}/matching/{wildcards.similarity}/{wildcards.layer}"
-        " {input.similarities} --array {wildcards.similarity} > {log} 2>&1"
+        " {input.similarities} > {log} 2>&1"
 
 
 rule convergence:

@@ -3,7 +3,7 @@
 # files and print refusals: weights do not depend on them.
 rule train:
     input:
-        **stage("nets.train", without=["commands", "files", "store", "tables"]),
+        **stage("nets.train", without=["chunks", "commands", "files", "store", "tables"]),
         own_code=own_code_of,
         images=expand("results/{{run}}/images/{split}.zarr/zarr.json", split=SPLITS),
     output:

@@ -78,16 +78,16 @@ def with_means(rows: list[Row]) -> Iterator[Row]:
 
 def pair_row(information: Path, correlation: Path) -> Row:
     """Row of one pair of nets from its stores. Raises InputError where their layers, images or nets differ."""
-    attributes = {path: store.attributes(path) for path in (information, correlation)}
+    ours, other = store.attributes(information, "mutual_information"), store.attributes(correlation, "correlation")
     for key in ("layer", "images", "nets"):
-        store.require_equal(key, **{str(path): of_store[key] for path, of_store in attributes.items()})
-    layer, samples = (attributes[information][key] for key in ("layer", "samples"))
-    key_cells = dict(zip(KEY, (layer, information.parent.stem, "mutual_information"), strict=True))
+        store.require_equal(key, **{str(information): ours[key], str(correlation): other[key]})
+    pair = "-".join(store.pair_of(information, ours))
+    key_cells = dict(zip(KEY, (ours["layer"], pair, "mutual_information"), strict=True))
     similarities = (
         store.load(path, name)[name]
         for path, name in ((information, "mutual_information"), (correlation, "correlation"))
     )
-    return {**key_cells, "samples": samples, **agreement(*similarities)}
+    return {**key_cells, "samples": ours["samples"], **agreement(*similarities)}
 
 
 @command
@@ -113,7 +113,12 @@ def main(argv: list[str] | None = None) -> None:
         counts = len(args.correlation), len(args.information)
         raise InputError("--correlation: {} stores are not possible; as many as --information, {}".format(*counts))
     rows = [pair_row(*paths) for paths in zip(args.information, args.correlation, strict=True)]
-    tables.write(args.output, list(with_means(rows)), digits=4)
+    attributes = {str(path): store.attributes(path) for path in args.information}
+    nets = store.same_nets({path: own["nets"] for path, own in attributes.items()})
+    store.require_equal("images", **{path: own["images"] for path, own in attributes.items()})
+    store.require_distinct("--information", [(row["layer"], row["pair"]) for row in rows])
+    images = next(iter(attributes.values()))["images"]
+    tables.write(args.output, list(with_means(rows)), digits=4, kind="agreement", nets=nets, images=images)
 
 
 if __name__ == "__main__":

@@ -195,10 +195,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = ConvergenceSettings(args.resamples, args.rotations, args.halves, args.seed)
-    attributes = store.attributes(args.moments)
+    attributes = store.attributes(args.moments, "moments")
     load = functools.partial(load_pair, args.moments)
-    rows = [{"layer": attributes["layer"], **row} for row in convergence_rows(compared(attributes), load, settings)]
-    tables.write(args.output, rows)
+    nets = compared(attributes)
+    rows = [{"layer": attributes["layer"], **row} for row in convergence_rows(nets, load, settings)]
+    about = {"images": attributes["images"], "nets": {net: attributes["nets"][net] for net in nets}}
+    tables.write(args.output, rows, kind="convergence", layer=attributes["layer"], **about)
 
 
 if __name__ == "__main__":

@@ -56,13 +56,14 @@ def main(argv: list[str] | None = None) -> None:
         "folder", type=Path, help="folder to write <a>-<b>.zarr to, for every pair of nets and each net with itself"
     )
     args = parser.parse_args(argv)
-    attributes = store.attributes(args.moments)
+    attributes = store.attributes(args.moments, "moments")
     for a, b in combinations_with_replacement(compared(attributes), 2):
         moments = load_pair(args.moments, a, b, "total/")
         nets = list(dict.fromkeys((a, b)))
         store.save(
             args.folder / f"{a}-{b}.zarr" / "zarr.json",
             {"correlation": correlate(moments, a, b)},
+            kind="correlation",
             layer=attributes["layer"],
             moments=attributes["sha256"],
             images=attributes["images"],

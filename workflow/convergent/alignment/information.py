@@ -158,6 +158,7 @@ def attributes_of(
 ) -> dict[str, Any]:
     """Attributes of the stores, with ``nets`` and ``dead`` of all nets. images: digest of the store of images"""
     return {
+        "kind": "mutual_information",
         "layer": settings.layer,
         "images": images,
         "nets": {name: model.weights_digest(net) for name, net in recorder.nets.items()},
@@ -179,13 +180,13 @@ def main(argv: list[str] | None = None) -> None:
     device.deterministic(args.threads)
     device.keep_freed_memory()
     numba.set_num_threads(min(args.threads, numba.get_num_threads()))
-    nets = {path.stem: model.load(path, args.modules).to(device.pick()) for path in args.nets}
-    images = store.StoredArray(args.images, "images")
+    nets = {name: net.to(device.pick()) for name, net in model.load_all(args.nets, args.modules).items()}
+    image_attributes, images = store.attributes(args.images, "images"), store.StoredArray(args.images, "images")
     sizes = {name: (net.size, net.size, net.channels) for name, net in nets.items()}
     store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
     recorder = activations.Recorder(nets, [settings.layer], resample=args.resample)
     edges, information = measure(Sampler(recorder, images, settings))
-    attributes = attributes_of(settings, recorder, store.attributes(args.images)["sha256"], information)
+    attributes = attributes_of(settings, recorder, image_attributes["sha256"], information)
     for pair, x in information.plug_in.items():
         save_pair(args.folder, pair, information, edges, attributes)
         print(f"{settings.layer}, {'-'.join(pair)}: {x.size} pairs of units, {information.samples} samples", flush=True)

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from .. import store, tables
-from ..commands import InputError, command, new_parser
+from ..commands import command, new_parser
 
 UNMATCHED = -1  # partner of a unit that has none
 MEASURES = ["greedy", "assigned", "overlap"]
+SIMILARITIES = ("correlation", "mutual_information")  # kinds of stores, and the array that each has
 HEADER = ["unit", "greedy", "greedy_similarity", "assigned", "assigned_similarity"]
 
 
@@ -119,12 +120,10 @@ def table_rows(similarity: np.ndarray) -> list[dict[str, object]]:
 def read(path: str | Path) -> dict[str, np.ndarray]:
     """Columns of a matching table: partners as integers with UNMATCHED, similarities with NaN. name -> (units_a,)
 
-    Raises InputError for a file that is no matching table or has no rows.
+    Raises InputError for a file that is no table of matches, is damaged or has no rows.
     """
-    columns = tables.columns(path)
-    if list(columns) != HEADER:
-        raise InputError(f"{path}: columns {', '.join(columns)}; those of a matching table are {', '.join(HEADER)}")
-    similarities = {name: column.astype(float) for name, column in columns.items()}
+    columns = tables.columns(path, HEADER)
+    similarities = {name: columns[name].astype(float) for name in HEADER}
     partners = {
         name: np.nan_to_num(similarities[name], nan=UNMATCHED).astype(int) for name in ("unit", "greedy", "assigned")
     }
@@ -135,13 +134,22 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 def main(argv: list[str] | None = None) -> None:
     parser = new_parser(__doc__)
     parser.add_argument("folder", type=Path, help="folder to write <a>-<b>.csv to, one table for each store")
-    parser.add_argument("similarities", nargs="+", type=Path, help="stores <a>-<b>.zarr/zarr.json of similarities")
     parser.add_argument(
-        "--array", default="correlation", help="array of the stores to match on: correlation or mutual_information"
+        "similarities",
+        nargs="+",
+        type=Path,
+        help="stores of the correlation or the mutual information of two nets each, all of one layer (zarr.json)",
     )
     args = parser.parse_args(argv)
-    for path in args.similarities:
-        tables.write(args.folder / f"{path.parent.stem}.csv", table_rows(store.load(path, args.array)[args.array]))
+    attributes = {path: store.attributes(path, *SIMILARITIES) for path in args.similarities}
+    for key in ("layer", "kind"):
+        store.require_equal(f"{key}s", **{str(path): own[key] for path, own in attributes.items()})
+    pairs = {path: "-".join(store.pair_of(path, own)) for path, own in attributes.items()}
+    store.require_distinct("similarities", pairs.values())
+    for path, own in attributes.items():
+        rows = table_rows(store.load(path, own["kind"])[own["kind"]])
+        of = {"pair": pairs[path], **{key: own[key] for key in ("layer", "images", "nets")}}
+        tables.write(args.folder / f"{pairs[path]}.csv", rows, kind="matches", similarity=own["kind"], **of)
 
 
 if __name__ == "__main__":

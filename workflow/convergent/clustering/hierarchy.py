@@ -135,7 +135,8 @@ def best_mixed(scored: Sequence[Subtree], most: int, smallest: int = 2) -> list[
 
 def read(path: str | Path) -> list[Subtree]:
     """Scored subtrees of a table that this stage wrote, in the order of their rank."""
-    return [Subtree(*(row[name] for name in Subtree._fields)) for row in tables.read(path, allow_no_rows=True)]
+    rows = tables.read(path, Subtree._fields, allow_no_rows=True)
+    return [Subtree(*(row[name] for name in Subtree._fields)) for row in rows]
 
 
 def grow(weights: np.ndarray) -> tuple[dict[str, np.ndarray], list[Subtree], float]:
@@ -162,18 +163,21 @@ def main(argv: list[str] | None = None) -> None:
         "--alpha", type=float, default=0.24, help="penalty of the mapping on its path: target units x decay"
     )
     args = parser.parse_args(argv)
-    attributes, point = store.attributes(args.stitching), mappings.path_point(args.stitching, args.alpha)
+    attributes, point = store.attributes(args.stitching, "mapping"), mappings.path_point(args.stitching, args.alpha)
     arrays, scored, top = grow(mappings.read_weights(args.stitching, point))
-    tables.write(args.table, [{"rank": rank, **subtree._asdict()} for rank, subtree in enumerate(scored, 1)])
     store.save(
         args.output,
         arrays,
-        **{key: attributes[key] for key in ("layer", "source", "target", "nets")},
+        kind="tree",
+        **{key: attributes[key] for key in ("layer", "source", "target", "nets", "images")},
         stitching=attributes["sha256"],
         alpha=args.alpha,
         point=point,
         top=top,
     )
+    rows = [{"rank": rank, **subtree._asdict()} for rank, subtree in enumerate(scored, 1)]
+    of = {"kind": "subtrees", "layer": attributes["layer"], "tree": store.attributes(args.output)["sha256"]}
+    tables.write(args.table, rows, header=("rank", *Subtree._fields), **of)
 
 
 if __name__ == "__main__":

@@ -224,14 +224,14 @@ def parse_pair(pair: str, moments: str, known: Sequence[str]) -> tuple[str, str]
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = SpectralSettings(args.clusters, tuple(args.range), args.resamples, args.rotations, args.seed)
-    attributes = store.attributes(args.moments)
+    attributes = store.attributes(args.moments, "moments")
     a, b = parse_pair(args.pair, args.moments, net_names(attributes["arrays"]))
     with threadpool_limits({"blas": args.threads, "openmp": 1}):  # k-means is quick, and exact on one thread alone
         arrays, clusters = cluster_pair(load_pair(args.moments, a, b), a, b, settings)
-    tables.write(args.table, table_rows(clusters, arrays, (a, b)))
     store.save(
         args.output,
         arrays,
+        kind="clusters",
         layer=attributes["layer"],
         pair=args.pair,
         moments=attributes["sha256"],
@@ -241,6 +241,9 @@ def main(argv: list[str] | None = None) -> None:
         **asdict(settings),
         threads=args.threads,
     )
+    rows, of = table_rows(clusters, arrays, (a, b)), {"layer": attributes["layer"], "pair": args.pair}
+    digest = store.attributes(args.output)["sha256"]
+    tables.write(args.table, rows, header=(*Cluster._fields, "members"), kind="clusters", clusters=digest, **of)
 
 
 if __name__ == "__main__":

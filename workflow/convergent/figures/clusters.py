@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from .. import store, tables
 from ..clustering import hierarchy
-from ..commands import InputError, command
+from ..commands import command
 from ..stitching import mappings
 from . import draw, plots
 from .inputs import (
@@ -29,6 +29,8 @@ CLUSTERS = 4  # at most so many are shown with pictures
 SMALLEST = 3  # units of a cluster that is shown with pictures
 MEMBERS = 10  # at most so many units of a cluster are shown
 PICTURE = 1.1  # width of a unit's pictures, inches
+# columns that are shown of a table of spectral clusters
+SPECTRAL = ("cluster", "size", "units_a", "units_b", "density_inside", "density_outside", "span")
 Member = tuple[int, int]  # net, 0 for the pair's first or 1 for its second, and unit
 Arrays = Mapping[str, np.ndarray]
 
@@ -40,13 +42,10 @@ def digests_of(tree: Mapping[str, Any]) -> dict[str, str]:
 
 def read_scores(scores: Path, tree: Path) -> list[hierarchy.Subtree]:
     """Scored subtrees of a tree, the best first. Raises InputError where the table is of another tree."""
-    linkage, top = store.load(tree, "linkage")["linkage"], store.attributes(tree)["top"]
-    merges = linkage[linkage[:, 2] < top]
-    subtrees = hierarchy.read(scores)
-    expected = sorted((int(size), float(height)) for height, size in merges[:, 2:])
-    if sorted((subtree.size, subtree.height) for subtree in subtrees) != expected:
-        raise InputError(f"{scores}: scores of another tree than {tree}; sizes and heights of the subtrees differ")
-    return subtrees
+    attributes, about = store.attributes(tree), tables.about(scores, "subtrees")
+    for key, own in (("layer", "layer"), ("tree", "sha256")):
+        store.require_equal(f"{key}s", **{str(tree): attributes[own], str(scores): about[key]})
+    return hierarchy.read(scores)
 
 
 def draw_native(part: SubFigure, matrix: np.ndarray, rows: str) -> None:
@@ -62,9 +61,11 @@ def draw_native(part: SubFigure, matrix: np.ndarray, rows: str) -> None:
 
 def fig5_hierarchy(mapping: MappingStore, tree: TreeStore, scores: TreeScores) -> Figure:
     """Hierarchical clusters of both nets' units, from the tree of a sparse mapping (paper, figure 5)."""
-    attributes, arrays = store.attributes(tree), store.load(tree, "order", "net")
-    digests = {str(mapping): store.attributes(mapping)["sha256"], str(tree): attributes["stitching"]}
-    store.require_equal("mapping", **digests)
+    attributes, arrays = store.attributes(tree, "tree"), store.load(tree, "order", "net")
+    mapped = store.attributes(mapping, "mapping")
+    store.require_equal("mappings", **{str(mapping): mapped["sha256"], str(tree): attributes["stitching"]})
+    store.require_equal("layers", **{str(mapping): mapped["layer"], str(tree): attributes["layer"]})
+    store.pair_of(tree, attributes)
     subtrees, matrix = read_scores(scores, tree), hierarchy.joined(mappings.read_weights(mapping, attributes["point"]))
     source, target = names = [plots.title(net) for net in digests_of(attributes)]
     figure = plt.figure(figsize=(10.5, 6.9))
@@ -119,8 +120,9 @@ def members_of(arrays: Arrays, places: np.ndarray) -> list[Member]:
 
 def fig6_clusters(tree: TreeStore, scores: TreeScores, patches: PatchStores) -> Figure:
     """Pictures of the units of the best clusters of both nets, by the tree of a sparse mapping (paper, figure 6)."""
-    attributes, arrays = store.attributes(tree), store.load(tree, "order", "net", "unit")
-    nets = read_pictures(patches, attributes["layer"], digests_of(attributes))
+    attributes, arrays = store.attributes(tree, "tree"), store.load(tree, "order", "net", "unit")
+    store.pair_of(tree, attributes)
+    nets = read_pictures(patches, attributes["layer"], digests_of(attributes), attributes["images"]["val"])
     best = hierarchy.best_mixed(read_scores(scores, tree), CLUSTERS, SMALLEST)
     columns = min(MEMBERS, max([5, *(subtree.size for subtree in best)]))
     figure = plt.figure(figsize=(PICTURE * columns, members_height(nets) * max(len(best), 1) + 0.6))
@@ -183,12 +185,10 @@ def draw_chance(part: SubFigure, arrays: Arrays) -> None:
 
 def read_clusters(scores: Path, clusters: Path) -> list[dict[str, Any]]:
     """Rows of the table of spectral clusters. Raises InputError where it is of other clusters than the store."""
-    label = store.load(clusters, "label")["label"]
-    sizes = np.bincount(label[label >= 0]).tolist()
-    rows = tables.read(scores, allow_no_rows=True)  # none where the layer is dead
-    if [row["size"] for row in rows] != sizes:
-        raise InputError(f"{scores}: table of other clusters than {clusters}, in which they have {sizes} units")
-    return rows
+    attributes, about = store.attributes(clusters), tables.about(scores, "clusters")
+    for key, own in (("layer", "layer"), ("pair", "pair"), ("clusters", "sha256")):
+        store.require_equal(key, **{str(clusters): attributes[own], str(scores): about[key]})
+    return tables.read(scores, SPECTRAL, allow_no_rows=True)  # no rows where the layer is dead
 
 
 def figS_spectral(  # noqa: N802
@@ -199,13 +199,13 @@ def figS_spectral(  # noqa: N802
     patches: PatchStores,
 ) -> Figure:
     """Spectral clusters of both nets' units, with their chance, and pictures of the densest mixed clusters."""
-    attributes, arrays = store.attributes(clusters), store.load(clusters)
+    attributes, arrays = store.attributes(clusters, "clusters"), store.load(clusters)
     rows, correlations = read_clusters(scores, clusters), read_correlations(within, between)
     places = {str(clusters): [attributes[key] for key in ("layer", "pair", "moments")]}
     places[str(between)] = [correlations.layer, "-".join(correlations.pair), correlations.moments]
     store.require_equal("layer, pair and moments", **places)
     digests = {net: attributes["nets"][net] for net in correlations.pair}
-    nets = read_pictures(patches, attributes["layer"], digests)
+    nets = read_pictures(patches, attributes["layer"], digests, attributes["images"])
     mixed = [row for row in rows if row["units_a"] and row["units_b"] and row["size"] >= SMALLEST][:CLUSTERS]
     heights = [5.4, *(members_height(nets) for _ in mixed)]
     figure = plt.figure(figsize=(PICTURE * MEMBERS, sum(heights)))

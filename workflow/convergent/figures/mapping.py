@@ -17,6 +17,9 @@ from .inputs import MappingStore, PatchStores, TableToWrite
 from .pictures import Pictures, draw_unit, read_pictures, whole_crops
 
 SOURCES = 6  # at most so many source units of the chosen unit are shown
+# columns that table 1 takes from tables of stitched nets, and from the paper's table
+STITCHED = ("layer", "pair", "decay", "alpha", "top1", "top1_relu", "untrained_relu", "target", "self", "zero")
+PAPER = ("layer", "units", "decay", "loss", "weights", "certain")
 Row = dict[str, Any]
 
 
@@ -85,10 +88,12 @@ def fig4_mapping(
     unit: Annotated[str, "target unit to show: its number, or median for the unit of median R2"] = "median",
 ) -> Figure:
     """Weights of a sparse mapping, and pictures of the source units that predict one target unit (paper, figure 4)."""
-    attributes, point = store.attributes(mapping), mappings.path_point(mapping, alpha)
+    attributes, point = store.attributes(mapping, "mapping"), mappings.path_point(mapping, alpha)
     weights, r2 = mappings.read_weights(mapping, point), store.load(mapping, "r2")["r2"][point]
     number, layer = chosen_unit(unit, r2), attributes["layer"]
+    store.pair_of(mapping, attributes)
     digests = {attributes[side]: attributes["nets"][attributes[side]] for side in ("source", "target")}
+    nets = read_pictures(patches, layer, digests, attributes["images"]["val"])
     source, target = names = [plots.title(net) for net in digests]
     figure = plt.figure(figsize=(10.5, 7.6))
     matrices, pictures = figure.subfigures(2, 1, height_ratios=[1.25, 1], squeeze=False).flat
@@ -96,7 +101,7 @@ def fig4_mapping(
     rule = "the unit of the median R²" if unit == "median" else "the unit chosen"
     used = f"from {(weights[number] != 0).sum()} units of {source}, largest weights first"
     title = f"{rule}: {target} {number}, R² {plots.shown(r2[number])} {used}; units x decay = {alpha:g}"
-    draw_sources(pictures, read_pictures(patches, layer, digests), weights[number], number, title)
+    draw_sources(pictures, nets, weights[number], number, title)
     return figure
 
 
@@ -139,15 +144,21 @@ def rows_of_layers(paths: Sequence[Path], stitched: Sequence[Path]) -> list[list
 
     Raises InputError where there is no such table, or where there are tables of other layers or pairs.
     """
-    accuracies = {(rows[0]["layer"], rows[0]["pair"]): rows for rows in map(tables.read, stitched)}
-    layers = {}
-    for path in paths:
-        attributes = store.attributes(path)
-        layers[attributes["layer"], attributes["pair"]] = path
-    if set(layers) != set(accuracies):
-        given, wanted = (", ".join(map(" ".join, keys)) for keys in (accuracies, layers))
+    attributes = {path: store.attributes(path, "mapping") for path in paths}
+    about = {path: tables.about(path, "stitched") for path in stitched}
+    keys = {path: (of["layer"], of["pair"]) for path, of in (attributes | about).items()}
+    store.require_equal("pairs", **{str(path): own["pair"] for path, own in attributes.items()})
+    store.same_nets({str(path): own["nets"] for path, own in attributes.items()})
+    store.require_distinct("--mappings", (keys[path] for path in paths))
+    store.require_distinct("--stitched", (keys[path] for path in stitched))
+    tables_of = {keys[path]: path for path in stitched}
+    if {keys[path] for path in paths} != set(tables_of):
+        given, wanted = (", ".join(" ".join(keys[path]) for path in files) for files in (stitched, paths))
         raise InputError(f"--stitched: tables of {given}; must be of {wanted}, as --mappings")
-    return [mapping_rows(path, accuracies[key]) for key, path in layers.items()]
+    for path in paths:
+        table = tables_of[keys[path]]
+        store.require_equal("mappings", **{str(path): attributes[path]["sha256"], str(table): about[table]["mapping"]})
+    return [mapping_rows(path, tables.read(tables_of[keys[path]], STITCHED)) for path in paths]
 
 
 def beside_paper(rows: Sequence[Row], paper: Sequence[Row]) -> list[Row]:
@@ -169,8 +180,9 @@ def table1_mapping(
     table: TableToWrite,
 ) -> Figure:
     """Loss, weights and top-1 accuracy of sparse mappings against their penalty (paper, table 1). Writes the table."""
-    layers, published = rows_of_layers(mappings, stitched), tables.read(paper)
-    tables.write(table, [row for rows in layers for row in beside_paper(rows, published)], digits=5)
+    layers, published = rows_of_layers(mappings, stitched), tables.read_resource(paper, PAPER)
+    shown = [row for rows in layers for row in beside_paper(rows, published)]
+    tables.write(table, shown, digits=5, kind="table 1")
     size = (2.4 * len(layers) + 2.4, 8)
     figure, axes = plt.subplots(3, len(layers), figsize=size, sharex=True, sharey="row", squeeze=False)
     for column, rows in zip(axes.T, layers, strict=True):

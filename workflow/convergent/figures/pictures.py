@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from .. import store
 from ..commands import InputError
 from . import plots
-from .inputs import net_of
 
 KINDS = ("patch", "deconv", "thumbnail")  # from top to bottom; thumbnails of a layer without positions
 
@@ -23,29 +22,33 @@ class Pictures(NamedTuple):
     kinds: Mapping[str, store.StoredArray]  # kind -> (units, 9, h, w, C): patch and deconv, or thumbnail alone
 
 
-def read_pictures(paths: Iterable[Path], layer: str, nets: Mapping[str, str | None]) -> list[Pictures]:
+def read_pictures(paths: Iterable[Path], layer: str, nets: Mapping[str, str], images: str) -> list[Pictures]:
     """Pictures of a layer's units, in the order of ``nets``, from the stores of patches of these nets in any order.
 
-    nets: name -> digest of its weights, None where it is not known. Rows of the stores are read when they are shown.
-    Raises InputError where the stores are of other nets or lack the layer.
+    nets: name -> digest of its weights; images: digest of the images. Rows of the stores are read when they are shown.
+    Raises InputError where the stores are of other nets, weights or images, or lack the layer.
     """
-    stores = {net_of(path): path for path in paths}
-    if set(stores) != set(nets):
-        raise InputError(f"--patches: stores of {', '.join(stores) or 'no net'}; must be of {', '.join(nets)}")
-    return [read_layer(stores[net], layer, digest) for net, digest in nets.items()]
+    attributes = {path: store.attributes(path, "patches") for path in paths}
+    names = {path: ", ".join(own["nets"]) for path, own in attributes.items()}
+    store.require_distinct("--patches", names.values())
+    if set(names.values()) != set(nets):
+        raise InputError(f"--patches: stores of {', '.join(names.values())}; must be of {', '.join(nets)}")
+    store.same_nets({"the other input": nets, **{str(path): own["nets"] for path, own in attributes.items()}})
+    shown = {str(path): own["images"] for path, own in attributes.items()}
+    store.require_equal("images", **{"the other input": images}, **shown)
+    found = {names[path]: read_layer(path, names[path], layer) for path in attributes}
+    return [found[net] for net in nets]
 
 
-def read_layer(path: Path, layer: str, digest: str | None) -> Pictures:
-    """Pictures of a layer's units from a store of patches. Raises InputError where it lacks the layer."""
+def read_layer(path: Path, net: str, layer: str) -> Pictures:
+    """Pictures of a layer's units from a store of the patches of a net. Raises InputError where it lacks the layer."""
     attributes = store.attributes(path)
     if layer not in attributes["layers"]:
         raise InputError(f"{path}: no patches of {layer}; it has {', '.join(attributes['layers'])}")
-    if digest is not None:
-        store.require_equal("weights", **{net_of(path): digest, str(path): attributes["net"]})
     image = store.load(path, f"{layer}/image")[f"{layer}/image"]
     kinds = [kind for kind in KINDS if f"{layer}/{kind}" in attributes["arrays"]]
     arrays = {kind: store.StoredArray(path, f"{layer}/{kind}") for kind in kinds}
-    return Pictures(plots.title(net_of(path)), image, arrays)
+    return Pictures(plots.title(net), image, arrays)
 
 
 def whole_crops(nets: Iterable[Pictures]) -> str:

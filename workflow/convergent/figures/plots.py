@@ -1,5 +1,6 @@
 """Panels: each function draws arrays or rows of a table on given axes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,12 @@ GREEDY, ASSIGNED, OVERLAP, CHANCE = "C0", "C1", "C2", "0.6"
 
 
 def title(net: str) -> str:
-    """The name of a net in figures, which count from one as the paper does: Net1 for net0."""
-    return f"Net{int(net.removeprefix('net')) + 1}"
+    """The name of a net in figures, which count from one as the paper does: Net1 for net0.
+
+    A net before training is Net1 untrained; a net that is not of a run has its own name.
+    """
+    numbered = re.fullmatch(r"net(\d+)(_untrained)?", net)
+    return f"Net{int(numbered[1]) + 1}{' untrained' if numbered[2] else ''}" if numbered else net
 
 
 def shown(cell: float | str, form: str = ".2f") -> str:

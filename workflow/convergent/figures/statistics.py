@@ -23,10 +23,14 @@ from .inputs import (
     MomentsStore,
     TableToWrite,
     WithinStores,
-    net_of,
     read_correlations,
     read_matches,
 )
+
+SPLITS = {"train": "training", "val": "validation"}  # as they are called in titles
+# columns that are drawn of the training of a net, and of convergence or agreement
+HISTORY = ("step", "loss", "top1", "val_loss", "val_top1")
+SUMMARY = ("layer", "pair", "similarity", "greedy", "assigned", "overlap")
 
 
 def between_panels(between: np.ndarray, partner: np.ndarray) -> dict[str, np.ndarray]:
@@ -60,7 +64,7 @@ def fig1_correlation(within: WithinStores, between: BetweenStore) -> Figure:
 
 def fig3_assignment(matches: MatchesTable) -> Figure:
     """Correlation of each unit with its greedy and its assigned partner (paper, figure 3)."""
-    layer, (a, b), columns = read_matches(matches, "correlation")
+    layer, (a, b), _, _, columns = read_matches(matches, "correlation")
     figure, axes = plt.subplots(figsize=(6.2, 3.2))
     overlap = matching.overlap(columns["greedy"], columns["assigned"])
     plots.sorted_similarities(axes, columns["greedy_similarity"], columns["assigned_similarity"], overlap)
@@ -73,13 +77,17 @@ def figS10_means(moments: MomentsStore) -> Figure:  # noqa: N802
     """Sorted mean activations of the units of each net (paper, figure S10)."""
     figure, axes = plt.subplots(figsize=(4.5, 3))
     plots.sorted_means(axes, net_means(moments))
-    axes.set_title(f"{store.attributes(moments)['layer']}: mean activation on the validation images")
+    attributes = store.attributes(moments)
+    axes.set_title(f"{attributes['layer']}: mean activation on the {SPLITS[attributes['split']]} images")
     return figure
 
 
 def nets_training(histories: Annotated[list[Path], "tables of the training of each net, <net>.csv"]) -> Figure:
     """Loss and top-1 accuracy of each net while it was trained."""
-    columns = {net_of(path): tables.columns(path) for path in histories}
+    about = {path: tables.about(path, "training") for path in histories}
+    store.require_distinct("--histories", (of["net"] for of in about.values()))
+    store.require_equal("images", **{str(path): of["images"] for path, of in about.items()})
+    columns = {of["net"]: tables.columns(path, HISTORY) for path, of in about.items()}
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
     plots.learning_curves(axes[0], columns, "loss", "cross-entropy")
     plots.learning_curves(axes[1], columns, "top1", "top-1 accuracy")
@@ -117,8 +125,12 @@ def without_empty_cells(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def summary_rows(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Rows of all tables. Raises InputError where tables are of different pairs of nets."""
-    rows = {str(path): tables.read(path) for path in paths}
+    """Rows of all tables. Raises InputError where tables are of different pairs of nets, weights or images."""
+    about = {str(path): tables.about(path, "convergence", "agreement") for path in paths}
+    store.same_nets({path: of["nets"] for path, of in about.items()})
+    store.require_equal("images", **{path: of["images"] for path, of in about.items()})
+    store.require_distinct("--convergence", (of["layer"] for of in about.values() if of["kind"] == "convergence"))
+    rows = {str(path): tables.read(path, SUMMARY) for path in paths}
     pairs = {path: sorted({row["pair"] for row in own}) for path, own in rows.items()}
     store.require_equal("pairs", **{path: ", ".join(names) for path, names in pairs.items()})
     return [row for own in rows.values() for row in own]
@@ -148,7 +160,7 @@ def summary_convergence(
 ) -> Figure:
     """How far nets converged in each layer, with intervals and chance. Writes all rows to one table."""
     rows = summary_rows([*convergence, *([information] if information else [])])
-    tables.write(table, rows, digits=4)
+    tables.write(table, rows, digits=4, kind="summary")
     panels = [(panel, [row for row in rows if row["similarity"] == panel.similarity]) for panel in PANELS]
     panels = [(panel, shown) for panel, shown in panels if shown]
     widths = [max(7, 1 + len({row["layer"] for row in shown})) for _, shown in panels]

@@ -18,6 +18,8 @@ from .inputs import InformationTable, Matches, MatchesTable, MomentsStore, Patch
 from .pictures import Pictures, draw_unit, read_pictures, whole_crops
 
 COLUMNS = 8  # units of figures 2 and S4 side by side
+# columns that are shown of a table of agreement
+AGREEMENT = ("layer", "pair", "best", "best_shared", "live", "same_greedy", "rank_agreement", "rank_agreement_absolute")
 ACTIVE = 6  # most active units of figure S11, and least active ones
 
 
@@ -92,7 +94,7 @@ def fig2_matches(
 ) -> Figure:
     """Best and worst matches by correlation: patches of each unit over those of its partner (paper, figure 2)."""
     table = read_matches(matches, "correlation")
-    nets = read_pictures(patches, table.layer, dict.fromkeys(table.pair))
+    nets = read_pictures(patches, table.layer, table.nets, table.images)
     figure = plt.figure()
     subtitle = "" if units else ", best matches above, worst below"
     draw_matches(figure, nets, table, chosen_units(table, units), subtitle)
@@ -100,9 +102,14 @@ def fig2_matches(
 
 
 def agreement_of(information: Path, matches: Matches) -> dict[str, Any]:
-    """The row of a layer and pair in the table of agreement. Raises InputError where there is none."""
-    pair = "-".join(matches.pair)
-    rows = tables.read(information)
+    """The row of a layer and pair in the table of agreement.
+
+    Raises InputError where there is none, or where the table is of other weights or images.
+    """
+    about, pair = tables.about(information, "agreement"), "-".join(matches.pair)
+    store.require_equal("images", matches=matches.images, **{str(information): about["images"]})
+    store.same_nets({"matches": matches.nets, str(information): about["nets"]})
+    rows = tables.read(information, AGREEMENT)
     for row in rows:
         if (row["layer"], row["pair"]) == (matches.layer, pair):
             return row
@@ -120,17 +127,17 @@ def figS4_information(patches: PatchStores, matches: MatchesTable, information: 
         f"partner; rank agreement over all pairs of units\n{plots.shown(row['rank_agreement'])} with correlation, "
         f"{plots.shown(row['rank_agreement_absolute'])} with its absolute value"
     )
+    nets = read_pictures(patches, table.layer, table.nets, table.images)
     figure = plt.figure()
-    nets = read_pictures(patches, table.layer, dict.fromkeys(table.pair))
     draw_matches(figure, nets, table, chosen_units(table, None), subtitle, " nats")
     return figure
 
 
 def figS11_active(moments: MomentsStore, patches: PatchStores) -> Figure:  # noqa: N802
     """Most and least active units of each net, by mean activation (paper, figure S11)."""
-    attributes, means = store.attributes(moments), net_means(moments)
+    attributes, means = store.attributes(moments, "moments"), net_means(moments)
     layer, digests = attributes["layer"], {net: attributes["nets"][net] for net in means}
-    nets = read_pictures(patches, layer, digests)
+    nets = read_pictures(patches, layer, digests, attributes["images"])
     heights = [0.25 + 1.05 * len(pictures.kinds) for pictures in nets]
     figure = plt.figure(figsize=(12, sum(heights) + 0.3))
     title = f"{layer}: most active units (left) and least active ones (right) of each net, with their means"
@@ -151,6 +158,7 @@ def figS11_active(moments: MomentsStore, patches: PatchStores) -> Figure:  # noq
 
 def nets_filters(filters: Annotated[Path, "store of the first filters of all nets (zarr.json)"]) -> Figure:
     """Filters of each net's first convolution."""
+    store.attributes(filters, "filters")
     arrays = store.load(filters, "filters/*")
     figure, axes = plt.subplots(1, max(len(arrays), 1), figsize=(2.4 * max(len(arrays), 1), 2), squeeze=False)
     if not arrays:

@@ -46,6 +46,7 @@ def shuffle(count: int, seed: int, split: str) -> np.ndarray:
 def describe(settings: ImageSettings, classes: list[str], licence: str, skipped: list[str]) -> dict[str, Any]:
     """Attributes of both stores. Pixels are stored raw: ``python -m tests.bench images`` compares encodings."""
     return {
+        "kind": "images",
         "classes": classes,
         "source": settings.source,
         "encoding": "uint8",
@@ -70,7 +71,7 @@ def store_whole(source: Source, settings: ImageSettings, paths: dict[str, Path])
         images = source.splits[split]
         order = shuffle(len(images.labels), settings.seed, split)
         arrays = {"images": images.images[order], "labels": images.labels[order], "group": images.group[order]}
-        store.save(path, arrays, **attributes)
+        store.save(path, arrays, **attributes, split=split)
         report(split, len(order), attributes)
 
 
@@ -103,7 +104,7 @@ def store_in_parts(settings: ImageSettings, paths: dict[str, Path]) -> None:
     for split, plan in plans.items():
         group = np.cumsum(readable[split], dtype=np.int32) - 1  # numbers the readable files
         labels = files[split].labels[order[split]]
-        parts.finish(plan, records[split], labels, group[order[split]], **attributes)
+        parts.finish(plan, records[split], labels, group[order[split]], **attributes, split=split)
         report(split, int(readable[split].sum()), attributes)
     for plan in plans.values():
         parts.remove_records(plan)

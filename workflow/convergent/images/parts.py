@@ -21,7 +21,9 @@ from PIL import Image
 from PIL import __version__ as pillow
 
 from .. import store
-from ..files import write_atomically
+from ..chunks import ChunkedArray, chunk_digest, chunk_file
+from ..commands import InputError
+from ..files import read_json, write_atomically, write_json
 from .decoding import DecodingError, decode
 from .listing import refuse, system_error
 from .workers import ParallelMap
@@ -115,14 +117,14 @@ def pixels(part: Part, unreadable: dict[str, str]) -> Iterator[np.ndarray]:
 def earlier_record(part: Part, key: str) -> Record | None:
     """Record of a part by an earlier run. None without one, and where files, record or chunk are others since then."""
     try:
-        record = Record(**json.loads(record_file(part.path, part.number).read_text()))
+        record = Record(**read_json(record_file(part.path, part.number), Record.__dataclass_fields__))
         if record.key != key:
             return None
-        chunk = store.chunk_file(part.path, "images", part.number, 4)
+        chunk = chunk_file(part.path, "images", part.number, 4)
         stored = np.fromfile(chunk, np.uint8, len(part.names) * part.size**2 * 3)
-    except (OSError, ValueError, TypeError):
+    except (InputError, OSError):
         return None
-    return record if record.digest == store.chunk_digest(stored) else None
+    return record if record.digest == chunk_digest(stored) else None
 
 
 def build_part(part: Part) -> tuple[Record, int]:
@@ -134,8 +136,7 @@ def build_part(part: Part) -> tuple[Record, int]:
     unreadable: dict[str, str] = {}
     digest = store.write_chunk(part.path, "images", pixels(part, unreadable), part.first)
     record = Record(key, digest, unreadable)
-    with write_atomically(file) as temporary:
-        temporary.write_text(json.dumps(asdict(record)))
+    write_json(file, asdict(record))
     return record, len(part.names)
 
 
@@ -144,7 +145,7 @@ def open_store(plan: Plan) -> int:
     path, folder = plan.path, records_folder(plan.path)
     key = key_of(FORMAT, pillow, plan.shape, plan.rows, [part.names for part in plan.parts])
     key_file = folder / "key"
-    same_files = key_file.exists() and key_file.read_text() == key
+    same_files = key_file.exists() and key_file.read_bytes() == key.encode()
     path.unlink(missing_ok=True)  # the store is not finished any more
     if not same_files:
         key_file.unlink(missing_ok=True)  # before the chunks that it vouches for
@@ -220,8 +221,8 @@ def without_holes(readable: np.ndarray) -> np.ndarray:
     return rows
 
 
-def move_rows(plan: Plan, records: Sequence[Record], rows: np.ndarray) -> str:
-    """Digest of the stored images, after those of the old rows ``rows`` (readable rows,) were moved together."""
+def move_rows(plan: Plan, records: Sequence[Record], rows: np.ndarray) -> list[str]:
+    """Digests of the chunks of images, after those of the old rows ``rows`` (readable rows,) were moved together."""
     count, step = len(rows), plan.rows
     digests = [record.digest for record in records]
     if count < plan.shape[0]:
@@ -229,22 +230,21 @@ def move_rows(plan: Plan, records: Sequence[Record], rows: np.ndarray) -> str:
         changed = sorted({*(np.flatnonzero(rows != np.arange(count)) // step).tolist(), *cut})
         for number in changed:
             record_file(plan.path, number).unlink(missing_ok=True)
-        stored = store.StoredArray(plan.path, "images", finished=False)
+        stored = ChunkedArray(plan.path, "images", tuple(digests))
         for first in (number * step for number in changed if number * step < count):
             images = stored[rows[first : first + step]]
             store.write(plan.path, "images", images, first)
-            digests[first // step] = store.chunk_digest(images)
-    remaining = digests[: -(-count // step)]
-    return store.joined_digest((count, *plan.shape[1:]), np.dtype(np.uint8), remaining)
+            digests[first // step] = chunk_digest(images)
+    return digests[: -(-count // step)]
 
 
 def finish(plan: Plan, records: Sequence[Record], labels: np.ndarray, group: np.ndarray, **attributes: Any) -> None:
     """Complete the store with labels and group of all rows (N,), without the rows that could not be read."""
     rows = without_holes(readable(plan, records))
-    digests: dict[str, str | None] = {"images": move_rows(plan, records, rows)}
+    digests = {"images": move_rows(plan, records, rows)}
     for name, array in (("labels", labels[rows]), ("group", group[rows])):
         store.write(plan.path, name, array, 0)
-        digests[name] = store.array_digest(array)
+        digests[name] = store.array_digests(array)
     store.finish(plan.path, digests, dict.fromkeys(digests, len(rows)), **attributes)
 
 

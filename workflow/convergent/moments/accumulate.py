@@ -90,7 +90,7 @@ def load_nets(
     place = device.pick()
 
     def load(paths: Sequence[Path]) -> dict[str, model.Net]:
-        return {path.stem: model.load(path, modules).to(place) for path in paths}
+        return {name: net.to(place) for name, net in model.load_all(paths, modules).items()}
 
     return Nets(load(compared), load(controls if control_layers else []), control_layers)
 
@@ -131,7 +131,7 @@ def block_moments(
 
 def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs: Mapping[str, str]) -> None:
     """Write the store of each layer: ``outputs`` maps layers to declared files."""
-    images = open_images(images_path, nets.all())
+    image_attributes, images = store.attributes(images_path, "images"), open_images(images_path, nets.all())
     group = store.load(images_path, "group")["group"][: settings.limit]
     blocks = assign_blocks(group, settings.blocks, settings.seed)
     numbers = settings.fine_blocks()
@@ -143,13 +143,14 @@ def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs:
         for layer, arrays in layers.items():
             stores[layer].add_block(number, arrays)
         print(f"block {number + 1} of {settings.blocks}: {len(blocks[number])} images", flush=True)
-    images_digest = store.attributes(images_path)["sha256"]
     digests = {name: model.weights_digest(net) for name, net in nets.all().items()}
     for layer, shard_store in stores.items():
         controls = nets.controls_in(layer)
         shard_store.finish(
+            kind="moments of a shard",
             layer=layer,
-            images=images_digest,
+            images=image_attributes["sha256"],
+            split=image_attributes["split"],
             nets={name: digests[name] for name in [*nets.compared, *controls]},
             controls=controls,
             limit=len(group),

@@ -94,6 +94,6 @@ def load_pair(path: str, a: str, b: str, prefix: str = "") -> dict[str, np.ndarr
 
 def net_means(path: str | Path) -> dict[str, np.ndarray]:
     """Mean activation of each unit over all images, of the nets that are compared. net -> (units,)"""
-    nets = compared(store.attributes(path))
+    nets = compared(store.attributes(path, "moments"))
     means = store.load(path, *(f"total/mean/{net}" for net in nets))
     return {net: means[f"total/mean/{net}"] for net in nets}

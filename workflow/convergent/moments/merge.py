@@ -16,6 +16,7 @@ from .covariance import total
 SHARED = (  # attributes in which all shards agree, and which the merged store has too
     "layer",
     "images",
+    "split",
     "limit",
     "nets",
     "controls",
@@ -76,20 +77,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("shards", nargs="+", help="stores of the shards of one layer, in order of blocks (zarr.json)")
     parser.add_argument("output", help="store to write (zarr.json)")
     args = parser.parse_args(argv)
-    attributes = [store.attributes(path) for path in args.shards]
+    attributes = [store.attributes(path, "moments of a shard") for path in args.shards]
     shards, runs = require_complete(list(zip(args.shards, attributes, strict=True)))
     names = list(attributes[0]["arrays"])
     store.create(args.output, {})
-    digests: dict[str, str] = {}
+    digests: dict[str, list[str]] = {}
     for pair in (name.removeprefix("comoment/") for name in names if name.startswith("comoment/")):
         arrays = moments_of_pair(shards, runs, pair)
         new = {name: array for name, array in arrays.items() if name not in digests}
         store.create(args.output, {name: (array.shape, array.dtype) for name, array in new.items()}, wipe=False)
         for name, array in new.items():
             store.write(args.output, name, array)
-        digests |= {name: store.array_digest(array) for name, array in new.items()}
+        digests |= {name: store.array_digests(array) for name, array in new.items()}
     ordered = {name: digests[name] for name in [*names, *(f"total/{name}" for name in names)]}
-    store.finish(args.output, ordered, **{key: attributes[0][key] for key in SHARED})
+    store.finish(args.output, ordered, kind="moments", **{key: attributes[0][key] for key in SHARED})
 
 
 if __name__ == "__main__":

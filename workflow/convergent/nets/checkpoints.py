@@ -1,6 +1,11 @@
-"""State of a training on disk. A training that was killed goes on from its last checkpoint."""
+"""State of a training on disk. A training that was killed goes on from its last checkpoint.
+
+A checkpoint is what torch saves, after its sha256 in hexadecimal digits. One that does not match counts as absent.
+"""
 
 import fcntl
+import hashlib
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,11 +15,25 @@ import torch
 
 from ..files import write_atomically
 
+DIGITS = 64  # of a sha256
+
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint. Whenever the process dies, the file is either the old or the new one."""
-    with write_atomically(path) as temporary:
-        torch.save(state, temporary)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    with write_atomically(path) as temporary, temporary.open("wb") as file:
+        file.write(hashlib.sha256(buffer.getbuffer()).hexdigest().encode())
+        file.write(buffer.getbuffer())
+
+
+def load(path: Path) -> dict[str, Any] | None:
+    """The state of a checkpoint, or None where its file does not match its digest."""
+    content = memoryview(path.read_bytes())
+    digest, state = content[:DIGITS], content[DIGITS:]
+    if digest != hashlib.sha256(state).hexdigest().encode():
+        return None
+    return torch.load(io.BytesIO(state), map_location="cpu", weights_only=True)
 
 
 @contextmanager
@@ -39,7 +58,9 @@ def resume(
     """
     if not checkpoint.exists():
         return []
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    if (state := load(checkpoint)) is None:
+        print(f"{name}: the checkpoint is damaged; training starts anew", flush=True)
+        return []
     if state["key"] != key:
         print(f"{name}: the checkpoint is of other settings, images or code; training starts anew", flush=True)
         return []

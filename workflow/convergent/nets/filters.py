@@ -24,10 +24,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("output", help="store to write (zarr.json)")
     parser.add_argument("nets", nargs="+", type=Path, help="descriptions of the nets (.json), weights beside them")
     args = parser.parse_args(argv)
-    nets = {path.stem: model.load(path) for path in args.nets}
+    nets = model.load_all(args.nets)
     filters = {name: first_filters(net) for name, net in nets.items()}
     arrays = {f"filters/{name}": array for name, array in filters.items() if array is not None}
-    store.save(args.output, arrays, nets={name: model.weights_digest(net) for name, net in nets.items()})
+    digests = {name: model.weights_digest(net) for name, net in nets.items()}
+    store.save(args.output, arrays, kind="filters", nets=digests)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("weights", type=Path, help="file to write the weights to (.pt)")
     untrained.add_options(parser)
     args = parser.parse_args(argv)
-    attributes, images = store.attributes(args.images), store.StoredArray(args.images, "images")
+    attributes, images = store.attributes(args.images, "images"), store.StoredArray(args.images, "images")
     net = given_net(args.file, args.architecture, args.settings, images, args.seed)
     for name, tensor in net.state_dict().items():
         if not torch.isfinite(tensor).all():

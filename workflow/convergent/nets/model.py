@@ -7,9 +7,7 @@ function returns a torch module; it is passed the number of classes where it tak
 import hashlib
 import importlib
 import inspect
-import json
-import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ import torch
 from torch import nn
 
 from ..commands import InputError
-from ..files import write_atomically
+from ..files import damaged, read_json, write_atomically, write_json
 from ..seeds import derive
 from .alexnet import AlexNet
 from .architecture import ALEXNET
@@ -200,8 +198,7 @@ def save(net: Net, weights: str | Path, description: str | Path, **attributes: A
     described = {"sha256": weights_digest(net), **{name: getattr(net, name) for name in BUILT_FROM}, **attributes}
     if code := source_file(net.architecture):
         described["code"] = hashlib.sha256(code.read_bytes()).hexdigest()
-    with write_atomically(description) as temporary:
-        temporary.write_text(json.dumps(described, indent=1) + "\n")
+    write_json(description, described)
 
 
 def load(description: str | Path, layers: Mapping[str, Mapping[str, str]] | None = None) -> Net:
@@ -212,19 +209,28 @@ def load(description: str | Path, layers: Mapping[str, Mapping[str, str]] | None
     Raises InputError where weights are missing, damaged or of another digest than the description's.
     """
     description = Path(description)
-    described = json.loads(description.read_text())
-    net = build(**{name: described[name] for name in BUILT_FROM}, seed=0)
     file = description.with_suffix(".pt")
+    described = read_json(description, ("sha256", *BUILT_FROM), file, description)
+    net = build(**{name: described[name] for name in BUILT_FROM}, seed=0)
     if not file.exists():
-        raise InputError(f"{file}: no such file; {description} describes weights that are gone, make the net again")
+        raise damaged(file, f"no such file, {description} describes weights that are gone", description)
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
         net.deviation = state["deviation"]  # of shape () or (C,)
         net.load_state_dict(state)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, TypeError):
-        raise InputError(f"{file}: damaged, or not the weights of {description}; make the net again") from None
-    if (digest := weights_digest(net)) != described["sha256"]:
-        expected = described["sha256"][:12]
-        raise InputError(f"{file}: digest of the weights is {digest[:12]}, {description} says {expected}")
+    except Exception:  # of a damaged file torch raises RuntimeError, OSError, IndexError, UnicodeDecodeError and others
+        raise damaged(file, f"damaged, or not the weights of {description}", file, description) from None
+    if weights_digest(net) != described["sha256"]:
+        raise damaged(file, f"its weights do not match the digest in {description}", file, description)
     net.layers = (layers or {}).get(described.get("control_of", description.stem), {})
     return net.eval()
+
+
+def load_all(descriptions: Iterable[Path], layers: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, Net]:
+    """The nets of several ``.json`` by name, each as ``load`` returns it. Raises InputError where two have one name."""
+    nets: dict[str, Net] = {}
+    for path in descriptions:
+        if path.stem in nets:
+            raise InputError(f"--nets: {path}, but there is another net of the name {path.stem}; names must differ")
+        nets[path.stem] = load(path, layers)
+    return nets

@@ -220,7 +220,7 @@ def main(argv: list[str] | None = None) -> None:
     settings = TrainingSettings.from_section(args.training)
     device.deterministic(settings.threads, strict=args.architecture == model.ALEXNET)
     paths = {"train": args.train, "val": args.val}
-    attributes = {split: store.attributes(path) for split, path in paths.items()}
+    attributes = {split: store.attributes(path, "images") for split, path in paths.items()}
     splits = {
         split: Split(store.StoredArray(path, "images"), store.load(path, "labels")["labels"])
         for split, path in paths.items()
@@ -238,7 +238,7 @@ def main(argv: list[str] | None = None) -> None:
     job = Job(args.name, args.seed, settings)
     with checkpoints.lock(args.checkpoints, args.name):
         history = train(net, splits, job, args.checkpoints / "state.pt", key)
-    tables.write(args.history, history)
+    tables.write(args.history, history, kind="training", net=args.name, images=digests)
     origin = {"seed": args.seed, "images": attributes["train"]["sha256"], "top1": history[-1]["val_top1"]}
     model.save(net.cpu(), args.weights, args.description, **origin)
 

@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--control-of", required=True, help="name of the net that this one becomes by training")
     add_options(parser)
     args = parser.parse_args(argv)
-    attributes, images = store.attributes(args.images), store.StoredArray(args.images, "images")
+    attributes, images = store.attributes(args.images, "images"), store.StoredArray(args.images, "images")
     net = initial_net(args.architecture, args.settings, images, len(attributes["classes"]), args.seed)
     origin = {"seed": args.seed, "images": attributes["sha256"], "control_of": args.control_of}
     model.save(net, args.weights, args.description, **origin)

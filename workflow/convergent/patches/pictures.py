@@ -8,6 +8,7 @@ crop is kept.
 
 import argparse
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -156,7 +157,7 @@ def save_layer(
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument("images", help="store of the images to search (zarr.json)")
-    parser.add_argument("net", help="description of the net (.json), weights beside it")
+    parser.add_argument("net", type=Path, help="description of the net (.json), weights beside it")
     parser.add_argument("output", help="store to write (zarr.json)")
     parser.add_argument("--layers", nargs="+", required=True, help="layers whose units are searched and drawn")
     parser.add_argument("--top", type=int, default=9, help="images kept for each unit")
@@ -173,7 +174,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     net = model.load(args.net, args.modules)
     device.deterministic(args.threads, strict=net.is_alexnet)  # other nets are deconvolved by a gradient
-    attributes, images = store.attributes(args.images), store.StoredArray(args.images, "images")
+    attributes, images = store.attributes(args.images, "images"), store.StoredArray(args.images, "images")
     store.require_equal("image shapes", images=images.shape[1:], net=(net.size, net.size, net.channels))
     fields = receptive.fields(net, args.layers)
     net = net.to(device.pick())
@@ -186,8 +187,9 @@ def main(argv: list[str] | None = None) -> None:
     store.finish(
         args.output,
         dict.fromkeys(names),
+        kind="patches",
         images=attributes["sha256"],
-        net=model.weights_digest(net),
+        nets={args.net.stem: model.weights_digest(net)},
         layers=args.layers,
         top=args.top,
         batch=args.batch,

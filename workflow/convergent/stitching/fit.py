@@ -160,11 +160,14 @@ def check_settings(settings: FitSettings, pairs: Sequence[str], published: Seque
 
 
 def check_moments(paths: Mapping[str, str], attributes: Mapping[str, Any], pairs: Sequence[str]) -> None:
-    """Raise InputError where the moments are of different layers or weights, or lack a net of the pairs.
+    """Raise InputError where the moments are of different layers, weights or other images, or lack a net of the pairs.
 
     ``paths`` and ``attributes`` are those of the stores of moments, for ``train`` and ``val``.
     """
     store.require_equal("layers", **{path: attributes[split]["layer"] for split, path in paths.items()})
+    for split, path in paths.items():
+        if attributes[split]["split"] != split:
+            raise InputError(f"{path}: moments of the {attributes[split]['split']} images; must be of {split}")
     nets = attributes["train"]["nets"]
     for pair in pairs:
         if pair not in [f"{a}-{b}" for a in nets for b in nets]:
@@ -202,6 +205,7 @@ def attributes_of(
     source, target = pair.split("-")
     deviation = {net: arrays[f"deviation/{net}"] for net in (source, target)}
     return {
+        "kind": "mapping",
         "layer": moments["train"]["layer"],
         "source": source,
         "target": target,
@@ -222,7 +226,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = FitSettings(tuple(args.decays), tuple(args.alphas), args.tolerance, args.seed, args.threads)
     paths = {"train": args.train, "val": args.val}
-    moments = {split: store.attributes(path) for split, path in paths.items()}
+    moments = {split: store.attributes(path, "moments") for split, path in paths.items()}
     check_moments(paths, moments, args.pairs)
     check_settings(settings, args.pairs, args.published)
     layer = moments["train"]["layer"]

@@ -173,6 +173,21 @@ def check_mappings(mapped: Mapping[str, dict[str, Any]], nets: Mapping[str, mode
             store.require_equal(f"weights of {net}", **{path: digest, net: model.weights_digest(nets[net])})
 
 
+def check_roles(mapped: Path, onto_itself: Path, untrained: Path) -> None:
+    """Raise InputError unless the second mapping is of the target onto itself, and the third another to the target.
+
+    Points of the third are taken for those of the first: their penalties must be equal.
+    """
+    target = store.attributes(mapped)["target"]
+    for option, path, source in (("--self", onto_itself, target), ("--untrained", untrained, "<untrained net>")):
+        attributes = store.attributes(path)
+        if attributes["target"] != target or (attributes["source"] == target) != (source == target):
+            raise InputError(f"{option}: {path} maps {attributes['pair']}; must map {source}-{target}")
+    store.require_equal(
+        "penalties", **{str(path): store.load(path, "alpha")["alpha"].tolist() for path in (mapped, untrained)}
+    )
+
+
 def with_classes(
     stitched_nets: Mapping[str, StitchedNet], nets: Mapping[str, model.Net], classes: int
 ) -> dict[str, StitchedNet]:
@@ -212,12 +227,13 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     device.deterministic(args.threads)
     device.keep_freed_memory()
-    nets = {path.stem: model.load(path, args.modules) for path in args.nets}
-    mapped = {str(path): store.attributes(path) for path in (args.mapped, args.onto_itself, args.untrained)}
+    nets = model.load_all(args.nets, args.modules)
+    mapped = {str(path): store.attributes(path, "mapping") for path in (args.mapped, args.onto_itself, args.untrained)}
     check_mappings(mapped, nets)
-    mapping, image_attributes = mapped[str(args.mapped)], store.attributes(args.images)
-    digests = {str(args.mapped): mapping["images"]["val"], args.images: image_attributes["sha256"]}
-    store.require_equal("images", **digests)
+    check_roles(args.mapped, args.onto_itself, args.untrained)
+    mapping, image_attributes = mapped[str(args.mapped)], store.attributes(args.images, "images")
+    digests = {path: attributes["images"]["val"] for path, attributes in mapped.items()}
+    store.require_equal("images", **digests, **{args.images: image_attributes["sha256"]})
     images, labels = store.StoredArray(args.images, "images"), store.load(args.images, "labels")["labels"]
     nets = {name: net.to(device.pick()) for name, net in nets.items()}
     recorder = activations.Recorder(nets, [mapping["layer"]], resample=args.resample)
@@ -225,7 +241,8 @@ def main(argv: list[str] | None = None) -> None:
     stitched_nets = with_classes(stitched_nets, nets, len(image_attributes["classes"]))
     accuracy = top1_accuracy(stitched_nets, recorder, images, labels, args.batch)
     rows = table_rows(accuracy, store.load(args.mapped, "decay", "alpha"))
-    tables.write(args.output, [{"layer": mapping["layer"], "pair": mapping["pair"], **row} for row in rows])
+    of = {key: mapping[key] for key in ("layer", "pair")}
+    tables.write(args.output, [{**of, **row} for row in rows], kind="stitched", mapping=mapping["sha256"], **of)
     print(
         f"{mapping['layer']} {mapping['pair']}: {len(stitched_nets)} stitched nets on {len(labels)} images; top-1 "
         f"accuracy of {mapping['target']} {accuracy.get('target', np.nan):.4f}, stitched to itself "
