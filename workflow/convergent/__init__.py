@@ -8,6 +8,7 @@ images
     datasets        data sets: crops of photographs, folders of classes, torchvision's
     parts           an image store that is built in parts, in parallel, and resumed
     workers         processes that decode
+    listing         the files below a folder, and a digest of their names, sizes and times
     decoding        image files to RGB pixels
 nets
     model           any net with its preprocessing: from stored pixels to logits; weights on disk
