@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import yaml
-from snakemake.utils import validate
 
 from tests import ROOT
 from tests.presets import preset
-from workflow.convergent import store
+from workflow.convergent import experiment, schema, store
 from workflow.convergent.nets import device
 from workflow.convergent.nets.model import save
 
@@ -36,9 +34,7 @@ TINY = {
 @pytest.fixture
 def config() -> dict:
     """The embedded configuration with the schema's defaults."""
-    embedded = yaml.safe_load((ROOT / "config.yaml").read_text())
-    validate(embedded, str(ROOT / "workflow/schemas/config.schema.yaml"))
-    return embedded
+    return schema.conform(experiment.read(ROOT / "config.yaml"))
 
 
 def random_images(count: int, seed: int) -> dict[str, np.ndarray]:

@@ -1,15 +1,22 @@
 """Commands: refused input is one line, and ``--help`` says what every option means."""
 
 import argparse
+import errno
 import importlib
+import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests import ROOT
-from workflow.convergent.commands import InputError, command, new_parser
+from workflow.convergent import experiment, schema
+from workflow.convergent.commands import BATCHES, InputError, command, line_of, new_parser, one_line
 
 PACKAGE = ROOT / "workflow/convergent"
 COMMANDS = [
@@ -28,13 +35,146 @@ def test_refused_input_ends_a_command_with_its_line() -> None:
         main(["a"])
 
 
-def test_other_errors_keep_their_traceback() -> None:
+def chained() -> None:
+    try:
+        {}["chunk"]
+    except KeyError as error:
+        raise ValueError("a store\n  of nothing") from error
+
+
+def in_group() -> None:
+    raise ExceptionGroup("workers", [InputError("a.png: unreadable"), ValueError("other")])
+
+
+def raised(error: BaseException) -> Callable[[], None]:
+    def stage() -> None:
+        raise error
+
+    return stage
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch's."""
+
+
+NAMED = OSError(errno.ENOSPC, "No space left on device", "results/x.zarr/c/0")
+CUDA = OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 is full")
+ALLOCATOR = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+HINT = "; DEBUG=1 shows the traceback"
+
+
+@pytest.mark.parametrize(
+    ("stage", "line"),
+    [
+        (raised(InputError("a.csv: no\nsuch table")), "a.csv: no such table"),
+        (raised(ValueError("a fault of ours")), f"stage: ValueError: a fault of ours{HINT}"),
+        (raised(AssertionError()), f"stage: AssertionError{HINT}"),
+        (raised(ValueError("\x1b[31m" + "x" * 600)), f"stage: ValueError: \\x1b[31m{'x' * 479}…{HINT}"),
+        (chained, f"stage: ValueError: a store of nothing, because of KeyError: 'chunk'{HINT}"),
+        (in_group, "a.png: unreadable"),
+        (raised(NAMED), f"stage: results/x.zarr/c/0: no space left on the disk{HINT}"),
+        (raised(OSError(errno.ENOSPC, "No space")), f"stage: no space left on the disk{HINT}"),
+        (raised(PermissionError(errno.EACCES, "Permission denied", "x")), f"stage: x: Permission denied{HINT}"),
+        (raised(OSError(errno.EROFS, "Read-only", "x")), f"stage: x: the disk can only be read{HINT}"),
+        (
+            raised(OSError(errno.EMFILE, "Too many open files", "x")),
+            f"stage: x: too many files are open at once; raise the limit: ulimit -n{HINT}",
+        ),
+        (raised(BrokenPipeError(errno.EPIPE, "Broken pipe")), f"stage: whoever read what is printed is gone{HINT}"),
+        (raised(OSError("of its own")), f"stage: OSError: of its own{HINT}"),
+        (raised(MemoryError()), f"stage: not enough memory (MemoryError); run fewer jobs at a time{HINT}"),
+        (
+            raised(CUDA),
+            "stage: not enough memory (OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 is "
+            f"full); run fewer jobs at a time{HINT}",
+        ),
+    ],
+)
+def test_whatever_goes_wrong_is_one_line(stage: Callable[[], None], line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEBUG", raising=False)
+    with pytest.raises(SystemExit) as stopped, one_line("stage"):
+        stage()
+    assert stopped.value.code == line
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(("stage", "key"), BATCHES.items())
+def test_without_memory_the_batch_of_the_stage_is_named(stage: str, key: str) -> None:
+    assert f"lower {key}, or run fewer jobs at a time" in line_of(ALLOCATOR, stage)
+    assert importlib.import_module(f"workflow.convergent.{stage}").main  # there is such a stage
+    config = schema.conform(experiment.read(ROOT / "config.yaml"))
+    section, name = key.split(".")
+    assert config[section][name] > 0
+
+
+def test_a_named_stage_and_tracebacks_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     @command
     def main(argv: list[str] | None = None) -> None:
         raise ValueError("a fault of ours")
 
+    monkeypatch.setenv("DEBUG", "0")
+    with pytest.raises(SystemExit, match=r"^tests\.test_commands: ValueError: a fault of ours; DEBUG=1"):
+        main([])
+    monkeypatch.setenv("DEBUG", "1")
     with pytest.raises(ValueError, match="a fault of ours"):
         main([])
+
+
+STAGE = """
+import os, signal, sys
+from workflow.convergent.commands import command
+
+@command
+def main(argv=None):
+    {}
+
+main()
+"""
+
+
+def ended(body: str, shell: str = "{}", **environment: str) -> subprocess.CompletedProcess[str]:
+    """A process of a stage that does so, as a shell runs it."""
+    command = shell.format(shlex.join([sys.executable, "-c", STAGE.format(body)]))
+    variables = {name: value for name, value in os.environ.items() if name != "DEBUG"} | environment
+    return subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, env=variables)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("body", "shell", "status", "said"),
+    [
+        ("os.kill(os.getpid(), signal.SIGINT)", "{}", 130, ""),
+        ("os.kill(os.getpid(), signal.SIGTERM)", "exec {}", -signal.SIGTERM, ""),
+        ("print('x' * 10**6)", "set -o pipefail; {} | true", 1, "__main__: whoever read what is printed is gone"),
+        ("print('x')", "{} > /dev/full", 1, "__main__: no space left on the disk"),
+        ("print('x')", "{} >&-", 0, ""),
+        ("raise KeyError('x')", "{} 2>&-", 1, ""),
+        ("int('x')", "{}", 1, "__main__: ValueError: invalid literal for int() with base 10: 'x'; DEBUG=1"),
+    ],
+    ids=["ctrl-c", "kill", "closed pipe", "full disk", "closed output", "closed errors", "fault"],
+)
+def test_a_process_ends_quietly_and_with_its_status(body: str, shell: str, status: int, said: str) -> None:
+    done = ended(body, shell)
+    assert done.returncode == status
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == bool(said)
+    assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_what_goes_wrong_while_a_stage_is_imported_is_one_line(tmp_path: Path) -> None:
+    """Here numpy, which is damaged."""
+    (tmp_path / "numpy.py").write_text("raise ImportError('libopenblas: cannot map segment\\nsecond line')\n")
+    stage = [sys.executable, "-m", "workflow.convergent.nets.filters"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    said = {
+        debug: subprocess.run(
+            stage, cwd=ROOT, capture_output=True, text=True, env={**environment, "DEBUG": debug}
+        ).stderr
+        for debug in ("0", "1")
+    }
+    assert said["0"] == f"nets.filters: ImportError: libopenblas: cannot map segment second line{HINT}\n"
+    assert "Traceback" in said["1"]
 
 
 def test_a_refusal_is_one_line_on_standard_error() -> None:
@@ -53,6 +193,10 @@ def test_help_shows_defaults_where_there_are_any(capsys: pytest.CaptureFixture[s
     assert "of the draw (default: 3)" in text
 
 
+class Seen(BaseException):
+    """Ends a command that has said which options it takes."""
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_says_what_it_means(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[argparse.Action] = []
@@ -62,10 +206,10 @@ def test_every_option_says_what_it_means(name: str, monkeypatch: pytest.MonkeyPa
         for action in parser._actions:
             if isinstance(action, argparse._SubParsersAction):
                 seen.extend(option for command in action.choices.values() for option in command._actions)
-        raise KeyboardInterrupt
+        raise Seen
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", look)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Seen):
         importlib.import_module(name).main(["x"])
     assert len(seen) > 1
     assert [action.dest for action in seen if not action.help] == []

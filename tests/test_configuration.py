@@ -1,67 +1,8 @@
-"""Configurations: each fault is one line that names key, value and what is allowed, before any work."""
+"""What follows from a configuration: layers with positions, logits, settings of each net."""
 
 import pytest
-import yaml
 
-from tests import ROOT
-from tests.configurations import change
 from workflow.convergent import configuration
-from workflow.convergent.commands import InputError
-
-EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
-SCHEMA = ROOT / "workflow/schemas/config.schema.yaml"
-
-
-def test_the_embedded_configuration_passes(config: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    configuration.check(config)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "said"),
-    [
-        ("data.folder", "no/such/folder", "data.folder: 'no/such/folder' is not possible; it must be an existing"),
-        ("data.crops", None, "data.crops: None"),
-        ("data.source", "cifar10", "data.crops"),
-        ("data.crops.smallest", 200, "data.crops.smallest: 200 is not possible; at most largest, 128"),
-        ("architecture.crop", 37, "architecture.crop: 37 is not possible; at most data.size, 36"),
-        ("architecture.conv.0.stride", 16, "after conv"),
-        ("moments.shards", 53, "moments.shards: 53 is not possible; at most moments.blocks, 52"),
-        ("layers", ["conv1"], "information.layers: 'conv2' is not possible; it must be among layers, conv1"),
-        ("stitching.shards", 5, "stitching.shards: 5 is not possible; at most stitching.blocks, 4"),
-        ("stitching.layers", ["conv9"], "stitching.layers: 'conv9' is not possible; it must be among layers, conv1"),
-        ("stitching.images", 3, "stitching.images: 3 is not possible; at least stitching.blocks, 4"),
-        ("figures.unit", 32, "figures.unit: 32 is not possible; median, or a unit of conv1, 0 to 31"),
-        ("clustering.layers", ["fc9"], "clustering.layers: 'fc9' is not possible"),
-        ("clustering.range", [9, 3], "clustering.range: [9, 3] is not possible; the smaller number must"),
-        ("figures.pair", "net0-net4", "figures.pair: 'net0-net4' is not possible; two different of net0, net1"),
-        ("figures.pair", "net1-net1", "two different"),
-        ("figures.pair", "net1-net0", "in this order"),
-        (
-            "layers",
-            ["conv1", "conv2", "conv9"],
-            "layers: 'conv9' is not possible; net0 is an alexnet and has ",
-        ),
-        ("nets.1.layers", {"conv2": "conv9"}, "nets.1.layers.conv2: 'conv9' is not possible; net1 is an alexnet"),
-        ("nets.1.layers", {"first": "conv1"}, "nets.1.layers: 'first' is not possible; it must be among layers, conv1"),
-        ("architecture.dropout", None, "architecture.dropout: None is not possible; net0 is an alexnet and needs it"),
-        ("training", None, "training: None is not possible; it is needed where a net has no weights"),
-        ("nets.1.seed", 0, "each net that is trained needs a seed of its own"),
-        ("nets.1.weights", "no.pth", "nets.1.weights: 'no.pth' is not possible; it must be an existing file"),
-        ("nets.1.architecture", "torchvision:alexnett", "torchvision has no model 'alexnett', it has alexnet, "),
-        ("nets.1.architecture", "no_such.nets:small", "there is no module no_such.nets where snakemake runs"),
-    ],
-)
-def test_what_does_not_fit_together(
-    config: dict, monkeypatch: pytest.MonkeyPatch, key: str, value: object, said: str
-) -> None:
-    monkeypatch.chdir(ROOT)
-    change(config, key, value)
-    with pytest.raises(InputError) as stopped:
-        configuration.check(config)
-    assert said in str(stopped.value)
-    assert "\n" not in str(stopped.value)
-
 
 RESNET = {"architecture": "torchvision:resnet18", "weights": "resnet18.pth"}
 PRESET = {"architecture": "alexnet", "seed": 0}
@@ -109,19 +50,6 @@ def test_stages_without_layers_get_those_with_positions(config: dict) -> None:
     assert [config[section]["layers"] for section in sections] == [convolutions[:2], convolutions, convolutions]
     configuration.complete(config | {"layers": ["conv1"]})
     assert config["stitching"]["layers"] == convolutions  # what is set stays
-
-
-def described(schema: dict, path: str = "") -> list[str]:
-    """Keys of a schema without a description."""
-    missing = []
-    for name, entry in schema.get("properties", {}).items():
-        missing += [] if "description" in entry else [f"{path}{name}"]
-        missing += described(entry, f"{path}{name}.") + described(entry.get("items", {}), f"{path}{name}.")
-    return missing
-
-
-def test_every_key_is_described() -> None:
-    assert described(yaml.safe_load(SCHEMA.read_text())) == []
 
 
 OWN = {"mean": [0.5], "deviation": [0.2]}

@@ -62,13 +62,18 @@ figures
     statistics, units, mapping, clusters    the families of figures
 shared
     api             results in Python
-    configuration   what a configuration must fulfil beyond its schema
+    experiment      the file of an experiment, read as what it says
+    schema          what the schema says of a configuration: keys, kinds, defaults
+    configuration   what follows from a configuration: layers of stages, settings of nets
+    checks          what a configuration must fulfil beyond its schema
+    photographs     how many images there are, before they are read
+    memory          what a configuration needs of memory at the least
     sources         which files a stage's result depends on
     store           stores of arrays with what they are of and their digests
     chunks          an array on disk as files of some rows each, checked when they are read
     tables          CSV files with what they are of and their digests
     files           atomic writing, JSON with a checksum, how damage is refused
-    commands        refused input, help
+    commands        one line for whatever goes wrong, help
     seeds           random seeds by name
 
 Glossary
@@ -93,6 +98,12 @@ Letters of shapes
 """
 
 import os
+import sys
+
+if sys.argv[:1] == ["-m"]:  # Python is about to import a stage: what goes wrong there is one line as well
+    from .commands import excepthook
+
+    sys.excepthook = excepthook
 
 # Idle threads of numpy's OpenBLAS spin for 30 ms after each product by default, and torch's for some; each takes the
 # core from the other's: the moments pass takes half the time without. Read when the libraries load, therefore here.

@@ -1,12 +1,6 @@
-# Syntax of config.yaml, with the line: Snakemake's own message has none.
-from pathlib import Path
+# config.yaml as it stands: Snakemake reads on where an entry stands twice, and its own message of a wrong line has no number.
+from workflow.convergent import experiment
+from workflow.convergent.commands import one_line
 
-import yaml
-
-if Path("config.yaml").exists():
-    try:
-        yaml.safe_load(Path("config.yaml").read_text())
-    except yaml.YAMLError as error:
-        raise SystemExit(
-            f"config.yaml, line {error.problem_mark.line + 1}: {error.problem}"
-        ) from None
+with one_line("Snakefile"):
+    experiment.read("config.yaml")

@@ -18,10 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from workflow.convergent import tables
-from workflow.convergent.commands import new_parser
+from workflow.convergent import experiment, memory, tables
+from workflow.convergent.checks import checked
+from workflow.convergent.commands import command, new_parser
 from workflow.runner import progress as state
 from workflow.runner.alone import take_lock, wait_until_alone
 from workflow.runner.child import run_snakemake
@@ -183,25 +182,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_config(file: Path) -> dict[str, Any]:
-    """The configuration as it stands; empty where it cannot be read, which Snakemake then says with its line."""
-    try:
-        config = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError):
-        return {}
-    return config if isinstance(config, dict) else {}
-
-
 def run(args: argparse.Namespace) -> int:
     """Exit status of a command; prints where its results are and, after a whole run, the numbers."""
     begun = time.monotonic()
+    config = checked(experiment.read(args.configfile or "config.yaml"), memory.available())
     take_lock(Path.cwd())
-    config = read_config(args.configfile or Path("config.yaml"))
-    results = Path("results") / str(config.get("run"))
+    results = Path("results") / config["run"]
     whole = args.target in ("figures", "report")
     targets = [] if whole else paths(results, [args.target])
-    training = config.get("training")
-    steps = training.get("steps", state.STEPS) if isinstance(training, dict) else state.STEPS
+    steps = config.get("training", {}).get("steps", state.STEPS)
     options = ["--cores", args.cores, *(["--configfile", str(args.configfile)] if args.configfile else [])]
     one = Run(options, Progress(usable_cores() if args.cores == "all" else int(args.cores), steps))
     if status := one.make(targets):
@@ -215,6 +204,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -73,3 +73,16 @@ def conv_sizes(architecture: Mapping[str, Any]) -> list[tuple[int, int]]:
             )
         sizes.append((convolved, width))
     return sizes
+
+
+def module_units(architecture: Mapping[str, Any]) -> dict[str, int]:
+    """Number of units of each module of an AlexNet by its name, but of the logits: they are as many as the classes.
+
+    Raises InputError as ``conv_sizes`` does.
+    """
+    units, count = {}, 0
+    for module in modules(architecture)[:-1]:
+        if module.kind == "flatten":
+            count *= conv_sizes(architecture)[-1][1] ** 2
+        units[module.name] = count = module.entry.get("units", count)
+    return units

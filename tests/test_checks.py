@@ -1,0 +1,44 @@
+"""Configurations: each fault is one line that names key, value and what is allowed, before any work."""
+
+from pathlib import Path
+
+import pytest
+
+from tests import ROOT
+from tests.configurations_refused import REFUSED, ROOM, Refused, write
+from workflow.convergent import checks, experiment
+from workflow.convergent.commands import InputError
+
+EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
+
+
+def test_there_are_many_ways_to_be_wrong() -> None:
+    assert len({refused.name for refused in REFUSED}) == len(REFUSED) > 120
+
+
+@pytest.mark.parametrize("refused", REFUSED, ids=[refused.name for refused in REFUSED])
+def test_it_is_refused_in_one_line(refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    file = write(refused, tmp_path)
+    with pytest.raises(InputError) as stopped:
+        checks.checked(experiment.read(file), ROOM)
+    line = str(stopped.value)
+    assert refused.said in line
+    assert line.isprintable()
+    assert line.startswith((str(file), "Configuration, ", "architecture"))
+    assert len(line) < 700 or "torchvision" in line
+
+
+def test_every_experiment_passes_where_its_images_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for split, name in ((split, name) for split in ("train", "val") for name in range(300)):
+        file = tmp_path / f"data/imagenet/{split}/{name % 3}/{name}.JPEG"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    monkeypatch.chdir(tmp_path)
+    for file in EXPERIMENTS:
+        config = checks.checked(experiment.read(file), ROOM)
+        assert checks.checked(config, ROOM) == config
+    for file in sorted(Path("data/imagenet/val").glob("*/*"))[63:]:
+        file.unlink()
+    with pytest.raises(InputError, match=r"moments\.blocks: 64 is not possible; at most 63, the number of photographs"):
+        checks.checked(experiment.read(ROOT / "workflow/experiments/imagenet.yaml"), ROOM)

@@ -1,0 +1,193 @@
+"""What a configuration must fulfil beyond its schema: entries are compared with each other, the disk and the images.
+
+All of it is found before any work begins. Each refusal is one line with the key, its value and what is allowed.
+"""
+
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from . import configuration, memory, photographs
+from .configuration import module_of, own_code, spatial
+from .nets.architecture import ALEXNET, conv_sizes, module_names, module_units
+from .photographs import Images
+from .schema import conform, refuse
+
+ALEXNET_KEYS = {  # of the section ``architecture``, needed where a net is the preset, and their meaning
+    "pixels": "how pixels are standardised",
+    "conv": "conv1 to conv5",
+    "fc": "fc6 and fc7",
+    "dropout": "a share",
+}
+
+
+def check_architecture(key: str, architecture: str) -> None:
+    """Refuse a model that torchvision does not have, and a module that cannot be imported."""
+    place = architecture.split(":")[0]
+    if place == "torchvision":
+        from .nets.model import builder  # loads torch, which takes seconds
+
+        builder(architecture)
+    elif not own_code(architecture) and not importable(place.split(".")[0]):
+        refuse(key, architecture, f"there is no module {place} where snakemake runs")
+
+
+def importable(name: str) -> bool:
+    """Whether there is a module of this name other than the program that runs."""
+    return name != "__main__" and find_spec(name) is not None
+
+
+def check_preset(config: dict[str, Any], net: int) -> None:
+    """Refuse an incomplete section ``architecture``, and layers that the preset does not have."""
+    for key, meaning in ALEXNET_KEYS.items():
+        if key not in config["architecture"]:
+            refuse(f"architecture.{key}", None, f"net{net} is an alexnet and needs it: {meaning}")
+    names, entry = module_names(config["architecture"]), config["nets"][net]
+    for layer in config["layers"]:
+        if (module := module_of(entry, layer)) not in names:
+            key = f"nets.{net}.layers.{layer}" if layer in entry.get("layers", {}) else "layers"
+            refuse(key, module, f"net{net} is an alexnet and has {', '.join(names)}")
+
+
+def check_weights(key: str, file: str) -> None:
+    """Refuse weights that are no file, or cannot be read."""
+    if not Path(file).is_file() or not os.access(file, os.R_OK):
+        refuse(key, file, "it must be an existing file that can be read")
+
+
+def check_net(config: dict[str, Any], net: int) -> None:
+    """Refuse a net whose weights, layers or architecture do not exist."""
+    entry = config["nets"][net]
+    if "weights" in entry:
+        check_weights(f"nets.{net}.weights", entry["weights"])
+    check_layers(f"nets.{net}.layers", entry.get("layers", {}), config["layers"])
+    for name, values in entry.get("pixels", {}).items():
+        if len(values) != (channels := photographs.channels(config["data"])):
+            refuse(f"nets.{net}.pixels.{name}", values, f"one number for each channel, of which images have {channels}")
+    if entry["architecture"] == ALEXNET:
+        check_preset(config, net)
+    else:
+        check_architecture(f"nets.{net}.architecture", entry["architecture"])
+
+
+def check_training(config: dict[str, Any]) -> None:
+    """Refuse nets to be trained that share a seed or have none, and settings that no training can have."""
+    seeds = [entry.get("seed") for entry in config["nets"] if "weights" not in entry]
+    if None in seeds or len(set(seeds)) < len(seeds):
+        refuse("nets", seeds, "each net that is trained needs a seed of its own")
+    if seeds and "training" not in config:
+        refuse("training", None, "it is needed where a net has no weights of its own")
+    if (training := config.get("training", {})).get("nesterov") and not training["momentum"]:
+        refuse("training.nesterov", True, "with training.momentum 0 it must be false")
+
+
+def check_names(layers: list[str]) -> None:
+    """Refuse layers whose files some disks do not tell apart."""
+    if len({layer.casefold() for layer in layers}) < len(layers):
+        refuse("layers", layers, "names must differ by more than capitals")
+
+
+def check_sizes(config: dict[str, Any]) -> None:
+    """Refuse a crop larger than the images, or too small for the convolutions."""
+    if config["architecture"]["crop"] > config["data"]["size"]:
+        refuse("architecture.crop", config["architecture"]["crop"], f"at most data.size, {config['data']['size']}")
+    if "conv" in config["architecture"]:
+        conv_sizes(config["architecture"])
+
+
+def check_blocks(config: dict[str, Any]) -> None:
+    """Refuse more shards than blocks, and fewer images than blocks."""
+    for section in ("moments", "stitching"):
+        shards, blocks = config[section]["shards"], config[section]["blocks"]
+        if shards > blocks:
+            refuse(f"{section}.shards", shards, f"at most {section}.blocks, {blocks}")
+    images, blocks = config["stitching"]["images"], config["stitching"]["blocks"]
+    if images < blocks:
+        refuse("stitching.images", images, f"at least stitching.blocks, {blocks}")
+
+
+def check_images(config: dict[str, Any], images: Mapping[str, Images]) -> None:
+    """Refuse more blocks than there are independent groups, and batches larger than the training images."""
+    fitted = config["stitching"]["layers"]
+    for section, split in (("moments", "val"), *([("stitching", "train")] if fitted else [])):
+        if (blocks := config[section]["blocks"]) > (groups := images[split].groups):
+            refuse(f"{section}.blocks", blocks, f"at most {groups}, the number of photographs of {split} images")
+    trained = any("weights" not in entry for entry in config["nets"])
+    if trained and (batch := config["training"]["batch"]) > (count := images["train"].number):
+        refuse("training.batch", batch, f"at most {count}, the number of training images")
+
+
+def check_layers(key: str, chosen: list[str] | dict[str, str], layers: list[str]) -> None:
+    """Refuse a layer that is not among ``layers``."""
+    for layer in chosen:
+        if layer not in layers:
+            refuse(key, layer, f"it must be among layers, {', '.join(layers)}")
+
+
+def check_pair(config: dict[str, Any]) -> None:
+    """Refuse a pair for the figures that is not of two different nets in their order."""
+    pair, nets = config["figures"]["pair"], [f"net{i}" for i in range(len(config["nets"]))]
+    one, two = pair.split("-")
+    if one not in nets or two not in nets or nets.index(one) >= nets.index(two):
+        refuse("figures.pair", pair, f"two different of {', '.join(nets)}, in this order")
+
+
+def units_in(config: dict[str, Any], layer: str) -> dict[int, int]:
+    """Units of a layer in each net by the net's number. Only the preset, and not its logits, is known here."""
+    presets = [net for net, entry in enumerate(config["nets"]) if entry["architecture"] == ALEXNET]
+    units = module_units(config["architecture"]) if presets else {}
+    modules = {net: module_of(config["nets"][net], layer) for net in presets}
+    return {net: units[module] for net, module in modules.items() if module in units}
+
+
+def check_units(config: dict[str, Any]) -> None:
+    """Refuse a unit for figure 4 that its layer does not have, and as many clusters as units, as far as they are known.
+
+    Both are of the nets of ``figures.pair``.
+    """
+    one, two = (int(net.removeprefix("net")) for net in config["figures"]["pair"].split("-"))
+    unit, clusters = config["figures"]["unit"], config["clustering"]["clusters"]
+    for layer in spatial(config, config["stitching"]["layers"])[:1]:
+        units = units_in(config, layer).get(two)
+        if unit != "median" and units is not None and unit >= units:
+            refuse("figures.unit", unit, f"median, or a unit of {layer}, 0 to {units - 1}")
+    for layer in config["clustering"]["layers"]:
+        known = units_in(config, layer)
+        if clusters != "auto" and {one, two} <= set(known) and clusters >= known[one] + known[two]:
+            refuse("clustering.clusters", clusters, f"fewer than the {known[one] + known[two]} units of {layer}")
+
+
+def check(config: dict[str, Any], room: int) -> None:
+    """Raise InputError for the first entry that does not fit the other entries, the disk, the images or the memory.
+
+    The configuration has passed its schema and ``configuration.complete``. room: bytes of memory
+    """
+    check_names(config["layers"])
+    check_training(config)
+    for net in range(len(config["nets"])):
+        check_net(config, net)
+    photographs.check_data(config["data"])
+    check_sizes(config)
+    check_blocks(config)
+    for section in ("information", "stitching", "clustering"):
+        check_layers(f"{section}.layers", config[section]["layers"], config["layers"])
+    check_pair(config)
+    if config["clustering"]["range"][0] > config["clustering"]["range"][1]:
+        refuse("clustering.range", config["clustering"]["range"], "the smaller number must come first")
+    check_units(config)
+    images = photographs.available(config)
+    check_images(config, images)
+    memory.check(config, images, room)
+
+
+def checked(config: Mapping[str, Any], room: int) -> dict[str, Any]:
+    """A configuration as all stages take it, complete. Raises InputError for the first entry that is not possible.
+
+    room: bytes of memory that a job may take
+    """
+    whole = conform(config)
+    configuration.complete(whole)
+    check(whole, room)
+    return whole
