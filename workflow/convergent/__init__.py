@@ -63,6 +63,7 @@ shared
     api             results in Python
     configuration   what a configuration must fulfil beyond its schema
     sources         which files a stage's result depends on
+    tracked         digests of what a result depends on and no rule makes
     store           arrays on disk with their digests
     tables          CSV files
     files           atomic writing
