@@ -15,6 +15,11 @@ if not workflow.overwrite_configfiles:
 include: "workflow/rules/config.smk"
 
 
+onstart:
+    if not workflow.local_exec:
+        refuse_odd_folders(workflow.executor_plugin.name)
+
+
 report: "workflow/report/workflow.rst"
 
 
@@ -42,7 +47,7 @@ include: "workflow/rules/figures.smk"
 
 # One environment serves every rule.
 for each in workflow.rules:
-    each.conda_env = f"{workflow.basedir}/environment.yml"
+    each.conda_env = verbatim(f"{workflow.basedir}/environment.yml")
 
 
 refuse_unknown_targets()

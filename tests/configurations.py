@@ -1,4 +1,7 @@
-"""Changes of a configuration."""
+"""Changes of a configuration, and a name with all that a name may hold."""
+
+# Options, commands, quotes, wildcards and patterns, for the shell, for Snakemake and for make.
+ODD = "-x .a b'c\"d;e&f$(touch INJECTED)`touch INJECTED`{run}{g %i ü|<>*?#!~[k]\\\n$(z)"
 
 
 def change(config: dict, key: str, value: object) -> None:

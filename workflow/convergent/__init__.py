@@ -69,6 +69,7 @@ shared
     photographs     how many images there are, before they are read
     memory          what a configuration needs of memory at the least
     sources         which files a stage's result depends on
+    tracked         digests of what a result depends on and no rule makes
     store           stores of arrays with what they are of and their digests
     chunks          an array on disk as files of some rows each, checked when they are read
     tables          CSV files with what they are of and their digests

@@ -1,6 +1,6 @@
 """Which files of the package a stage's result depends on, read from its imports.
 
-The rules take these files as inputs, so that an edit of a module reruns the stages that import it and no others. Only
+The rules track these files, so that an edit of a module reruns the stages that import it and no others. Only
 relative imports are followed; a test holds that the package has no absolute imports of itself.
 """
 
@@ -22,10 +22,16 @@ def path_of(module: str) -> Path:
 
 
 @cache
+def parsed(file: str) -> ast.Module:
+    """Syntax tree of a file, which is read once."""
+    return ast.parse(Path(file).read_bytes())
+
+
+@cache
 def imports(module: str) -> frozenset[str]:
     """Modules of the package that a module imports by ``from . import a`` or ``from ..b import c``, anywhere in it."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path_of(module).read_text())):
+    for node in ast.walk(parsed(path_of(module).as_posix())):
         if isinstance(node, ast.ImportFrom) and node.level:
             folder = [*module.split(".")[: -node.level], *(node.module.split(".") if node.module else [])]
             modules = {".".join([*folder, alias.name]) for alias in node.names}

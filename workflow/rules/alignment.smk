@@ -2,7 +2,6 @@
 # the work on one pair.
 rule correlation:
     input:
-        **stage("alignment.correlation"),
         moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
         expand(
@@ -11,6 +10,8 @@ rule correlation:
     log:
         "results/{run}/logs/correlation/{layer}.log",
     localrule: True
+    params:
+        *stage("alignment.correlation"),
     shell:
         "python -m workflow.convergent.alignment.correlation {input.moments}"
         " results/{wildcards.run}/correlation/{wildcards.layer} > {log} 2>&1"
@@ -18,7 +19,6 @@ rule correlation:
 
 rule matching:
     input:
-        **stage("alignment.matching"),
         similarities=expand(
             "results/{{run}}/{{similarity}}/{{layer}}/{pair}.zarr/zarr.json",
             pair=BETWEEN,
@@ -31,6 +31,8 @@ rule matching:
     log:
         "results/{run}/logs/matching/{similarity}/{layer}.log",
     localrule: True
+    params:
+        *stage("alignment.matching"),
     shell:
         "python -m workflow.convergent.alignment.matching"
         " results/{wildcards.run}/matching/{wildcards.similarity}/{wildcards.layer}"
@@ -39,7 +41,6 @@ rule matching:
 
 rule convergence:
     input:
-        **stage("alignment.convergence"),
         moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
         "results/{run}/convergence/{layer}.csv",
@@ -48,6 +49,7 @@ rule convergence:
     benchmark:
         "results/{run}/benchmarks/convergence/{layer}.tsv"
     params:
+        *stage("alignment.convergence"),
         options=options("convergence", "resamples", "rotations", "halves", "seed"),
     shell:
-        "python -m workflow.convergent.alignment.convergence {input.moments} {output} {params.options} > {log} 2>&1"
+        "python -m workflow.convergent.alignment.convergence {input.moments} {output} {params.options:q} > {log} 2>&1"

@@ -2,23 +2,66 @@
 import json
 import os
 import re
+import shlex
 import sys
 from itertools import combinations, combinations_with_replacement
 from pathlib import Path
 
 from snakemake.cli import get_argument_parser
+from snakemake.settings.types import DeploymentMethod
 
 from workflow.convergent.configuration import logits, net_settings, own_code, spatial
 from workflow.convergent.sources import sources
+from workflow.convergent.tracked import file_digest, folder_digest, tracked
 
-# Jobs run under the Python that runs Snakemake, its environment activated or not. A prefix replaces Snakemake's
-# own, which makes a failure inside a pipe fail the job, so that is said again.
-shell.prefix(f"set -euo pipefail; PATH={os.path.dirname(sys.executable)}:$PATH; ")
+
+# Names of the user's may hold any character. They come into shell lines as parameters alone, which are all quoted there
+# by ``:q``, the entries of a list one by one. Where they are text the parameter is a function, because Snakemake takes
+# braces of a plain text for wildcards.
+def verbatim(text):
+    """Text that comes out as it is where Snakemake fills in braces."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def as_path(path):
+    """A path as an argument of a command, which a leading dash would make an option."""
+    return f"./{path}" if path.startswith("-") else path
 
 
 def as_json(what):
-    """A part of the configuration as one argument of a command, to be quoted there by ``:q``."""
+    """A part of the configuration as one argument of a command."""
     return json.dumps(what, sort_keys=True)
+
+
+def as_options(values):
+    """Values by name as options of a command: ``--edge-images 2000``."""
+    words = []
+    for name, value in values.items():
+        several = not isinstance(value, (str, int, float))
+        words += [f"--{name.replace('_', '-')}", *(value if several else [value])]
+    return words
+
+
+def options(section, *keys):
+    """Entries of a section of the configuration as options of a command."""
+    return as_options({key: config[section][key] for key in keys})
+
+
+def refuse_odd_folders(program):
+    """Stop with one line where a program, which quotes no names, would read that of a folder as a command."""
+    for name in (os.getcwd(), sys.executable):
+        if not re.fullmatch(r"[\w.,@+=/-]+", name):
+            allowed = "allowed are letters, digits and . , @ + = - _"
+            raise SystemExit(f"{program}: not possible in {name!r}; {allowed}")
+
+
+# Jobs run under the Python that runs Snakemake, its environment activated or not, unless --sdm conda gives them one. A
+# prefix replaces Snakemake's own, which makes a failure inside a pipe fail the job, so that is said again.
+if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+    refuse_odd_folders("--sdm conda")
+else:
+    folder = shlex.quote(os.path.dirname(sys.executable))
+    shell.prefix(verbatim(f"set -euo pipefail; PATH={folder}:$PATH; "))
 
 
 RUN = f"results/{config['run']}"
@@ -35,10 +78,13 @@ GIVEN = [net for net, entry in zip(NETS, config["nets"]) if "weights" in entry]
 TRAINED = [net for net in NETS if net not in GIVEN]
 # What stages that run nets are told of their layers: names of modules, and what happens where grids differ.
 LAYERED = {
-    "modules": as_json(
+    "modules": lambda wildcards: as_json(
         {n: e["layers"] for n, e in zip(NETS, config["nets"]) if e.get("layers")}
     ),
     "resample": config["resample"],
+    "own_code": lambda wildcards: tracked(
+        {file for entry in config["nets"] for file in own_code(entry["architecture"])}
+    ),
 }
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
@@ -56,18 +102,8 @@ wildcard_constraints:
 
 
 def stage(module, without=()):
-    """Inputs that say which code a stage's result depends on, as plain paths: an edit reruns it, a touch does not."""
-    return {"code": sources(module, without)}
-
-
-def options(section, *keys):
-    """Entries of a section of the configuration as options of a command: ``--edge-images 2000``."""
-    values = {key: config[section][key] for key in keys}
-    listed = {k: v if isinstance(v, list) else [v] for k, v in values.items()}
-    return " ".join(
-        f"--{key.replace('_', '-')} {' '.join(map(str, entries))}"
-        for key, entries in listed.items()
-    )
+    """Parameters that say which code a stage's result depends on: an edit reruns it, a touch does not."""
+    return tracked(sources(module, without))
 
 
 def replayed(layer):
@@ -86,14 +122,14 @@ def entry_of(wildcards):
 
 
 def own_code_of(wildcards):
-    """The user's own module that makes a net, where there is one."""
+    """Files of the user's own module that makes a net, where there is one."""
     return own_code(entry_of(wildcards)["architecture"])
 
 
 def net_options(wildcards):
     """Which net is made; its seed is its number where it has none."""
     seed = entry_of(wildcards).get("seed", NETS.index(wildcards.net))
-    return f"--seed {seed} --architecture {entry_of(wildcards)['architecture']}"
+    return ["--seed", seed, "--architecture", entry_of(wildcards)["architecture"]]
 
 
 def settings_of(wildcards):
@@ -101,7 +137,11 @@ def settings_of(wildcards):
     return as_json(net_settings(config, NETS.index(wildcards.net)))
 
 
-MADE = {"net": net_options, "settings": settings_of}
+MADE = {
+    "net": net_options,
+    "settings": settings_of,
+    "own_code": lambda wildcards: tracked(own_code_of(wildcards)),
+}
 
 
 def every_figure(wildcards):

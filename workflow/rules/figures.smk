@@ -1,10 +1,5 @@
 # Figures. Each is a function of a family, which is a module of workflow/convergent/figures, and an entry of DRAWN.
-FAMILIES = {
-    "statistics": stage("figures.statistics"),
-    "units": stage("figures.units"),
-    "mapping": stage("figures.mapping"),
-    "clusters": stage("figures.clusters"),
-}
+STYLE = "workflow/convergent/figures/figures.mplstyle"
 MAPPED_LAYERS = spatial(config, STITCHED)
 ONE = (SPATIAL or LAYERS)[0]  # the layer of figures that show a single one
 ONE_MAPPED = (MAPPED_LAYERS or [ONE])[0]
@@ -30,15 +25,6 @@ def correlated(layer):
         "within": [f"{folder}/{net}-{net}.zarr/zarr.json" for net in TWO],
         "between": f"{folder}/{PAIR}.zarr/zarr.json",
     }
-
-
-def as_options(names):
-    """A parameter of a job: its inputs of these names as options, ``--tree tree.zarr/zarr.json``."""
-
-    def given(wildcards, input):
-        return " ".join(f"--{name.replace('_', '-')} {input[name]}" for name in names)
-
-    return given
 
 
 # Entries of a figure: the family that it belongs to; category and label in the report; its inputs, named as in its
@@ -109,7 +95,7 @@ DRAWN = {
         "report": ("Mapping", "Fig 4"),
         "inputs": {"mapping": MAPPING, "patches": PATCHES_OF_PAIR},
         "when": MAPPED_LAYERS,
-        "settings": f"{options('stitching', 'alpha')} {options('figures', 'unit')}",
+        "settings": [*options("stitching", "alpha"), *options("figures", "unit")],
     },
     "fig5_hierarchy": {
         "family": "clusters",
@@ -170,9 +156,7 @@ for figure, entry in DRAWN.items():
         name:
             f"draw_{figure}"
         input:
-            **FAMILIES[entry["family"]],
             **entry["inputs"],
-            style="workflow/convergent/figures/figures.mplstyle",
         output:
             pdf=report(
                 f"results/{{run}}/figures/{name}.pdf",
@@ -186,14 +170,20 @@ for figure, entry in DRAWN.items():
             f"results/{{run}}/logs/figures/{name}.log",
         localrule: True
         params:
+            *stage(f"figures.{entry['family']}"),
+            *tracked(
+                file
+                for file in [STYLE, *entry["inputs"].values()]
+                if str(file).startswith("workflow/")
+            ),
             family=entry["family"],
             figure=figure,
-            inputs=as_options(entry["inputs"]),
-            settings=entry.get("settings", ""),
+            inputs=lambda wildcards, input: as_options(dict(input.items())),
+            settings=entry.get("settings", []),
             table="--table" if "table" in entry else "",
         shell:
-            "python -m workflow.convergent.figures.{params.family} {params.figure} {params.inputs} {params.settings}"
-            " --outputs {output.pdf} {output.png} {params.table} {output.table} > {log} 2>&1"
+            "python -m workflow.convergent.figures.{params.family:q} {params.figure:q} {params.inputs:q}"
+            " {params.settings:q} --outputs {output.pdf} {output.png} {params.table:q} {output.table} > {log} 2>&1"
 
 
 # One alias for each figure, so that its name is a target.

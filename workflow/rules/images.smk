@@ -1,6 +1,7 @@
+SOURCE = config["data"]["source"]
+
+
 rule images:
-    input:
-        **stage("images.build"),
     output:
         expand("results/{{run}}/images/{split}.zarr/zarr.json", split=SPLITS),
     log:
@@ -8,11 +9,18 @@ rule images:
     benchmark:
         "results/{run}/benchmarks/images.tsv"
     # or as many as there are; nothing depends on it
-    threads: 16 if config["data"]["source"] == "image_folder" else 1
+    threads: 16 if SOURCE == "image_folder" else 1
     params:
+        *stage("images.build"),
         options=options("data", "source", "size", "seed", "on_error"),
-        folder=config["data"]["folder"],
-        crops=as_json(config["data"].get("crops", {})),
+        folder=lambda wildcards: as_path(config["data"]["folder"]),
+        # all other sources are downloaded by the job, which checks what it got
+        files=lambda wildcards: (
+            folder_digest(config["data"]["folder"])
+            if SOURCE in ("scenes", "image_folder")
+            else ""
+        ),
+        crops=lambda wildcards: as_json(config["data"].get("crops", {})),
     shell:
         "python -m workflow.convergent.images.build {output} --folder {params.folder:q} --crops {params.crops:q}"
-        " {params.options} --workers {threads} 2>&1 | tee {log}"
+        " {params.options:q} --workers {threads} 2>&1 | tee {log}"

@@ -1,7 +1,6 @@
 # Mutual information of all pairs of nets, one job for each layer, and how far it agrees with correlation.
 rule information:
     input:
-        **stage("alignment.information"),
         images="results/{run}/images/val.zarr/zarr.json",
         weights=ancient(expand("results/{{run}}/nets/{net}.pt", net=NETS)),
         digests=expand("results/{{run}}/nets/{net}.json", net=NETS),
@@ -18,6 +17,7 @@ rule information:
     resources:
         gpu=1,
     params:
+        *stage("alignment.information"),
         **LAYERED,
         options=options(
             "information",
@@ -26,12 +26,11 @@ rule information:
     shell:
         "python -m workflow.convergent.alignment.information {input.images}"
         " results/{wildcards.run}/mutual_information/{wildcards.layer} --nets {input.digests} --layer {wildcards.layer}"
-        " {params.options} --modules {params.modules:q} --resample {params.resample} > {log} 2>&1"
+        " {params.options:q} --modules {params.modules:q} --resample {params.resample:q} > {log} 2>&1"
 
 
 rule agreement:
     input:
-        **stage("alignment.agreement"),
         information=expand(
             "results/{{run}}/mutual_information/{layer}/{pair}.zarr/zarr.json",
             layer=INFORMED,
@@ -47,6 +46,8 @@ rule agreement:
     log:
         "results/{run}/logs/agreement.log",
     localrule: True
+    params:
+        *stage("alignment.agreement"),
     shell:
         "python -m workflow.convergent.alignment.agreement {output} --information {input.information}"
         " --correlation {input.correlation} > {log} 2>&1"

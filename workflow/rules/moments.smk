@@ -1,6 +1,6 @@
 # One pass over the validation images for all statistics, one over training images for the mappings to be fitted on.
 PASSES = {
-    "val": {"layers": LAYERS, "images": "", "section": "moments"},
+    "val": {"layers": LAYERS, "images": [], "section": "moments"},
     "train": {
         "layers": STITCHED,
         "images": options("stitching", "images"),
@@ -14,7 +14,6 @@ for split, its in PASSES.items():
         name:
             f"moments_{split}"
         input:
-            **stage("moments.accumulate"),
             images=f"results/{{run}}/images/{split}.zarr/zarr.json",
             weights=ancient(
                 expand("results/{{run}}/nets/{net}.pt", net=[*NETS, *CONTROLS])
@@ -35,6 +34,7 @@ for split, its in PASSES.items():
         resources:
             gpu=1,
         params:
+            *stage("moments.accumulate"),
             **LAYERED,
             layers=its["layers"],
             control_layers=STITCHED,
@@ -44,16 +44,15 @@ for split, its in PASSES.items():
             options=options("moments", "batch", "seed", "threads"),
         shell:
             "python -m workflow.convergent.moments.accumulate {input.images} {output} --nets {input.digests}"
-            " --layers {params.layers} --controls {input.controls} --control-layers {params.control_layers}"
-            " {params.images} {params.blocks} --shard {wildcards.shard} --wide-units {params.wide[units]}"
-            " --wide-blocks {params.wide[blocks]} {params.options} --modules {params.modules:q}"
-            " --resample {params.resample} > {log} 2>&1"
+            " --layers {params.layers:q} --controls {input.controls} --control-layers {params.control_layers:q}"
+            " {params.images:q} {params.blocks:q} --shard {wildcards.shard} --wide-units {params.wide[units]:q}"
+            " --wide-blocks {params.wide[blocks]:q} {params.options:q} --modules {params.modules:q}"
+            " --resample {params.resample:q} > {log} 2>&1"
 
     rule:
         name:
             f"merge_{split}"
         input:
-            **stage("moments.merge"),
             shards=expand(
                 "results/{{run}}/moments/{split}/shards/{shard}/{{layer}}.zarr/zarr.json",
                 split=split,
@@ -65,5 +64,7 @@ for split, its in PASSES.items():
             f"results/{{run}}/logs/merge/{split}/{{layer}}.log",
         benchmark:
             f"results/{{run}}/benchmarks/merge/{split}/{{layer}}.tsv"
+        params:
+            *stage("moments.merge"),
         shell:
             "python -m workflow.convergent.moments.merge {input.shards} {output} > {log} 2>&1"

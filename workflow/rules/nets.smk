@@ -1,10 +1,11 @@
-# Weights depend on seed, settings, images and code. The command is given the code files that are the rule's input, and
+# Weights depend on seed, settings, images and code. The command is given the code files that the rule tracks, and
 # its checkpoint keeps their digest, so an edit of any of them trains anew. Left out are the modules that read and write
 # files and print refusals: weights do not depend on them.
+UNRELATED = ("chunks", "commands", "files", "store", "tables")
+
+
 rule train:
     input:
-        **stage("nets.train", without=["chunks", "commands", "files", "store", "tables"]),
-        own_code=own_code_of,
         images=expand("results/{{run}}/images/{split}.zarr/zarr.json", split=SPLITS),
     output:
         description="results/{run}/nets/{net}.json",
@@ -20,20 +21,22 @@ rule train:
     resources:
         gpu=1,
     params:
+        *stage("nets.train", UNRELATED),
         **MADE,
-        training=as_json(config.get("training")),
+        code=lambda wildcards: [
+            *sources("nets.train", UNRELATED),
+            *own_code_of(wildcards),
+        ],
+        training=lambda wildcards: as_json(config.get("training")),
     shell:
-        "python -m workflow.convergent.nets.train {input.images} {output} --name {wildcards.net} {params.net}"
-        " --settings {params.settings:q} --training {params.training:q} --code {input.code} {input.own_code}"
+        "python -m workflow.convergent.nets.train {input.images} {output} --name {wildcards.net} {params.net:q}"
+        " --settings {params.settings:q} --training {params.training:q} --code {params.code:q}"
         " --checkpoints results/{wildcards.run}/checkpoints/{wildcards.net} 2>&1 | tee {log}"
 
 
 rule given:
     input:
-        **stage("nets.given"),
-        own_code=own_code_of,
         images="results/{run}/images/train.zarr/zarr.json",
-        weights=lambda wildcards: entry_of(wildcards)["weights"],
     output:
         description="results/{run}/nets/{net}.json",
         weights="results/{run}/nets/{net}.pt",
@@ -43,16 +46,17 @@ rule given:
         net=one_of(GIVEN),
     localrule: True
     params:
+        *stage("nets.given"),
         **MADE,
+        file=lambda wildcards: as_path(entry_of(wildcards)["weights"]),
+        digest=lambda wildcards: file_digest(entry_of(wildcards)["weights"]),
     shell:
-        "python -m workflow.convergent.nets.given {input.images} {input.weights:q} {output} {params.net}"
+        "python -m workflow.convergent.nets.given {input.images} {params.file:q} {output} {params.net:q}"
         " --settings {params.settings:q} > {log} 2>&1"
 
 
 rule untrained:
     input:
-        **stage("nets.untrained"),
-        own_code=own_code_of,
         images="results/{run}/images/train.zarr/zarr.json",
     output:
         description="results/{run}/nets/{net}_untrained.json",
@@ -61,15 +65,15 @@ rule untrained:
         "results/{run}/logs/untrained/{net}.log",
     localrule: True
     params:
+        *stage("nets.untrained"),
         **MADE,
     shell:
-        "python -m workflow.convergent.nets.untrained {input.images} {output} --control-of {wildcards.net} {params.net}"
-        " --settings {params.settings:q} > {log} 2>&1"
+        "python -m workflow.convergent.nets.untrained {input.images} {output} --control-of {wildcards.net}"
+        " {params.net:q} --settings {params.settings:q} > {log} 2>&1"
 
 
 rule filters:
     input:
-        **stage("nets.filters"),
         weights=ancient(expand("results/{{run}}/nets/{net}.pt", net=NETS)),
         digests=expand("results/{{run}}/nets/{net}.json", net=NETS),
     output:
@@ -77,5 +81,7 @@ rule filters:
     log:
         "results/{run}/logs/filters.log",
     localrule: True
+    params:
+        *stage("nets.filters"),
     shell:
         "python -m workflow.convergent.nets.filters {output} {input.digests} > {log} 2>&1"

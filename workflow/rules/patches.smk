@@ -1,6 +1,5 @@
 rule patches:
     input:
-        **stage("patches.pictures"),
         images="results/{run}/images/val.zarr/zarr.json",
         weights=ancient("results/{run}/nets/{net}.pt"),
         description="results/{run}/nets/{net}.json",
@@ -14,10 +13,11 @@ rule patches:
     resources:
         gpu=1,
     params:
+        *stage("patches.pictures"),
         **LAYERED,
         layers=LAYERS,
         options=options("patches", "batch", "threads"),
     shell:
         "python -m workflow.convergent.patches.pictures {input.images} {input.description} {output}"
-        " --layers {params.layers} {params.options} --modules {params.modules:q} --resample {params.resample}"
+        " --layers {params.layers:q} {params.options:q} --modules {params.modules:q} --resample {params.resample:q}"
         " > {log} 2>&1"

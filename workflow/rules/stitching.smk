@@ -7,7 +7,6 @@ FROM_CONTROL = [f"{control}-{TWO[1]}" for control in CONTROLS]
 
 rule stitching:
     input:
-        **stage("stitching.fit"),
         train="results/{run}/moments/train/{layer}.zarr/zarr.json",
         val="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
@@ -21,19 +20,19 @@ rule stitching:
         "results/{run}/benchmarks/stitching/{layer}.tsv"
     threads: config["stitching"]["threads"]
     params:
+        *stage("stitching.fit"),
         pairs=[*MAPPED, ONTO_ITSELF, *FROM_CONTROL],
         published=lambda wildcards: PAIR if replayed(wildcards.layer) else "",
         alphas=[*config["stitching"]["alphas"], config["stitching"]["alpha"]],
         options=options("stitching", "decays", "seed", "threads"),
     shell:
         "python -m workflow.convergent.stitching.fit {input.train} {input.val}"
-        " results/{wildcards.run}/stitching/{wildcards.layer} --pairs {params.pairs} --published {params.published}"
-        " --alphas {params.alphas} {params.options} > {log} 2>&1"
+        " results/{wildcards.run}/stitching/{wildcards.layer} --pairs {params.pairs:q} --published {params.published:q}"
+        " --alphas {params.alphas:q} {params.options:q} > {log} 2>&1"
 
 
 rule functional:
     input:
-        **stage("stitching.stitched"),
         images="results/{run}/images/val.zarr/zarr.json",
         weights=ancient(expand("results/{{run}}/nets/{net}.pt", net=[*TWO, *CONTROLS])),
         digests=expand("results/{{run}}/nets/{net}.json", net=[*TWO, *CONTROLS]),
@@ -53,10 +52,11 @@ rule functional:
     resources:
         gpu=1,
     params:
+        *stage("stitching.stitched"),
         **LAYERED,
         batch=options("moments", "batch"),
         threads=options("stitching", "threads"),
     shell:
         "python -m workflow.convergent.stitching.stitched {input.images} {output} --nets {input.digests}"
-        " --mapped {input.mapped} --self {input.onto_itself} --untrained {input.control} {params.batch} {params.threads}"
-        " --modules {params.modules:q} --resample {params.resample} > {log} 2>&1"
+        " --mapped {input.mapped} --self {input.onto_itself} --untrained {input.control} {params.batch:q}"
+        " {params.threads:q} --modules {params.modules:q} --resample {params.resample:q} > {log} 2>&1"
