@@ -15,7 +15,7 @@ FUNCTION = '''def paper_loss(
     size: Annotated[float, "width and height, inches"] = 4,
 ) -> Figure:
     """Loss of the paper's mappings against their decay."""
-    rows = tables.read(paper)
+    rows = tables.read_resource(paper, ["decay", "loss"])
     figure, axes = plt.subplots(figsize=(size, size))
     axes.plot([row["decay"] for row in rows], [row["loss"] for row in rows], ".")
     axes.set(xlabel="decay", ylabel="loss")

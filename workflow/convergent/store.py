@@ -34,7 +34,7 @@ import zarr
 
 from .chunks import ChunkedArray, chunk_digests, chunk_file, joined_digest, read_layout
 from .commands import InputError
-from .files import UNFINISHED, Named, bring_to_disk, damaged, read_bytes, sealed, unsealed, write_atomically
+from .files import UNFINISHED, Named, bring_all_to_disk, damaged, read_bytes, sealed, unsealed, write_atomically
 
 CHUNK_BYTES = 64 * 2**20  # of one chunk file; digests depend on it
 
@@ -148,8 +148,7 @@ def finish(
     root.create_group("provenance", overwrite=True, attributes=provenance())
     chunks = {name: stored_digests(path, name) if known is None else known for name, known in digests.items()}
     arrays = {name: joined_digest(*read_layout(path, name)[:2], known) for name, known in chunks.items()}
-    for file in folder.rglob("*"):
-        bring_to_disk(file)
+    bring_all_to_disk(file for file in folder.rglob("*") if file.is_file())
     stored = sealed({**attributes, "arrays": arrays, "chunks": chunks, "sha256": digest(arrays)})
     with write_atomically(path) as temporary:
         temporary.write_text(json.dumps({"attributes": stored, "zarr_format": 3, "node_type": "group"}, indent=2))
