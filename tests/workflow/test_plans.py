@@ -10,42 +10,62 @@ import yaml
 
 from tests import ROOT
 from tests.configurations import change
+from tests.configurations_refused import REFUSED, write
 
 pytestmark = pytest.mark.slow
 EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
 
 
-def plan(folder: Path, config: dict) -> subprocess.CompletedProcess[str]:
+def plan(folder: Path, config: dict, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A dry run of the repository's workflow with another configuration."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "snakemake", "-n", "--configfile", str(folder / "config.yaml"), "--nolock"]
+    command = [sys.executable, "-m", "snakemake", "-n", "--nolock", "--configfile", str(folder / "config.yaml")]
+    command += arguments
     return subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "said"),
-    [
-        ("colour", "red", "'colour' was unexpected"),
-        ("training.batch", 0, "training.batch: 0 is less than the minimum of 1. Number of images in a batch."),
-        ("data.source", "imagenet", "data.source: 'imagenet' is not one of"),
-        ("moments", None, "'moments' is a required property"),
-        ("information.bins", 1, "information.bins: 1 is less than the minimum of 2. Number of bins of a unit"),
-        ("stitching.decays", [0.1], "stitching.decays: [0.1] does not contain items matching the given schema"),
-        ("stitching.alpha", 0, "stitching.alpha: 0 is less than or equal to the minimum of 0"),
-        ("figures.unit", "best", "figures.unit: 'best' is not valid"),
-        ("information.positions", "some", "information.positions: 'some' is not valid"),
-    ],
-)
-def test_a_wrong_entry_stops_the_workflow_with_one_line(
-    config: dict, tmp_path: Path, key: str, value: object, said: str
-) -> None:
-    change(config, key, value)
-    done = plan(tmp_path, config)
-    assert done.returncode != 0
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Configuration")]
-    assert len(lines) == 1
-    assert said in lines[0]
-    assert "Traceback" not in done.stdout + done.stderr
+def stopped(folder: Path, *arguments: str) -> list[str]:
+    """Lines of a dry run that a configuration stops, but for the one that names the profile."""
+    command = [sys.executable, "-m", "snakemake", "-n", "--nolock", *arguments]
+    done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
+    assert done.returncode == 1
+    return [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("Using workflow specific")]
+
+
+@pytest.mark.parametrize("name", ["key twice below", "training.learning_rate: nan", "training.threads: 1000"])
+def test_a_wrong_configuration_stops_the_workflow_with_one_line(tmp_path: Path, name: str) -> None:
+    (refused,) = (each for each in REFUSED if each.name == name)
+    (line,) = stopped(ROOT, "--configfile", str(write(refused, tmp_path)))
+    assert refused.said in line
+
+
+def test_so_does_one_of_several_and_config_yaml(config: dict, tmp_path: Path) -> None:
+    (twice,) = (each for each in REFUSED if each.name == "key twice")
+    (tmp_path / "first.yaml").write_text(yaml.safe_dump(config))
+    second = write(twice, tmp_path)
+    several = ["--configfile", str(tmp_path / "first.yaml"), str(second)]
+    assert stopped(ROOT, *several) == [f"{second}, {twice.said}"]
+    for name in ("Snakefile", "workflow", "profiles", "environment.yml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    assert stopped(tmp_path) == ["config.yaml: no such configuration; there are wrong.yaml, first.yaml"]
+    for content, line in (
+        (twice.content, "config.yaml, line 2: key run stands there twice; remove one"),
+        (b"run: \xe4", "config.yaml, line 1: byte 0xe4 is not UTF-8; save the file as UTF-8"),
+        (b"__use_yte__: true\n?print('run'): 1\n", "config.yaml, line 1: __use_yte__: a configuration is no template"),
+    ):
+        (tmp_path / "config.yaml").write_bytes(content)
+        assert stopped(tmp_path) == [line]
+
+
+def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path) -> None:
+    commands = []
+    for _ in range(2):
+        done = plan(tmp_path, config, "-p", "--until", "moments_val")
+        commands.append(sorted(re.findall(r"^Shell command: (.*)", done.stdout, flags=re.M)))
+        for section, key in (("training", "steps"), ("data", "size"), ("moments", "blocks"), ("moments", "batch")):
+            config[section][key] = float(config[section][key])
+    assert commands[0] == commands[1]
+    assert '"steps": 3000,' in "".join(commands[1])
 
 
 @pytest.mark.parametrize(
@@ -75,10 +95,19 @@ def test_stages_can_be_left_out_or_take_other_layers(
     assert not set(gone) & jobs
 
 
+def images_of_nothing(folder: Path) -> Path:
+    """Names of images in folders of classes: all that a plan looks at."""
+    for split, number in ((split, number) for split in ("train", "val") for number in range(300)):
+        file = folder / split / f"class{number % 3}" / f"{number}.JPEG"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    return folder
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_can_be_planned(experiment: Path, tmp_path: Path) -> None:
     config = yaml.safe_load(experiment.read_text())
-    config["data"]["folder"] = str(tmp_path)
+    config["data"]["folder"] = str(images_of_nothing(tmp_path / "images"))
     done = plan(tmp_path, config)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -87,7 +116,7 @@ def test_the_jobs_of_the_imagenet_experiment_are_those_that_its_page_states(tmp_
     page = (ROOT / "docs/scale.md").read_text()
     stated = dict(re.findall(r"^\| (\w+) \| (\d+) \|", page[page.index("| submitted |") :], flags=re.M))
     config = yaml.safe_load((ROOT / "workflow/experiments/imagenet.yaml").read_text())
-    config["data"]["folder"] = str(tmp_path)
+    config["data"]["folder"] = str(images_of_nothing(tmp_path / "images"))
     done = plan(tmp_path, config)
     planned = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, flags=re.M))
     assert f"plans {planned['total']} jobs" in page

@@ -15,7 +15,8 @@ import psutil
 import pytest
 
 from tests import ROOT
-from tests.workflow.test_workflow import copy_project, edit, snakemake
+from tests.configurations_refused import REFUSED, write
+from tests.workflow.test_workflow import DIVERGING, copy_project, edit, snakemake
 from workflow.convergent import tables
 from workflow.runner import run as runner
 from workflow.runner.alone import alive
@@ -224,6 +225,27 @@ def test_another_configuration(first: tuple[Path, str]) -> None:
     assert (first[0] / "results/mine/figures/nets_training.pdf").exists()
 
 
+@pytest.mark.parametrize("name", ["latin-1", "nul", "list", "training.steps: inf", "moments.blocks: 53"])
+def test_a_wrong_configuration_is_one_line_before_anything_begins(tmp_path: Path, name: str) -> None:
+    (refused,) = (each for each in REFUSED if each.name == name)
+    (tmp_path / "workflow").symlink_to(ROOT / "workflow")
+    (tmp_path / "Makefile").symlink_to(ROOT / "Makefile")
+    begun = time.monotonic()
+    said = done(tmp_path, "figures", f"CONFIG={write(refused, tmp_path)}", ok=False).splitlines()
+    assert time.monotonic() - begun < 5
+    assert refused.said in said[0]
+    assert [line for line in said[1:] if not line.startswith("make: ***")] == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Makefile", "workflow", "wrong.yaml"]
+
+
+def test_a_mistyped_configuration_is_said_with_those_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / "workflow").symlink_to(ROOT / "workflow")
+    (tmp_path / "Makefile").symlink_to(ROOT / "Makefile")
+    (tmp_path / "my_images.yaml").touch()
+    line = "my_image.yaml: no such configuration; there are my_images.yaml"
+    assert done(tmp_path, "nets_training", "CONFIG=my_image.yaml", ok=False).splitlines()[0] == line
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [[], ["--cores", "1"], ["-j", "1"]])
 def test_snakemake_needs_no_cores_but_takes_them(first: tuple[Path, str], arguments: list[str]) -> None:
@@ -244,9 +266,9 @@ def test_snakemake_needs_no_cores_but_takes_them(first: tuple[Path, str], argume
 @pytest.mark.slow
 def test_a_failed_job_shows_its_log_and_what_to_do(tmp_path: Path) -> None:
     folder = copy_project(tmp_path)
-    for _ in edit(folder / "config.yaml", "batch: 20", "batch: 2000"):
+    for _ in edit(folder / "config.yaml", *DIVERGING):
         said = done(folder, "figures", ok=False)
-    refusal = "training.batch: 2000 images, but there are only 120 to train on"
+    refusal = "; lower training.learning_rate or training.clip"
     assert said.count(refusal) == 2  # once a net, as it is printed; not again from its log
     assert "Failed: train net0. Log: results/scenes/logs/train/net0.log\n" in said
     assert re.search(r"^Not finished: 2 jobs failed\. .* All messages: \.snakemake/log/\S+\.log$", said, flags=re.M)

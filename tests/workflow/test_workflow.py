@@ -35,6 +35,8 @@ FIGURES = {
 }
 BY_LAYER = ("fig2_matches", "fig3_assignment", "figS4_information", "figS10_means", "figS11_active", "figS_spectral")
 ALIASES = {"all"}
+# A change of a configuration with which training diverges at once.
+DIVERGING = tuple(f"clip: {clip}\n  decay: linear\n  learning_rate: {rate}" for clip, rate in ((5, 0.02), (0, 999.0)))
 
 
 def copy_project(folder: Path, optional: bool = False) -> Path:
@@ -189,13 +191,14 @@ def test_another_number_of_shards_gives_the_same_bits(project: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("blocks: 6", "blocks: 7", "moments.blocks, or stitching.blocks: 7"),
-        ("batch: 20", "batch: 2000", "training.batch: 2000"),
-        ("learning_rate: 0.02", "learning_rate: 1.0e+30", "training.learning_rate"),
+        ("on_error: stop", "on_error: skip", "moments.blocks, or stitching.blocks: 6, but the images come from 5 "),
+        (*DIVERGING, "lower training.learning_rate or training.clip"),
     ],
 )
 def test_what_only_shows_with_the_images_fails_with_one_line(tmp_path: Path, old: str, new: str, said: str) -> None:
     folder = copy_project(tmp_path)
+    if "skip" in new:
+        next((folder / "workflow/resources/scenes").glob("*.jpg")).write_bytes(b"no photograph")
     for _ in edit(folder / "config.yaml", old, new):
         output = snakemake(folder, "--until", "moments_val", ok=False)
     assert said in output
