@@ -18,6 +18,7 @@ include: "workflow/rules/config.smk"
 onstart:
     if not workflow.local_exec:
         refuse_odd_folders(workflow.executor_plugin.name)
+    probe_nets()
 
 
 report: "workflow/report/workflow.rst"
@@ -34,6 +35,7 @@ rule all:
     localrule: True
 
 
+include: "workflow/rules/probe.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/nets.smk"
 include: "workflow/rules/moments.smk"

@@ -52,6 +52,51 @@ def test_what_is_left_out_takes_with_it_what_only_it_imports(toy: Path, without:
     assert names(sources.sources("deep.stage", without), toy) == left
 
 
+OWN = {
+    "own.py": "import a.b as c\nfrom flat import *\nimport json, torch\nfrom workflow.convergent import store\n"
+    "def late():\n    from space.inner import thing\n    import importlib\n    importlib.import_module('dynamic')\n"
+    "    import_module('.given', 'space')\n    spec_from_file_location('x', Path(__file__).with_name('by_path.py'))\n",
+    "a/__init__.py": "from . import lazily\n",
+    "a/b.py": "from .sub.deep import value\nfrom .. import a\n",
+    "a/lazily.py": "from .sub import *\n",
+    "a/sub/__init__.py": "__all__ = ['starred']\n",
+    "a/sub/deep.py": "from ..beside import value\nfrom ..sub import deep\n",
+    "a/sub/starred.py": "",
+    "a/beside.py": "",
+    "flat.py": "try:\n    import optional\nexcept ImportError:\n    import unreadable\n",
+    "optional.py": "",
+    "unreadable.py": "def (:",
+    "space/inner.py": "from space.other import x\n",
+    "space/other.py": "from .third import x\n",
+    "space/third.py": "",
+    "space/given.py": "",
+    "dynamic.py": "",
+    "by_path.py": "",
+    "workflow/convergent/store.py": "import unused",
+}
+NOT_OWN = ["space/given.py", "workflow/convergent/store.py"]
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which a user's module imports others in every way; three of them it does not reach."""
+    for name, text in {**OWN, "unused.py": "", "a/unused.py": "", "json/unused.py": ""}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_all_that_a_users_module_imports_is_found(own: Path) -> None:
+    assert sources.own_sources("own") == sorted(set(OWN) - set(NOT_OWN))
+    assert sources.own_sources("a.b") == sorted(name for name in OWN if name.startswith("a/"))
+
+
+@pytest.mark.parametrize("module", ["torch", "no_such", "a.no_such", "json"])
+def test_a_module_that_does_not_lie_in_the_folder_has_no_files(own: Path, module: str) -> None:
+    assert sources.own_sources(module) == []
+
+
 def test_a_module_that_is_not_there_is_an_error(toy: Path) -> None:
     with pytest.raises(FileNotFoundError):
         sources.sources("deep.nowhere")

@@ -168,8 +168,8 @@ class Returns(nn.Module):
 @pytest.mark.parametrize(
     ("layer", "said"),
     [
-        ("pair", "pair of the net returns tuple; allowed are"),
-        ("tokens", r"tokens of the net returns \(1, 3, 256\); allowed are"),
+        ("pair", "pair of the net returns tuple for one image; allowed are"),
+        ("tokens", r"tokens of the net returns \(1, 3, 256\) for one image; allowed are"),
         ("unused", "unused of the net is called 0 times"),
     ],
 )

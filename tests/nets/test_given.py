@@ -1,6 +1,7 @@
 """Weights from a file: the net computes with them, and weights that do not fit are refused."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -103,10 +104,70 @@ def test_weights_that_do_not_fit_are_named(theirs: Path, larger: Path, tmp_path:
         run(tmp_path / "other.pth", larger, tmp_path, settings=LARGE)
 
 
+WEIGHT = "features.0.weight"
+
+
+def with_weight(theirs: Path, folder: Path, change) -> Path:
+    """The file of weights with one of them changed."""
+    weights = torch.load(theirs, weights_only=True)
+    weights[WEIGHT] = change(weights[WEIGHT])
+    torch.save(weights, folder / "changed.pth")
+    return folder / "changed.pth"
+
+
+LOSSY = {
+    "is complex; it must be a dense tensor of real numbers": lambda x: x.to(torch.complex64),
+    "is sparse_coo; it": lambda x: x.to_sparse(),
+    "is sparse_csr; it": lambda x: x.flatten(1).to_sparse_csr(),
+    "is quantised; it": lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8),
+    "is without values (meta); it": lambda x: x.to("meta"),
+    "has float64 values that change in float32; convert them": lambda x: x.double() + 1e-12,
+    "has int64 values that change in float32": lambda x: torch.full_like(x, 2**24, dtype=torch.int64) + 1,
+    "has uint32 values that change in float32": lambda x: torch.full_like(x, 2**32 - 1, dtype=torch.uint32),
+    "has float64 values that change": lambda x: torch.full_like(x, 1e300, dtype=torch.float64),
+    "is not finite everywhere": lambda x: torch.full_like(x, torch.inf, dtype=torch.bfloat16),
+}
+
+
+@pytest.mark.filterwarnings(
+    "ignore:Sparse CSR tensor support",
+    "ignore:Validating sparse",
+    "ignore:.*quantize_per_tensor",
+    "ignore:TypedStorage",
+)
+@pytest.mark.parametrize("said", LOSSY)
+def test_weights_that_would_change_are_refused(theirs: Path, larger: Path, tmp_path: Path, said: str) -> None:
+    with pytest.raises(SystemExit, match=rf"changed\.pth: {re.escape(f'{WEIGHT} {said}')}") as stopped:
+        run(with_weight(theirs, tmp_path, LOSSY[said]), larger, tmp_path, settings=LARGE)
+    assert "\n" not in str(stopped.value)
+    assert not (tmp_path / "net0.json").exists()
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.int64, torch.uint8, torch.bool]
+)
+def test_values_that_another_type_holds_are_taken_as_they_are(
+    theirs: Path, larger: Path, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    net = load(run(with_weight(theirs, tmp_path, lambda x: x.ceil().abs().to(dtype)), larger, tmp_path, settings=LARGE))
+    found = net.body.state_dict()[WEIGHT]
+    assert found.dtype == torch.float32
+    assert torch.equal(found, torch.load(theirs, weights_only=True)[WEIGHT].ceil().abs().to(dtype).float())
+
+
+def test_names_lose_the_prefix_of_parallel_training_together_or_not_at_all(theirs: Path, tmp_path: Path) -> None:
+    """With one name alone another weight of that name would be lost."""
+    weights = torch.load(theirs, weights_only=True)
+    torch.save(weights | {f"module.{WEIGHT}": 2 * weights[WEIGHT]}, tmp_path / "both.pth")
+    found = given.read_weights(tmp_path / "both.pth")
+    assert torch.equal(found[WEIGHT], weights[WEIGHT])
+    assert torch.equal(found[f"module.{WEIGHT}"], 2 * weights[WEIGHT])
+
+
 def test_weights_that_are_not_finite_are_named(theirs: Path, larger: Path, tmp_path: Path) -> None:
     weights = torch.load(theirs, weights_only=True)
     weights["features.0.bias"][3] = torch.nan
     torch.save(weights, tmp_path / "broken.pth")
-    with pytest.raises(SystemExit, match=r"broken\.pth: body\.features\.0\.bias is not finite everywhere"):
+    with pytest.raises(SystemExit, match=r"broken\.pth: features\.0\.bias is not finite everywhere"):
         run(tmp_path / "broken.pth", larger, tmp_path, settings=LARGE)
     assert not (tmp_path / "net0.json").exists()

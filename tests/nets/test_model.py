@@ -222,6 +222,23 @@ def test_an_edit_of_a_users_architecture_changes_the_description(
     assert descriptions[0] != descriptions[1] == descriptions[2]
 
 
+def test_weights_are_not_loaded_into_a_net_of_other_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A helper's ReLU becomes a Tanh: shapes are equal, and nothing else would notice."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("stale_net.py").write_text(
+        "import importlib\n\nimport torch\n\n\ndef make():\n    act = importlib.import_module('stale' + '_act').act\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), act, torch.nn.Linear(3072, 2))\n"
+    )
+    Path("stale_act.py").write_text("import torch\n\nact = torch.nn.ReLU()\n")
+    save(build("stale_net:make", SETTINGS, 3, 9, 40, seed=0), "net0.pt", "net0.json")
+    assert {"stale_net.py", "stale_act.py"} <= set(json.loads(Path("net0.json").read_text())["code"])
+    load("net0.json")
+    Path("stale_act.py").write_text("import torch\n\nact = torch.nn.Tanh()\n")
+    with pytest.raises(InputError, match=r"net0\.json: stale_act\.py has changed since this net was made; make it again: rm -r net0\.json, then"):
+        load("net0.json")
+
+
 @pytest.mark.parametrize(
     ("architecture", "said"),
     [
@@ -229,8 +246,8 @@ def test_an_edit_of_a_users_architecture_changes_the_description(
         ("no_such_module:make", "No module named 'no_such_module'; modules are looked for where snakemake runs"),
         (f"{__name__}:missing", f"module {__name__} has no missing"),
         (f"{__name__}:nothing", "returns a int, it must be a torch module"),
-        (f"{__name__}:images_out", "puts out a tensor of 4 axes, it must be logits"),
-        (f"{__name__}:flat", "cannot take crops of 32x32x3: mat1 and mat2 shapes cannot be multiplied"),
+        (f"{__name__}:images_out", r"puts out \(1, 3, 32, 32\) for one image, it must be logits"),
+        (f"{__name__}:flat", "cannot take crops of 32x32x3: RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
     ],
 )
 def test_impossible_architectures_are_refused(architecture: str, said: str) -> None:

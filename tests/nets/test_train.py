@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from workflow.convergent.commands import InputError
 from workflow.convergent.nets import checkpoints, device, train
 from workflow.convergent.nets.model import load
 from workflow.convergent.nets.optimisation import new_optimiser
+from workflow.convergent.tracked import installed
 
 CPU = torch.device("cpu")
 
@@ -188,44 +188,97 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert (tmp_path / "killed/net0.csv").read_bytes() == (tmp_path / "whole/net0.csv").read_bytes()
 
 
-def test_a_finished_training_ends_at_once_with_the_same_files(
+def test_a_finished_training_leaves_no_checkpoint_and_trains_again_to_the_same_files(
     tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = [tmp_path / f"net0.{kind}" for kind in ("json", "pt", "csv")]
     trained(tmp_path, images, architecture)
-    before = [file.read_bytes() for file in files]
-    for file in files:
-        os.remove(file)
-    capsys.readouterr()
+    before, told = [file.read_bytes() for file in files], capsys.readouterr().out
+    assert not (tmp_path / "checkpoints/state.pt").exists()
     trained(tmp_path, images, architecture)
-    assert capsys.readouterr().out == "net0: resumed after epoch 5\n"
+    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == [
+        f"net0: epoch {epoch}/5" for epoch in range(1, 6)
+    ]
+    assert "epoch 1/5" in told
     assert [file.read_bytes() for file in files] == before
 
 
-def state(folder: Path) -> dict:
-    return checkpoints.load(folder / "checkpoints/state.pt")
+def test_a_checkpoint_stays_until_its_net_is_saved(
+    tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.model, "save", stop)
+        with pytest.raises(SystemExit, match="130"):
+            trained(tmp_path, images, architecture)
+    capsys.readouterr()
+    trained(tmp_path, images, architecture)
+    assert capsys.readouterr().out == "net0: resumed after epoch 5\n"
+
+
+def stop(*args: object, **named: object) -> None:
+    raise KeyboardInterrupt
+
+
+def interrupted(epochs: int, *args: object, **changed: object) -> None:
+    """A training that is stopped once so many epochs are in its checkpoint."""
+    save = checkpoints.save
+
+    def last_save(path: Path, state: dict) -> None:
+        save(path, state)
+        if len(state["history"]) == epochs:
+            stop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "save", last_save)
+        with pytest.raises(SystemExit, match="130"):
+            trained(*args, **changed)
+
+
+ANEW = "net0: the checkpoint is of other settings, images or code; training starts anew"
 
 
 @pytest.mark.parametrize("edited", [0, 1])
-def test_an_edit_of_any_code_file_trains_anew_and_a_repeat_ends_at_once(
+def test_an_edit_of_any_code_file_trains_anew(
     tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str], edited: int
 ) -> None:
-    """The workflow passes the files that are its rule's inputs; the command need not have imported them."""
+    """The workflow passes the files that its rule tracks; the command need not have imported them."""
     files = [tmp_path / "first.py", tmp_path / "second.py"]
     for file in files:
         file.write_text("rate = 1\n")
     code = ["--code", *map(str, files)]
-    weights = trained(tmp_path, images, architecture, more=code)
-    before, told = state(tmp_path), capsys.readouterr().out
-    assert "epoch 1/5" in told
-    assert trained(tmp_path, images, architecture, more=code) == weights
-    assert capsys.readouterr().out == "net0: resumed after epoch 5\n"
-    files[edited].write_text("rate = 2\n")
+    interrupted(2, tmp_path, images, architecture, more=code)
+    capsys.readouterr()
     trained(tmp_path, images, architecture, more=code)
     first, *epochs = capsys.readouterr().out.splitlines()
-    assert first == "net0: the checkpoint is of other settings, images or code; training starts anew"
-    assert len(epochs) == 5
-    assert state(tmp_path)["key"] != before["key"]
+    assert (first, len(epochs)) == ("net0: resumed after epoch 2", 3)
+    interrupted(2, tmp_path, images, architecture, more=code)
+    files[edited].write_text("rate = 2\n")
+    capsys.readouterr()
+    trained(tmp_path, images, architecture, more=code)
+    first, *epochs = capsys.readouterr().out.splitlines()
+    assert (first, len(epochs)) == (ANEW, 5)
+
+
+@pytest.mark.parametrize("edited", ["imported", "loaded", "no longer"])
+def test_an_edit_of_a_module_that_a_users_net_imports_trains_anew(
+    tmp_path: Path, images: dict[str, Path], monkeypatch: pytest.MonkeyPatch, edited: str
+) -> None:
+    """``loaded`` is imported by a name that no reader of the code can know."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("users", "users_imported", "users_loaded"):
+        sys.modules.pop(name, None)
+        Path(f"{name}.py").write_text("width = 8\n")
+    Path("users.py").write_text(
+        "import importlib\n\nfrom users_imported import width\n\nimportlib.import_module('_'.join(['users', 'loaded']))"
+        f"\n\nfrom {__name__} import Normalised as make\n"
+    )
+    net = train.model.build("users:make", OWN, 3, 4, 20, seed=0)
+    given = [net, settings_with(), 0, ["train", "val"], "cpu", []]
+    key = train.training_key(*given)
+    assert key == train.training_key(*given)
+    Path(f"users_{edited}.py").write_text("width = 9\n")
+    assert (train.training_key(*given) != key) == (edited != "no longer")
 
 
 def test_the_key_is_of_all_that_weights_depend_on(
@@ -239,8 +292,10 @@ def test_the_key_is_of_all_that_weights_depend_on(
     assert key == train.training_key(*given)
     for place, value in enumerate([other, settings_with(clip=4), 1, ["train", "other"], "cuda", [code, code]]):
         assert train.training_key(*given[:place], value, *given[place + 1 :]) != key
-    monkeypatch.setattr(torch, "__version__", "0.0")
-    assert train.training_key(*given) != key
+    for changed in ("torch", "numpy", "numba"):
+        with monkeypatch.context() as patch:
+            patch.setattr(train, "installed", lambda name: f"{name} 0.0" if name == changed else installed(name))
+            assert train.training_key(*given) != key
 
 
 @pytest.mark.parametrize(
@@ -267,10 +322,10 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
         other[1] = architecture | {"dropout": 0.4}
     if what == "images":
         other[0] = images | {"train": images["val"]}
-    trained(tmp_path / "a", images, architecture)
+    interrupted(3, tmp_path / "a", images, architecture)
     capsys.readouterr()
     found = trained(tmp_path / "a", *other, **changed)
-    assert "net0: the checkpoint is of other settings, images or code; training starts anew" in capsys.readouterr().out
+    assert ANEW in capsys.readouterr().out
     assert found == trained(tmp_path / "b", *other, **changed)
 
 
@@ -368,23 +423,38 @@ def test_no_step_waits_for_the_device(architecture: dict) -> None:
     assert synchronisations(architecture, train.CHECK_EVERY + 1) > more
 
 
-def test_another_architecture_is_trained_and_resumed(tmp_path: Path, images: dict[str, Path]) -> None:
+OWN = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
+
+
+def test_another_architecture_is_trained_and_resumed(
+    tmp_path: Path, images: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     """The checkpoint holds its batch statistics."""
-    settings = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
     named = ["--architecture", f"{__name__}:Normalised"]
-    whole = trained(tmp_path / "whole", images, settings, more=named, steps=12)
-    trained(tmp_path / "parts", images, settings, more=named, steps=12)
-    state = tmp_path / "parts/checkpoints/state.pt"
-    saved = checkpoints.load(state)
-    assert any("running_mean" in name for name in saved["net"])
-    assert digest(tmp_path / "parts") == whole
-    assert trained(tmp_path / "other", images, settings, more=named, steps=12, seed=1) != whole
+    whole = trained(tmp_path / "whole", images, OWN, more=named, steps=12)
+    interrupted(2, tmp_path / "parts", images, OWN, more=named, steps=12)
+    capsys.readouterr()
+    assert trained(tmp_path / "parts", images, OWN, more=named, steps=12) == whole
+    first, *epochs = capsys.readouterr().out.splitlines()
+    assert (first, len(epochs)) == ("net0: resumed after epoch 2", 1)
+    assert "body.1.running_mean" in load(tmp_path / "parts/net0.json").state_dict()
+    assert trained(tmp_path / "other", images, OWN, more=named, steps=12, seed=1) != whole
+
+
+def test_a_net_with_fewer_outputs_than_classes_is_refused(tmp_path: Path, images: dict[str, Path]) -> None:
+    with pytest.raises(
+        SystemExit, match=rf"^architecture: {__name__}:one_output has 1 outputs for {CLASSES} classes of"
+    ):
+        trained(tmp_path, images, OWN, more=["--architecture", f"{__name__}:one_output"])
+
+
+def one_output() -> torch.nn.Module:
+    return Normalised(1)
 
 
 def test_an_architecture_without_logits_in_training_is_refused(tmp_path: Path, images: dict[str, Path]) -> None:
-    settings = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
     with pytest.raises(SystemExit, match=rf"^net0: {__name__}:TwoHeads returns a tuple in training, not logits$"):
-        trained(tmp_path, images, settings, more=["--architecture", f"{__name__}:TwoHeads"])
+        trained(tmp_path, images, OWN, more=["--architecture", f"{__name__}:TwoHeads"])
 
 
 class Normalised(torch.nn.Sequential):
@@ -408,11 +478,7 @@ def test_on_cuda_training_goes_on_from_a_checkpoint_with_the_same_weights(
     tmp_path: Path, images: dict[str, Path], architecture: dict
 ) -> None:
     whole = trained(tmp_path / "whole", images, architecture, steps=20)
-    with pytest.MonkeyPatch.context() as patch:  # dies after the second checkpoint
-        saves = iter([checkpoints.save] * 2)
-        patch.setattr(checkpoints, "save", lambda *args: next(saves)(*args))
-        with pytest.raises(StopIteration):
-            trained(tmp_path / "parts", images, architecture, steps=20)
+    interrupted(2, tmp_path / "parts", images, architecture, steps=20)
     assert trained(tmp_path / "parts", images, architecture, steps=20) == whole
 
 

@@ -98,6 +98,22 @@ def test_controls_are_what_they_must_be(
     assert "2" not in stitched_nets  # all its weights are zero
 
 
+def test_each_stitched_net_joins_the_nets_of_its_own_mapping(stores: dict[str, Path]) -> None:
+    """In place of the untrained net's the mapping of net1 onto itself is given: another net, and other weights."""
+    mapped, other = stores["net0-net1"], stores["net1-net1"]
+    stitched_nets = stitched.all_stitched_nets(mapped, other, other)
+    paths = {"0": mapped, "0 relu": mapped, "1 untrained": other, "0 untrained": other, "self": other}
+    for name, path in paths.items():
+        found, expected = stitched_nets[name], stitched.stored_mapping(path, int(name[0]) if name[0].isdigit() else 0)
+        affine = found.between[0] if isinstance(found.between, nn.Sequential) else found.between
+        assert (found.head, found.tail) == tuple(path.parent.stem.split("-"))
+        assert torch.equal(affine.gain, expected.gain)
+        assert torch.equal(affine.bias, expected.bias)
+        rectified = isinstance(found.between, nn.Sequential) and isinstance(found.between[1], nn.ReLU)
+        assert rectified == (name.split()[-1] in ("relu", "untrained"))
+    assert stitched_nets["zero"].head == "net0"
+
+
 def test_any_mapping_between_is_applied(loaded: dict[str, Net], images: dict[str, Path]) -> None:
     class Negative(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,8 @@ nets
     alexnet         the preset architecture
     architecture    what follows from the preset's settings alone, without torch
     device          the GPU or CPU, determinism, loading ahead of the computation
+    probe           every net as it will run, before anything is trained
+    own             the code of a user's own that makes a net, and its errors
     activations     activations of chosen layers of several nets, on one grid of positions
     train           one net from its seed
     optimisation    settings of training, learning rate, optimiser
@@ -68,6 +70,7 @@ shared
     checks          what a configuration must fulfil beyond its schema
     photographs     how many images there are, before they are read
     memory          what a configuration needs of memory at the least
+    kernels         functions that numba compiles, and their cache
     sources         which files a stage's result depends on
     tracked         digests of what a result depends on and no rule makes
     store           stores of arrays with what they are of and their digests

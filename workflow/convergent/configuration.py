@@ -1,9 +1,9 @@
 """What follows from a configuration: layers of each stage, modules, settings of each net."""
 
-from pathlib import Path
 from typing import Any
 
 from .nets.architecture import ALEXNET, fully_connected
+from .sources import own_sources
 
 # Of pixels from 0 to 1. Most published weights were trained with them.
 IMAGENET_PIXELS = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}
@@ -64,10 +64,8 @@ def net_settings(config: dict[str, Any], net: int) -> dict[str, Any]:
 
 
 def own_code(architecture: str) -> list[str]:
-    """File of a user's own architecture, ``package.module:function``, in a list.
+    """Files of a user's own architecture, ``package.module:function``: its module and all that it imports.
 
-    The list is empty for other architectures, and where the module does not lie in the folder snakemake runs in.
+    Only files that lie in the folder snakemake runs in. The list is empty for other architectures.
     """
-    path = Path(*architecture.split(":")[0].split("."))
-    files = [path.with_suffix(".py"), path / "__init__.py"]
-    return [str(file) for file in files if file.is_file()][:1] if ":" in architecture else []
+    return own_sources(architecture.split(":")[0]) if ":" in architecture else []

@@ -11,6 +11,7 @@ from snakemake.cli import get_argument_parser
 from snakemake.settings.types import DeploymentMethod
 
 from workflow.convergent.configuration import logits, net_settings, own_code, spatial
+from workflow.convergent.photographs import channels
 from workflow.convergent.sources import sources
 from workflow.convergent.tracked import file_digest, folder_digest, tracked
 

@@ -1,7 +1,7 @@
 # Weights depend on seed, settings, images and code. The command is given the code files that the rule tracks, and
 # its checkpoint keeps their digest, so an edit of any of them trains anew. Left out are the modules that read and write
 # files and print refusals: weights do not depend on them.
-UNRELATED = ("chunks", "commands", "files", "store", "tables")
+UNRELATED = ("chunks", "commands", "files", "sources", "store", "tables", "tracked")
 
 
 rule train:
@@ -23,10 +23,7 @@ rule train:
     params:
         *stage("nets.train", UNRELATED),
         **MADE,
-        code=lambda wildcards: [
-            *sources("nets.train", UNRELATED),
-            *own_code_of(wildcards),
-        ],
+        code=sources("nets.train", UNRELATED),
         training=lambda wildcards: as_json(config.get("training")),
     shell:
         "python -m workflow.convergent.nets.train {input.images} {output} --name {wildcards.net} {params.net:q}"

@@ -8,11 +8,12 @@ word. On CUDA it is a row of 0 and 1, and an integer matrix product counts all p
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numba import prange, types
 from numba.extending import intrinsic
+
+from ..kernels import compiled
 
 WORD = 64  # samples in a word
 SQUARE = 16  # units of either net whose pairs are counted in a row, so that their planes stay in the cache
@@ -27,7 +28,7 @@ def _population(context: Any, word: Any) -> Any:
 population: Any = _population  # number of set bits of a word, a processor instruction that numba does not name
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def pack(values: np.ndarray, edges: np.ndarray, planes: np.ndarray) -> None:
     """Fill ``planes`` with a bit for each sample, 1 where it exceeds the edge; bits beyond the last sample are 0.
 
@@ -45,7 +46,7 @@ def pack(values: np.ndarray, edges: np.ndarray, planes: np.ndarray) -> None:
                 planes[unit, k, word] = bits
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def count_bits(planes_a: np.ndarray, planes_b: np.ndarray, exceedances: np.ndarray) -> None:
     """Add the overlaps of all planes of all pairs of units to ``exceedances``.
 
@@ -65,7 +66,7 @@ def count_bits(planes_a: np.ndarray, planes_b: np.ndarray, exceedances: np.ndarr
                         exceedances[i, j, p, q] += np.int64(total)
 
 
-@numba.njit(parallel=True, cache=True)
+@compiled(parallel=True)
 def count_ones(planes: np.ndarray, exceedances: np.ndarray) -> None:
     """Add the number of samples above each edge of each unit to ``exceedances``.
 

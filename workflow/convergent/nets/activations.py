@@ -101,10 +101,11 @@ def layer_shape(calls: Sequence[tuple[Any, int]], module: str) -> LayerShape:
     if len(calls) != 1:
         raise InputError(f"layers: {module} is called {len(calls)} times in a forward pass, it must be once")
     ((output, version),) = calls
-    if not isinstance(output, torch.Tensor) or output.dim() not in (2, 4):
+    if not isinstance(output, torch.Tensor) or output.dim() not in (2, 4) or len(output) != 1:
         returned = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise InputError(
-            f"layers: {module} returns {returned}; allowed are (images, units) and (images, units, rows, columns)"
+            f"layers: {module} returns {returned} for one image; "
+            "allowed are (images, units) and (images, units, rows, columns)"
         )
     return LayerShape(output.shape[1], tuple(output.shape[2:]), output._version != version)
 

@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from .. import store
@@ -31,7 +32,36 @@ def read_weights(file: str | Path) -> dict[str, torch.Tensor]:
             content = content[key]
     if not isinstance(content, dict) or not content or not all(isinstance(x, torch.Tensor) for x in content.values()):
         raise InputError(f"weights: {file}: no weights by name; save them by torch.save(net.state_dict(), file)")
-    return {name.removeprefix(PARALLEL_PREFIX): tensor for name, tensor in content.items()}
+    for name, tensor in content.items():
+        if kind := unusual(tensor):
+            raise InputError(f"weights: {file}: {name} is {kind}; it must be a dense tensor of real numbers")
+    parallel = all(name.startswith(PARALLEL_PREFIX) for name in content)
+    return {name.removeprefix(PARALLEL_PREFIX) if parallel else name: tensor for name, tensor in content.items()}
+
+
+def unusual(tensor: torch.Tensor) -> str:
+    """What keeps a tensor from being copied value by value into one of real numbers; empty where nothing does."""
+    kinds = {
+        "complex": tensor.is_complex(),
+        "quantised": tensor.is_quantized,
+        "nested": tensor.is_nested,
+        "without values (meta)": tensor.is_meta,
+        str(tensor.layout).removeprefix("torch."): tensor.layout != torch.strided,
+    }
+    return next((kind for kind, holds in kinds.items() if holds), "")
+
+
+def require_exact(tensor: torch.Tensor, dtype: torch.dtype, what: str) -> None:
+    """Raise InputError, which ``what`` begins, where a value is not finite or where the type cannot hold it."""
+    was, becomes = (str(each).removeprefix("torch.") for each in (tensor.dtype, dtype))
+    try:
+        finite, same = torch.isfinite(tensor.double()), tensor.to(dtype).to(tensor.dtype) == tensor
+    except (RuntimeError, NotImplementedError):
+        raise InputError(f"{what} is of type {was}, it must be of a type that converts to {becomes}") from None
+    if not finite.all():
+        raise InputError(f"{what} is not finite everywhere")
+    if not same.all():
+        raise InputError(f"{what} has {was} values that change in {becomes}; convert them before you save them")
 
 
 def count_classes(weights: dict[str, torch.Tensor]) -> int:
@@ -40,22 +70,25 @@ def count_classes(weights: dict[str, torch.Tensor]) -> int:
 
 
 def fill(module: torch.nn.Module, weights: dict[str, torch.Tensor], file: str | Path, architecture: str) -> None:
-    """Load weights into a module. Raises InputError that names the first weight that does not fit."""
+    """Load weights into a module. Raises InputError that names the first weight that does not fit, or would change."""
     given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     needed = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    types = {name: tensor.dtype for name, tensor in module.state_dict().items()}
     for name in [*needed, *given]:
         if given.get(name) != needed.get(name):
             has, needs = (shapes.get(name, "nothing") for shapes in (given, needed))
             raise InputError(f"weights: {file} do not fit {architecture}: {name} is {has}, it must be {needs}")
+    for name, tensor in weights.items():
+        require_exact(tensor, types[name], f"weights: {file}: {name}")
     module.load_state_dict(weights)
 
 
 def given_net(
-    file: str | Path, architecture: str, settings: dict[str, Any], images: store.StoredArray, seed: int
+    file: str | Path, architecture: str, settings: dict[str, Any], images: store.StoredArray | np.ndarray, seed: int
 ) -> Net:
     """A net of an architecture with the weights of a file, which may be a net that this workflow trained.
 
-    Raises InputError where the file cannot be read or does not fit the architecture.
+    Raises InputError where the file cannot be read, does not fit the architecture, or holds what is not finite.
     """
     weights = read_weights(file)
     net = untrained.initial_net(architecture, settings, images, count_classes(weights), seed)
@@ -78,9 +111,6 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     attributes, images = store.attributes(args.images, "images"), store.StoredArray(args.images, "images")
     net = given_net(args.file, args.architecture, args.settings, images, args.seed)
-    for name, tensor in net.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise InputError(f"weights: {args.file}: {name} is not finite everywhere")
     save(net, args.weights, args.description, file=Path(args.file).name, images=attributes["sha256"])
     count = sum(p.numel() for p in net.parameters())
     print(f"{args.file}: {count} weights of {args.architecture}, {net.classes} outputs", flush=True)

@@ -18,6 +18,7 @@ from torch import nn
 from ..commands import InputError
 from ..files import damaged, read_json, write_atomically, write_json
 from ..seeds import derive
+from . import own
 from .alexnet import AlexNet
 from .architecture import ALEXNET
 
@@ -123,35 +124,49 @@ def builder(architecture: str) -> Callable[..., Any]:
         if name not in (known := models.list_models(models)):
             raise InputError(f"architecture: torchvision has no model {name!r}, it has {', '.join(known)}")
         return models.get_model_builder(name)
+    with own.refusing(f"architecture: {architecture}"):
+        try:
+            module = importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"architecture: {architecture}: {error}{own.where(error)}; modules are looked for where snakemake runs"
+            ) from None
+    if not hasattr(module, name):
+        raise InputError(f"architecture: {architecture}: module {place} has no {name}")
+    make = getattr(module, name)
+    if not callable(make) or isinstance(make, nn.Module):
+        kind = type(make).__name__
+        raise InputError(f"architecture: {architecture} is a {kind}, it must be a function that returns a torch module")
+    return make
+
+
+def arguments_for(make: Callable[..., Any], architecture: str, classes: int) -> dict[str, int]:
+    """Arguments for the function of an architecture. Raises InputError where it needs more than ``num_classes``."""
+    if inspect.isclass(make) and make.__init__ is nn.Module.__init__:  # it says that it takes anything, and does not
+        return {}
     try:
-        return getattr(importlib.import_module(place), name)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"architecture: {architecture}: {error}; modules are looked for where snakemake runs"
-        ) from None
-    except AttributeError:
-        raise InputError(f"architecture: {architecture}: module {place} has no {name}") from None
-
-
-def source_file(architecture: str) -> Path | None:
-    """The file that holds the code of a user's own architecture; None for AlexNet and torchvision's."""
-    if architecture == ALEXNET or architecture.startswith("torchvision:"):
-        return None
-    return Path(inspect.getfile(builder(architecture)))
+        signature = inspect.signature(make)
+    except ValueError:  # a compiled function need not say what it takes
+        return {}
+    any_keyword = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in signature.parameters.values())
+    arguments = {"num_classes": classes} if "num_classes" in signature.parameters or any_keyword else {}
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        raise InputError(f"architecture: {architecture}: {error}; it is passed num_classes by name") from None
+    return arguments
 
 
 def initial_body(architecture: str, settings: dict[str, Any], channels: int, classes: int, seed: int) -> nn.Module:
     """The torch module of an architecture with initial weights drawn from a seed.
 
-    Raises InputError where the architecture's function returns something else than a torch module.
+    Raises InputError where the architecture's function raises, or returns something else than a torch module.
     """
     if architecture == ALEXNET:
         return AlexNet(settings, channels, classes, seed)
     make = builder(architecture)
-    parameters = inspect.signature(make).parameters
-    any_keyword = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values())
-    arguments = {"num_classes": classes} if "num_classes" in parameters or any_keyword else {}
-    with torch.random.fork_rng():
+    arguments = arguments_for(make, architecture, classes)
+    with own.refusing(f"architecture: {architecture}"), torch.random.fork_rng():
         torch.manual_seed(derive(seed, "initialisation"))
         body = make(**arguments)
     if not isinstance(body, nn.Module):
@@ -169,16 +184,14 @@ def build(architecture: str, settings: dict[str, Any], channels: int, classes: i
     """
     body = initial_body(architecture, settings, channels, classes, seed).eval()
     crop = torch.zeros(1, channels, settings["crop"], settings["crop"])
-    try:
+    shape = f"{crop.shape[2]}x{crop.shape[3]}x{channels}"
+    with own.refusing(f"architecture: {architecture} cannot take crops of {shape}"):
         output = body(crop)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        shape = f"{crop.shape[2]}x{crop.shape[3]}x{channels}"
-        raise InputError(f"architecture: {architecture} cannot take crops of {shape}: {reason}") from None
-    if not isinstance(output, torch.Tensor) or output.dim() != 2:
-        kind = type(output).__name__
-        returned = f"a tensor of {output.dim()} axes" if isinstance(output, torch.Tensor) else f"a {kind}"
-        raise InputError(f"architecture: {architecture} puts out {returned}, it must be logits (images, classes)")
+    if not isinstance(output, torch.Tensor) or output.dim() != 2 or len(output) != 1:
+        returned = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+        raise InputError(
+            f"architecture: {architecture} puts out {returned} for one image, it must be logits (images, classes)"
+        )
     return Net(body, architecture, settings, channels, output.shape[1], size)
 
 
@@ -196,8 +209,8 @@ def save(net: Net, weights: str | Path, description: str | Path, **attributes: A
     with write_atomically(weights) as temporary:
         torch.save(net.state_dict(), temporary)
     described = {"sha256": weights_digest(net), **{name: getattr(net, name) for name in BUILT_FROM}, **attributes}
-    if code := source_file(net.architecture):
-        described["code"] = hashlib.sha256(code.read_bytes()).hexdigest()
+    if made_by := own.digests(net.architecture):
+        described["code"] = made_by
     write_json(description, described)
 
 
@@ -206,11 +219,14 @@ def load(description: str | Path, layers: Mapping[str, Mapping[str, str]] | None
 
     ``layers``: net -> layer -> module, for layers that have another name in a net. A net before training takes the
     names of the net that it becomes.
-    Raises InputError where weights are missing, damaged or of another digest than the description's.
+    Raises InputError where weights are missing, damaged or of another digest than the description's, and where the
+    user's code that makes the net is no longer that which made it.
     """
     description = Path(description)
     file = description.with_suffix(".pt")
     described = read_json(description, ("sha256", *BUILT_FROM), file, description)
+    if changed := own.changed(described.get("code", {})):
+        raise damaged(description, f"{changed[0]} has changed since this net was made", description)
     net = build(**{name: described[name] for name in BUILT_FROM}, seed=0)
     if not file.exists():
         raise damaged(file, f"no such file, {description} describes weights that are gone", description)

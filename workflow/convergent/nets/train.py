@@ -1,8 +1,8 @@
 """Train one net from its seed. A training that was killed goes on from its checkpoint and ends with equal weights.
 
-The weights depend on seed, settings, images, source code, torch's version and the kind of device, not on interruptions:
+The weights depend on seed, settings, images, code, versions of packages and the kind of device, not on interruptions:
 the order of images, the crops and the dropout of each epoch are drawn from seeds that are derived by name. A checkpoint
-is resumed only where all of these are unchanged.
+is resumed only where all of these are unchanged, and removed once its net is saved.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from torch.nn import functional
 from .. import store, tables
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
-from . import checkpoints, device, model, untrained
+from ..tracked import installed, packages
+from . import checkpoints, device, model, own, untrained
 from .optimisation import TrainingSettings, learning_rate, new_optimiser, set_learning_rate
 
 CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
@@ -134,17 +135,23 @@ def evaluate(net: model.Net, images: store.StoredArray, labels: np.ndarray, batc
     return float(loss) / len(labels), float(correct) / len(labels)
 
 
+def versions(architecture: str) -> list[str | None]:
+    """Versions of the packages that weights depend on; for a user's net of all that its code imports."""
+    names = ["torch", "numpy", "numba", architecture.split(":")[0].split(".")[0]]  # torchvision, or a user's package
+    named = {package for file in own.files(architecture) for package in packages(file)}
+    return [*map(installed, names), *sorted(named)]
+
+
 def training_key(
     net: model.Net, settings: TrainingSettings, seed: int, images: Sequence[str], device_kind: str, code: Iterable[Path]
 ) -> str:
     """sha256 of all that weights and history depend on. A checkpoint of another key is not resumed.
 
     images: digests of the stores of training and validation images; device_kind: ``cpu``, ``cuda`` or ``mps``;
-    code: the files whose edit makes the workflow train again
+    code: files of this package that weights depend on; a user's own count besides, as do versions of packages
     """
-    contents = [file.read_text() for file in code]
-    version = torch.__version__
-    parts = [net.architecture, net.settings, asdict(settings), seed, images, device_kind, version, contents]
+    contents = [[file.read_text() for file in code], own.digests(net.architecture), versions(net.architecture)]
+    parts = [net.architecture, net.settings, asdict(settings), seed, images, device_kind, contents]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -232,15 +239,18 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"training.batch: {settings.batch} images, but there are only {len(labels)} to train on")
     classes = len(attributes["train"]["classes"])
     net = untrained.initial_net(args.architecture, args.settings, images, classes, args.seed)
+    if net.classes < classes:
+        raise InputError(f"architecture: {args.architecture} has {net.classes} outputs for {classes} classes of images")
     net.to(device.pick())
     digests = [stored["sha256"] for stored in attributes.values()]
     key = training_key(net, settings, args.seed, digests, device.pick().type, args.code)
     job = Job(args.name, args.seed, settings)
     with checkpoints.lock(args.checkpoints, args.name):
         history = train(net, splits, job, args.checkpoints / "state.pt", key)
-    tables.write(args.history, history, kind="training", net=args.name, images=digests)
-    origin = {"seed": args.seed, "images": attributes["train"]["sha256"], "top1": history[-1]["val_top1"]}
-    model.save(net.cpu(), args.weights, args.description, **origin)
+        tables.write(args.history, history, kind="training", net=args.name, images=digests)
+        origin = {"seed": args.seed, "images": attributes["train"]["sha256"], "top1": history[-1]["val_top1"]}
+        model.save(net.cpu(), args.weights, args.description, **origin)
+        (args.checkpoints / "state.pt").unlink()
 
 
 if __name__ == "__main__":

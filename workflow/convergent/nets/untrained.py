@@ -16,7 +16,7 @@ MEAN_SAMPLE = 4096  # images, at most, that mean and deviation are taken from
 
 
 def initial_net(
-    architecture: str, settings: dict[str, Any], images: store.StoredArray, classes: int, seed: int
+    architecture: str, settings: dict[str, Any], images: store.StoredArray | np.ndarray, classes: int, seed: int
 ) -> model.Net:
     """The net before its first training step, with mean and deviation of images drawn by the seed.
 

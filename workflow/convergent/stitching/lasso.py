@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
-from numba import njit
+
+from ..kernels import compiled
 
 RANK_CUTOFF = 1e-7  # share of the largest eigenvalue up to which one counts as zero; float32 moments are no more exact
 SWEEPS = 20_000  # at most, over the active weights of one target at one alpha
@@ -22,7 +23,7 @@ RIDGE = 1e-11  # added to the diagonal of the Gram matrix in a direct solution
 SIGN_LEFT = 1e-12  # a step that leaves less than this share of a weight makes it zero
 INNER = 0.3  # tolerance for the active weights alone, as a share of the tolerance for all
 
-kernel = njit(cache=True, nogil=True, fastmath={"contract", "reassoc"})  # lets sums be vectorised
+kernel = compiled(nogil=True, fastmath={"contract", "reassoc"})  # lets sums be vectorised
 
 
 @kernel

@@ -1,0 +1,48 @@
+# Before any job every net is built and run as it will be: what cannot work is refused in seconds. It is no rule: the
+# other rules would take its result as ancient, and Snakemake overlooks what else has changed of a job whose only input
+# that is made anew is ancient.
+import hashlib
+import subprocess
+
+PROBED = Path(RUN, "nets/probe.json")
+
+
+def nets_as_made():
+    """Each net's entry of the configuration with its seed and the settings that it is made from."""
+    return {
+        net: {"seed": number, **entry, "settings": net_settings(config, number)}
+        for number, (net, entry) in enumerate(zip(NETS, config["nets"]))
+    }
+
+
+def probe_command():
+    return [
+        *(sys.executable, "-m", "workflow.convergent.nets.probe", PROBED),
+        *("--nets", as_json(nets_as_made()), "--channels", channels(config["data"])),
+        *("--layers", *LAYERS, "--size", config["data"]["size"]),
+        *("--resample", config["resample"], "--pair", *TWO),
+        *("--clusters", config["clustering"]["clusters"], "--clustered", *CLUSTERED),
+        *("--unit", config["figures"]["unit"]),
+        *("--mapped", *spatial(config, STITCHED)[:1]),
+    ]
+
+
+def probe_nets():
+    """Stop where a net cannot work. Nets that were probed and have not changed are not probed again."""
+    if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+        return  # this process need not have the packages of the jobs
+    command = list(map(str, probe_command()))
+    own = {file for entry in config["nets"] for file in own_code(entry["architecture"])}
+    weights = [file_digest(e["weights"]) for e in config["nets"] if "weights" in e]
+    text = as_json([command, stage("nets.probe"), tracked(own), weights])
+    made_from = hashlib.sha256(text.encode()).hexdigest()
+    if not was_probed(made_from):
+        if status := subprocess.run([*command, "--made-from", made_from]).returncode:
+            raise SystemExit(status)
+
+
+def was_probed(made_from):
+    try:
+        return json.loads(PROBED.read_text())["made_from"] == made_from
+    except (OSError, ValueError, LookupError):
+        return False
