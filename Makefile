@@ -7,7 +7,7 @@ RUN := scenes
 RUNNER = $(BIN)/python -m workflow.runner.run --cores $(CORES) $(if $(CONFIG),--configfile "$(CONFIG)")
 .DEFAULT_GOAL := help
 
-COMMANDS := help figures report test test-quick mutants lint bench clean lock
+COMMANDS := help figures report test test-quick mutants lint bench faults clean lock
 # Any other goal is the name of a figure, a table or a result, unless it is a file of the project.
 OTHERS := $(filter-out $(COMMANDS) .venv/installed,$(MAKECMDGOALS))
 RESULTS := $(filter results/%,$(OTHERS)) $(foreach goal,$(filter-out results/%,$(OTHERS)),$(if $(wildcard $(goal)),,$(goal)))
@@ -46,6 +46,9 @@ lint: .venv/installed ## style and types: 20 seconds
 
 bench: .venv/installed ## time and memory of the stages: 15 minutes
 	$(BIN)/python -m tests.bench $(ARGS)
+
+faults: .venv/installed ## kill, damage, mistype, fill the disk, and see what comes of it: 25 minutes; ARGS="kills", SEED=1
+	$(BIN)/python -m tests.faults $(ARGS)
 
 clean: ## remove results/scenes and say what is left; another run: RUN=my_images
 	@$(PYTHON) -m workflow.runner.clean "$(RUN)"

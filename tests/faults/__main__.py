@@ -1,0 +1,63 @@
+"""Make faults on purpose and see what comes of them: ``make faults``, or ``make faults ARGS="kills damage"``.
+
+SEED=1 draws other faults. The tables of docs/reliability.md are written anew. Ends with status 1 if a goal is missed.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+from workflow.convergent.commands import new_parser
+
+from . import configurations, damage, environment, equality, kills, names
+from .campaign import PAGE, Campaign, Outcome, Subject, say, write
+
+SUBJECTS: dict[str, Subject] = {
+    "kills": kills.run,
+    "damage": damage.run,
+    "configurations": configurations.run,
+    "environment": environment.run,
+    "equality": equality.run,
+    "names": names.run,
+}
+
+
+def parse() -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "subjects",
+        choices=SUBJECTS,
+        nargs="*",
+        default=list(SUBJECTS),
+        metavar="subject",
+        help=f"subjects to try: {', '.join(SUBJECTS)}",
+    )
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or 0), help="seed of all that is drawn")
+    parser.add_argument("--patience", type=float, default=1.0, help="factor of the time that a subject may take")
+    return parser.parse_args()
+
+
+def tried(subject: str, campaign: Campaign) -> Outcome:
+    """What a subject has found; its table is written."""
+    outcome = SUBJECTS[subject](campaign)
+    write(PAGE, subject, outcome.text(campaign.seed))
+    say(subject, f"{outcome.reached} of {outcome.planned}, goal {'missed' if outcome.missed() else 'reached'}")
+    return outcome
+
+
+def main() -> None:
+    args = parse()
+    environment.in_namespace()
+    with tempfile.TemporaryDirectory(prefix="faults") as folder:
+        campaign = Campaign(Path(folder), args.seed, args.patience)
+        outcomes = {subject: tried(subject, campaign) for subject in args.subjects}
+    for subject, outcome in outcomes.items():
+        for fault in outcome.faults:
+            print(f"{subject}: {fault}")
+    if any(outcome.missed() for outcome in outcomes.values()):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
