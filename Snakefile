@@ -1,5 +1,5 @@
 # Convergent learning: contents page. `snakemake` makes every figure, `snakemake <figure>` one.
-from snakemake.utils import min_version, validate
+from snakemake.utils import min_version
 
 min_version("9.0")
 

@@ -136,8 +136,8 @@ def read(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{file}, line {line}: character U+{ord(text[error.position]):04X} is not allowed") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{file}{where}: {cut(error.problem or error.context or 'not YAML')}") from None
+        line = mark.line + 1 if mark else 1
+        raise InputError(f"{file}, line {line}: {cut(error.problem or error.context or 'not YAML')}") from None
     except RecursionError:
         raise InputError(f"{file}: more than {VALUES} values, or more than {DEEPEST} within each other") from None
     if not isinstance(config, dict):
