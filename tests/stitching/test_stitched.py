@@ -1,6 +1,7 @@
 """Stitched nets: planted mappings give top-1 accuracies that are known beforehand."""
 
 import csv
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -181,6 +182,51 @@ def test_each_stitched_net_alone_is_as_among_all(
         assert together == {name: accuracies([name], labels)[name] for name in stitched_nets}
         for name, net in both.items():
             assert together[name] == np.mean(predictions(net, rows) == labels)
+
+
+def test_every_stitched_net_has_its_own_nets_and_its_own_mapping(stores: dict[str, Path]) -> None:
+    """A control from another net stands for the untrained one, so that no mapping is given twice."""
+    mapped, onto_itself = stores["net0-net1"], stores["net1-net1"]
+    for untrained, head in ((onto_itself, "net1"), (mapped, "net0")):
+        found = stitched.all_stitched_nets(mapped, onto_itself, untrained)
+        assert {name: (net.head, net.tail) for name, net in found.items()} == {
+            "source": ("net0", "net0"),
+            "target": ("net1", "net1"),
+            "self": ("net1", "net1"),
+            **dict.fromkeys(("zero", "0", "0 relu", "1", "1 relu"), ("net0", "net1")),
+            **dict.fromkeys(("0 untrained", "1 untrained"), (head, "net1")),
+        }
+        path_of = {"0": (mapped, 0), "1": (mapped, 1), "self": (onto_itself, 0)}
+        for name, (path, point) in {**path_of, "0 untrained": (untrained, 0), "1 untrained": (untrained, 1)}.items():
+            between = found[name].between[0] if "untrained" in name else found[name].between
+            assert torch.equal(between.gain, stitched.stored_mapping(path, point).gain)
+        gains = [stitched.stored_mapping(*place).gain for place in path_of.values()]
+        assert not any(torch.equal(a, b) for a, b in itertools.combinations(gains, 2))
+
+
+def test_a_mapping_is_applied_on_the_common_grid_and_its_result_brought_to_that_of_the_tail(
+    images: dict[str, Path],
+) -> None:
+    """Of two nets with 16 x 16 and 8 x 8 positions, by hand: means over 2 x 2 positions, and repeated values."""
+    torch.manual_seed(0)
+    nets = {"fine": in_place_net(False, 1), "coarse": in_place_net(False, 2)}
+    rows, rng = store.StoredArray(images["val"], "images"), np.random.default_rng(0)
+    crops = nets["fine"].centre_crop(torch.from_numpy(rows[np.arange(len(rows))]))
+    for head, tail in (("fine", "coarse"), ("coarse", "fine"), ("fine", "fine")):
+        with torch.no_grad():
+            x = nets[head].body.first(0.7 * crops + 0.1)
+            centre = Scale(x.mean((0, 2, 3)).numpy(), np.ones(5))  # so that the ReLU behind the mapping cuts half off
+            mapping = stitched.Affine(rng.normal(size=(5, 5)), centre, Scale(np.zeros(5), np.ones(5)))
+            x = x.unflatten(2, (8, -1)).unflatten(4, (8, -1)).mean((3, 5))  # as it is where there are 8 x 8
+            x = (torch.einsum("ts,nsyx->ntyx", mapping.gain, x) + mapping.bias[:, None, None]).relu()
+            x = x.repeat_interleave(2, 2).repeat_interleave(2, 3) if tail == "fine" else x
+            features = (nets[tail].body.second(x) + x).mean((2, 3))
+            nets[tail].body.last.bias -= nets[tail].body.last(features).mean(0)  # so that classes differ
+            predicted = nets[tail].body.last(features).argmax(1).numpy()
+        assert len(np.unique(predicted)) > 1
+        joined = {"joined": stitched.StitchedNet(head, nn.Sequential(mapping, nn.ReLU()), tail)}
+        recorder = activations.Recorder(nets, ["first"], resample="area")
+        assert stitched.top1_accuracy(joined, recorder, rows, predicted, batch=7) == {"joined": 1}
 
 
 def test_a_row_has_the_accuracies_of_its_point_and_zero_where_no_weight_is_left() -> None:
