@@ -10,12 +10,13 @@ from pathlib import Path
 
 from workflow.convergent.commands import new_parser
 
-from . import configurations, damage, environment, equality, kills, names
+from . import configurations, damage, environment, equality, kills, names, remedies
 from .campaign import PAGE, Campaign, Outcome, Subject, say, write
 
 SUBJECTS: dict[str, Subject] = {
     "kills": kills.run,
     "damage": damage.run,
+    "remedies": remedies.run,
     "configurations": configurations.run,
     "environment": environment.run,
     "equality": equality.run,
