@@ -299,15 +299,20 @@ def flip(file: Path) -> None:
     file.write_bytes(content)
 
 
-@pytest.mark.parametrize("name", ["images/c/1/0/0/0", "parts/1.json"])
-@pytest.mark.parametrize(
-    "damage",
-    [flip, Path.unlink, lambda file: os.truncate(file, 0), lambda file: os.truncate(file, file.stat().st_size // 2)],
-    ids=["flipped", "deleted", "empty", "half"],
-)
-def test_a_finished_part_that_was_damaged_is_made_again(
-    folder: Path, name: str, damage: Callable[[Path], None]
-) -> None:
+def bad_row(file: Path) -> None:
+    """A record that names another unreadable row, with a checksum of before."""
+    file.write_text(file.read_text().replace('"unreadable": {}', '"unreadable": {"4": "damaged"}'))
+
+
+CUTS = [flip, Path.unlink, lambda file: os.truncate(file, 0), lambda file: os.truncate(file, file.stat().st_size // 2)]
+DAMAGE = [(name, cut) for name in ("images/c/1/0/0/0", "parts/1.json") for cut in CUTS] + [("parts/1.json", bad_row)]
+# without these the whole store is made anew, or they are written again
+DAMAGE += [(name, CUTS[2]) for name in ("parts/key", "images/zarr.json", "labels/zarr.json", "provenance/zarr.json")]
+
+
+@pytest.mark.parametrize(("name", "harm"), DAMAGE)
+def test_what_an_interrupted_run_left_may_be_damaged(folder: Path, name: str, harm: Callable[[Path], None]) -> None:
+    """What is damaged is made again, and a part that is not is taken over."""
     built(folder, "whole")
     last = image_files(folder / "train")[build.shuffle(10, 0, "train")[-1]]
     good = last.read_bytes()
@@ -315,10 +320,12 @@ def test_a_finished_part_that_was_damaged_is_made_again(
     stops(folder)
     last.write_bytes(good)
     train = folder.parent / "out" / "train.zarr" / "zarr.json"
-    damage(train.parent / name)
+    (train.parent / "provenance").mkdir()
+    (train.parent / "provenance/zarr.json").touch()  # of a run that died while it finished the store
+    harm(train.parent / name)
     intact = chunks(train, [0, 2])
     built(folder, "out")
-    assert chunks(train, [0, 2]) == intact
+    assert (chunks(train, [0, 2]) == intact) == (name != "parts/key")
     assert content(folder.parent / "out") == content(folder.parent / "whole")
 
 
