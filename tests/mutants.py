@@ -29,6 +29,7 @@ from workflow.convergent.commands import new_parser
 PACKAGE = Path("workflow/convergent")
 PAGE = ROOT / "docs/reliability.md"
 MARKERS = "<!-- mutants:begin -->", "<!-- mutants:end -->"
+QUICK = ["-m", "not slow"]
 SECONDS = 900  # after which tests that run on are taken to have noticed; the longest take a third of it
 
 # (module, old, new) -> why no test can notice: read and judged by hand.
@@ -245,8 +246,8 @@ def copy_of_the_project(folder: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
 
 
-def passes(folder: Path, *options: str) -> bool:
-    """Whether tests pass. A run that takes too long is ended, and did not."""
+def outcome(folder: Path, *options: str) -> str:
+    """What comes of tests: ``passed``, ``failed``, or ``endless`` where they ran too long and were ended."""
     # bytecode is recognised by size and second of its source, which two changes can share
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-n0", "-q", "-p", "no:cacheprovider", *options]
@@ -259,9 +260,9 @@ def passes(folder: Path, *options: str) -> bool:
         start_new_session=True,
     )
     try:
-        return tests.wait(SECONDS) in (0, 5)  # 5: no tests
+        return "passed" if tests.wait(SECONDS) in (0, 5) else "failed"  # 5: there are none
     except subprocess.TimeoutExpired:
-        return False
+        return "endless"
     finally:
         if tests.poll() is None:
             os.killpg(tests.pid, signal.SIGKILL)
@@ -269,11 +270,11 @@ def passes(folder: Path, *options: str) -> bool:
 
 
 def noticed_by(mutant: Mutant, folder: Path) -> str:
-    """Which tests notice a change in a copy of the project: module, folder or all; empty where none do."""
+    """Which tests notice a change in a copy of the project: module, folder, all, or endless; empty where none do."""
     module = Path(mutant.module).relative_to(PACKAGE)
     file = folder / mutant.module
     own, beside = Path("tests", module.parent, f"test_{module.stem}.py"), Path("tests", module.parent)
-    runs = {"module": [str(own)], "folder": [str(beside)], "all": ["-m", "not slow"]}
+    runs = {"module": [str(own)], "folder": [str(beside)], "all": QUICK}
     if not (folder / own).exists():
         del runs["module"]
     if module.parent == Path():
@@ -281,7 +282,10 @@ def noticed_by(mutant: Mutant, folder: Path) -> str:
     whole = file.read_bytes()
     file.write_bytes(mutant.source())
     try:
-        return next((name for name, options in runs.items() if not passes(folder, *options)), "")
+        for name, options in runs.items():
+            if (end := outcome(folder, *options)) != "passed":
+                return name if end == "failed" else end
+        return ""
     finally:
         file.write_bytes(whole)
 
@@ -303,11 +307,12 @@ def row(mutant: Mutant, reason: str) -> str:
 
 def table(results: list[tuple[Mutant, str]], seed: int) -> str:
     """The section of the page."""
-    module, folder, others, none = (sum(by == name for _, by in results) for name in ("module", "folder", "all", ""))
+    names = ("module", "folder", "all", "endless", "")
+    module, folder, others, endless, none = (sum(by == name for _, by in results) for name in names)
     missed = [(mutant, EQUIVALENT.get(key(mutant), "gap of the tests")) for mutant, by in results if not by]
     lines = [
         f"Of {len(results)} changes of one line each (seed {seed}) {len(results) - none} were noticed: {module} by the",
-        f"tests of the module itself, {folder} by those of its folder, {others} by others.",
+        f"tests of the module itself, {folder} by those of its folder, {others} by others, {endless} by tests without end.",
     ]
     if missed:
         lines += ["Not noticed:", "", "| module, line | change | of | to | why |", "|---|---|---|---|---|"]
@@ -347,6 +352,7 @@ def known(log: Path | None) -> dict[str, str]:
 
 def main() -> None:
     args = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the tests that run end too
     chosen = list(enumerate(drawn(args.count, args.seed)))
     if args.numbers:
         chosen = [chosen[number] for number in args.numbers]
@@ -358,6 +364,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         copy_of_the_project(folder)
+        if not args.numbers and outcome(folder, *QUICK) != "passed":
+            raise SystemExit("Tests fail without any change; mend them first: make test-quick")
         for number, mutant in chosen:
             begun, name = time.monotonic(), repr(key(mutant))
             by = earlier[name] if name in earlier else noticed_by(mutant, folder)

@@ -81,9 +81,9 @@ def test_the_table_counts_and_lists(monkeypatch: pytest.MonkeyPatch) -> None:
         mutants.Mutant(f"workflow/convergent/{name}.py", "sign", 4, (0, 1), "-a", "(a)") for name in "xyz"
     )
     monkeypatch.setattr(mutants, "EQUIVALENT", {("y.py", "-a", "(a)"): "squared below"})
-    assert mutants.table([(one, "module"), (two, ""), (three, "")], 5).splitlines() == [
-        "Of 3 changes of one line each (seed 5) 1 were noticed: 1 by the",
-        "tests of the module itself, 0 by those of its folder, 0 by others.",
+    assert mutants.table([(one, "module"), (two, ""), (three, ""), (one, "endless")], 5).splitlines() == [
+        "Of 4 changes of one line each (seed 5) 2 were noticed: 1 by the",
+        "tests of the module itself, 0 by those of its folder, 0 by others, 1 by tests without end.",
         "Not noticed:",
         "",
         "| module, line | change | of | to | why |",
