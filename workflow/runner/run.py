@@ -197,7 +197,8 @@ def run(args: argparse.Namespace) -> int:
         return status
     summary = results / "tables/summary.csv"
     if whole and summary.exists():
-        one.screen.say(f"\n{numbers(tables.read(summary), tables.read(PAPER))}\n")
+        published = tables.read_resource(PAPER, ["layer", "greedy"])
+        one.screen.say(f"\n{numbers(tables.read(summary), published)}\n")
     if args.target == "report" and (status := one.report(results / "report.zip")):
         return status
     one.screen.say("\n".join([*made(results, targets), f"Took {state.elapsed(time.monotonic() - begun)}."]))
