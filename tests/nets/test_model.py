@@ -235,7 +235,10 @@ def test_weights_are_not_loaded_into_a_net_of_other_code(tmp_path: Path, monkeyp
     assert {"stale_net.py", "stale_act.py"} <= set(json.loads(Path("net0.json").read_text())["code"])
     load("net0.json")
     Path("stale_act.py").write_text("import torch\n\nact = torch.nn.Tanh()\n")
-    with pytest.raises(InputError, match=r"net0\.json: stale_act\.py has changed since this net was made; make it again: rm -r net0\.json, then"):
+    with pytest.raises(
+        InputError,
+        match=r"net0\.json: stale_act\.py has changed since this net was made; make it again: rm -r net0\.json, then",
+    ):
         load("net0.json")
 
 
