@@ -85,7 +85,8 @@ FILES = [
     raw("itself", b"run: &a [*a]\n", "line 1: this value contains itself"),
     raw("bomb", bomb(), "more than 100000 values"),
     raw("deep", deep(100), "more than 20 within each other"),
-    raw("deepest", deep(2_000), "more than 20 within each other"),
+    raw("deepest", deep(100_000), "more than 100 brackets within each other"),
+    raw("dashes", b"run: a\ndata:\n" + b"- " * 3000, "more than 20 within each other"),
     raw("key twice", b"run: a\nrun: b\n", "line 2: key run stands there twice; remove one"),
     raw("key twice in quotes", b'run: a\n"run": a\n', "line 2: key run stands there twice"),
     raw("key twice in json", b'{"run": "a", "run": "b"}', "line 1: key run stands there twice"),
@@ -233,11 +234,11 @@ NUMBERS = [
 TOGETHER = [
     changed("data.folder", "no/such/folder", "data.folder: 'no/such/folder' is not possible; it must be an existing"),
     changed("data.folder", "docs", "moments.blocks: 52 is not possible; at most 5, the number of photographs"),
-    changed(
-        "data.folder", "tests", "data.folder: 'tests' is not possible; it has 0 photographs, at least 2 are needed"
-    ),
+    changed("data.folder", "tests", "data.folder: 'tests' is not possible; it has images of 0 classes, at least 2 are"),
     changed("data.folder", "a\0b", r"data.folder: 'a\x00b' is not possible; it must be an existing folder"),
-    changed("data", FOLDER["data"], "data.folder: 'workflow/resources/scenes' is not possible; it lacks train/"),
+    changed(
+        "data", FOLDER["data"], "workflow/resources/scenes/train: no such folder; data.folder needs train/ and val/"
+    ),
     changed("data.crops", None, "data.crops: None is not possible; it goes with data.source: scenes"),
     changed("data.source", "cifar10", "data.crops: {"),
     changed("data.crops.smallest", 200, "data.crops.smallest: 200 is not possible; at most largest, 128"),
@@ -288,7 +289,15 @@ TOGETHER = [
     changed(
         "nets.1.pixels", {"mean": [0.5], "deviation": [0.2]}, "one number for each channel, of which images have 3"
     ),
-    changed("nets.1.architecture", "torchvision:alexnett", "torchvision has no model 'alexnett', it has alexnet, "),
+    changed(
+        "nets.1.architecture",
+        "torchvision:alexnett",
+        "nets.1.architecture: 'torchvision:alexnett' is not possible; torchvision has alexnet",
+    ),
+    changed("nets.1.architecture", "torchvision:nonsense", "torchvision has alexnet, convnext_base, "),
+    changed("nets.1.weights", "x" * 5000, "it must be an existing file that can be read"),
+    changed("data.folder", "x" * 5000, f"data.folder: '{'x' * 58}… is not possible; it must be an existing folder"),
+    changed("clustering.clusters", 104, "fewer than the 104 units of fc8", clustering__layers=["fc8"]),
     changed("nets.1.architecture", "no_such.nets:small", "there is no module no_such.nets where snakemake runs"),
     changed("nets.1.architecture", "__main__:small", "there is no module __main__ where snakemake runs"),
     changed(

@@ -25,8 +25,14 @@ def test_it_is_refused_in_one_line(refused: Refused, tmp_path: Path, monkeypatch
     line = str(stopped.value)
     assert refused.said in line
     assert line.isprintable()
-    assert line.startswith((str(file), "Configuration, ", "architecture"))
+    assert line.startswith((str(file), "Configuration, ", "architecture", "workflow/resources"))
     assert len(line) < 700 or "torchvision" in line
+
+
+def test_torchvisions_models_are_known_without_loading_it() -> None:
+    from torchvision import models
+
+    assert checks.torchvision_models() == sorted(models.list_models(models))
 
 
 def test_every_experiment_passes_where_its_images_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

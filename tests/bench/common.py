@@ -5,12 +5,12 @@ import sys
 import time
 
 import numpy as np
-import yaml
 from PIL import Image
-from snakemake.utils import validate
 
 from tests import ROOT
 from tests.presets import preset
+from workflow.convergent import schema
+from workflow.convergent.experiment import read
 from workflow.convergent.images import listing
 from workflow.convergent.nets.model import Net
 
@@ -19,9 +19,7 @@ LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 
 def section(experiment: str, name: str) -> dict:
     """A section of a configuration of the repository, with the schema's defaults."""
-    config = yaml.safe_load((ROOT / experiment).read_text())
-    validate(config, str(ROOT / "workflow/schemas/config.schema.yaml"))
-    return config[name]
+    return schema.conform(read(ROOT / experiment))[name]
 
 
 class Photographs:

@@ -333,7 +333,7 @@ def test_what_stopped_can_be_skipped_without_decoding_again(folder: Path, monkey
     damage(folder, "val", [3])
     stops(folder)
     monkeypatch.setattr(parts, "pixels", None)
-    with pytest.raises(TypeError):
+    with pytest.raises(SystemExit, match="TypeError"):
         built(folder, "other", "--on-error", "skip")
     built(folder, "out", "--on-error", "skip")
 

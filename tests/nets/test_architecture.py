@@ -1,10 +1,11 @@
 """Names and sizes from the configuration alone, against the net that is built from it."""
 
 import pytest
+import torch
 from torch import nn
 
 from tests.presets import preset
-from workflow.convergent.nets.architecture import conv_units, fully_connected, module_names
+from workflow.convergent.nets.architecture import conv_units, fully_connected, module_names, module_units
 
 
 @pytest.mark.parametrize("without", ["nothing", "pooling", "normalisation"])
@@ -21,3 +22,14 @@ def test_names_and_units_are_those_of_the_net(architecture: dict, without: str) 
 
 def test_a_section_without_convolutions_has_no_units() -> None:
     assert conv_units({"crop": 16}) == {}
+
+
+def test_units_of_all_modules_are_those_of_the_net(architecture: dict) -> None:
+    """Run one by one: each puts out so many channels, or neurons."""
+    body = preset(architecture | {"crop": 40}, 3, 4, 40, seed=0).body
+    x, outputs = torch.zeros(1, 3, 40, 40), {}
+    for name, module in body.named_children():
+        x = module(x)
+        outputs[name] = x.shape[1]
+    assert module_units(architecture | {"crop": 40}, classes=4) == outputs
+    assert outputs["flatten"] > outputs["conv5"]

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-import yaml
-from snakemake.utils import validate
 
 from tests import ROOT
 from tests.nets.settings import SETTINGS
+from workflow.convergent import schema
 from workflow.convergent.commands import InputError
+from workflow.convergent.experiment import read
 from workflow.convergent.nets.optimisation import (
     StepDecay,
     TrainingSettings,
@@ -48,8 +48,7 @@ def test_a_decay_by_steps_becomes_its_own_settings() -> None:
 
 @pytest.mark.parametrize("experiment", ["config.yaml", "workflow/experiments/imagenet.yaml"])
 def test_the_section_that_the_schema_completes_has_every_setting(experiment: str) -> None:
-    config = yaml.safe_load((ROOT / experiment).read_text())
-    validate(config, str(ROOT / "workflow/schemas/config.schema.yaml"))
+    config = schema.conform(read(ROOT / experiment))
     assert TrainingSettings.from_section(config["training"]).batch == config["training"]["batch"]
 
 

@@ -4,7 +4,9 @@ All of it is found before any work begins. Each refusal is one line with the key
 """
 
 import os
+import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,11 +29,21 @@ def check_architecture(key: str, architecture: str) -> None:
     """Refuse a model that torchvision does not have, and a module that cannot be imported."""
     place = architecture.split(":")[0]
     if place == "torchvision":
-        from .nets.model import builder  # loads torch, which takes seconds
-
-        builder(architecture)
+        name, known = architecture.split(":")[1], torchvision_models()
+        if name not in known:
+            near = get_close_matches(name, known) or known
+            refuse(key, architecture, f"torchvision has {', '.join(near)}")
     elif not own_code(architecture) and not importable(place.split(".")[0]):
         refuse(key, architecture, f"there is no module {place} where snakemake runs")
+
+
+def torchvision_models() -> list[str]:
+    """Names of torchvision's models, read from its code: to import it takes seconds."""
+    package = find_spec("torchvision")
+    folders = package.submodule_search_locations if package else None
+    texts = [file.read_text() for folder in folders or [] for file in Path(folder, "models").glob("*.py")]
+    function = re.compile(r"^@register_model\(\)\n(?:@.*\n| .*\n|\)\n)*?def (\w+)", re.M)
+    return sorted(name for text in texts for name in function.findall(text))
 
 
 def importable(name: str) -> bool:
@@ -53,7 +65,7 @@ def check_preset(config: dict[str, Any], net: int) -> None:
 
 def check_weights(key: str, file: str) -> None:
     """Refuse weights that are no file, or cannot be read."""
-    if not Path(file).is_file() or not os.access(file, os.R_OK):
+    if not os.path.isfile(file) or not os.access(file, os.R_OK):
         refuse(key, file, "it must be an existing file that can be read")
 
 
@@ -134,29 +146,29 @@ def check_pair(config: dict[str, Any]) -> None:
         refuse("figures.pair", pair, f"two different of {', '.join(nets)}, in this order")
 
 
-def units_in(config: dict[str, Any], layer: str) -> dict[int, int]:
-    """Units of a layer in each net by the net's number. Only the preset, and not its logits, is known here."""
-    presets = [net for net, entry in enumerate(config["nets"]) if entry["architecture"] == ALEXNET]
-    units = module_units(config["architecture"]) if presets else {}
-    modules = {net: module_of(config["nets"][net], layer) for net in presets}
-    return {net: units[module] for net, module in modules.items() if module in units}
+def preset_units(config: dict[str, Any]) -> dict[str, int]:
+    """Units of each module of the preset; empty where no net is one."""
+    if all(entry["architecture"] != ALEXNET for entry in config["nets"]):
+        return {}
+    return module_units(config["architecture"], photographs.classes(config["data"]))
 
 
-def check_units(config: dict[str, Any]) -> None:
-    """Refuse a unit for figure 4 that its layer does not have, and as many clusters as units, as far as they are known.
+def check_units(config: dict[str, Any], units: Mapping[str, int]) -> None:
+    """Refuse a unit for figure 4 that its layer does not have, and as many clusters as units, in nets of the preset.
 
-    Both are of the nets of ``figures.pair``.
+    Both are of the nets of ``figures.pair``. units: of each module of the preset
     """
-    one, two = (int(net.removeprefix("net")) for net in config["figures"]["pair"].split("-"))
+    two = [config["nets"][int(net.removeprefix("net"))] for net in config["figures"]["pair"].split("-")]
     unit, clusters = config["figures"]["unit"], config["clustering"]["clusters"]
-    for layer in spatial(config, config["stitching"]["layers"])[:1]:
-        units = units_in(config, layer).get(two)
-        if unit != "median" and units is not None and unit >= units:
-            refuse("figures.unit", unit, f"median, or a unit of {layer}, 0 to {units - 1}")
-    for layer in config["clustering"]["layers"]:
-        known = units_in(config, layer)
-        if clusters != "auto" and {one, two} <= set(known) and clusters >= known[one] + known[two]:
-            refuse("clustering.clusters", clusters, f"fewer than the {known[one] + known[two]} units of {layer}")
+    presets = [entry for entry in two if entry["architecture"] == ALEXNET]
+    for layer in spatial(config, config["stitching"]["layers"])[:1] if two[1] in presets else []:
+        known = units[module_of(two[1], layer)]
+        if unit != "median" and unit >= known:
+            refuse("figures.unit", unit, f"median, or a unit of {layer}, 0 to {known - 1}")
+    for layer in config["clustering"]["layers"] if presets == two else []:
+        known = sum(units[module_of(entry, layer)] for entry in two)
+        if clusters != "auto" and clusters >= known:
+            refuse("clustering.clusters", clusters, f"fewer than the {known} units of {layer}")
 
 
 def check(config: dict[str, Any], room: int) -> None:
@@ -176,10 +188,10 @@ def check(config: dict[str, Any], room: int) -> None:
     check_pair(config)
     if config["clustering"]["range"][0] > config["clustering"]["range"][1]:
         refuse("clustering.range", config["clustering"]["range"], "the smaller number must come first")
-    check_units(config)
-    images = photographs.available(config)
+    images, units = photographs.available(config), preset_units(config)
+    check_units(config, units)
     check_images(config, images)
-    memory.check(config, images, room)
+    memory.check(config, images, units, room)
 
 
 def checked(config: Mapping[str, Any], room: int) -> dict[str, Any]:

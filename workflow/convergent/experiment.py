@@ -6,6 +6,7 @@ such thing is refused with its line.
 
 import re
 from difflib import get_close_matches
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from .commands import InputError, cut
 LARGEST = 2**20  # bytes of a file
 VALUES = 100_000  # in a file, those of anchors counted wherever they are used
 DEEPEST = 20  # values within each other
+BRACKETS = 100  # open at a time, those of comments among them; YAML takes minutes for thousands
 SHOWN = 60  # characters of what is wrong
 TAG = "tag:yaml.org,2002:"
 TEMPLATE = "__use_yte__"  # Snakemake would run what such a file says
@@ -117,6 +119,8 @@ class Walk:
 
 def parsed(text: str, file: Path) -> Any:
     """What YAML says. Raises InputError with the line of what is wrong."""
+    if max(accumulate((each in "[{") - (each in "]}") for each in text), default=0) > BRACKETS:
+        raise InputError(f"{file}: more than {BRACKETS} brackets within each other")
     loader = Loader(text)
     node = loader.get_single_node()
     if node is None:

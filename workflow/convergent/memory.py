@@ -7,8 +7,9 @@ from itertools import combinations_with_replacement
 from typing import Any, NamedTuple
 
 from .configuration import module_of
-from .nets.architecture import ALEXNET, conv_sizes, module_units
-from .photographs import SPLITS, Images, channels
+from .images.listing import SPLITS
+from .nets.architecture import ALEXNET, conv_sizes
+from .photographs import Images, channels
 from .schema import refuse
 
 FLOAT, DOUBLE = 4, 8  # bytes
@@ -63,19 +64,20 @@ def of_images(config: dict[str, Any], images: Mapping[str, Images]) -> Iterator[
             yield Need(f"{section}.batch", batch, "pixels of a batch", batch * crop**2 * depth * FLOAT)
 
 
-def of_weights(config: dict[str, Any]) -> Iterator[Need]:
-    """Weights of the preset in training."""
+def of_weights(config: dict[str, Any], units: Mapping[str, int]) -> Iterator[Need]:
+    """Weights of the preset, in training if one is trained."""
     section = config["architecture"]
-    units = module_units(section)
+    trained = any("weights" not in entry for entry in config["nets"] if entry["architecture"] == ALEXNET)
+    size = FLOAT * (COPIES if trained else 1)
     inputs = channels(config["data"])
     for number, conv in enumerate(section["conv"]):
         count = inputs * conv["units"] * conv["kernel"] ** 2
-        yield Need(f"architecture.conv.{number}", conv, "its weights in training", count * FLOAT * COPIES)
+        yield Need(f"architecture.conv.{number}", conv, "its weights in training", count * size)
         inputs = conv["units"]
     inputs = units["flatten"]
     for number, entry in enumerate(section["fc"]):
         count = inputs * entry["units"]
-        yield Need(f"architecture.fc.{number}", entry, "its weights in training", count * FLOAT * COPIES)
+        yield Need(f"architecture.fc.{number}", entry, "its weights in training", count * size)
         inputs = entry["units"]
 
 
@@ -88,9 +90,8 @@ def of_activations(config: dict[str, Any], images: Mapping[str, Images]) -> Iter
         yield Need(f"architecture.conv.{number}", conv, what, batch * conv["units"] * width**2 * FLOAT)
 
 
-def of_moments(config: dict[str, Any]) -> Iterator[Need]:
+def of_moments(config: dict[str, Any], units: Mapping[str, int]) -> Iterator[Need]:
     """Co-moments of one block of each layer: of all pairs of nets that are the preset."""
-    units = module_units(config["architecture"])
     entries = [entry for entry in config["nets"] if entry["architecture"] == ALEXNET]
     for layer in config["layers"]:
         widths = [units.get(module_of(entry, layer), 0) for entry in entries]
@@ -98,11 +99,14 @@ def of_moments(config: dict[str, Any]) -> Iterator[Need]:
         yield Need("layers", layer, f"co-moments of {widths[0]} units of {len(widths)} nets", pairs * DOUBLE)
 
 
-def check(config: dict[str, Any], images: Mapping[str, Images], room: int) -> None:
-    """Raise InputError for the first entry by which a stage needs more than ``room`` bytes."""
+def check(config: dict[str, Any], images: Mapping[str, Images], units: Mapping[str, int], room: int) -> None:
+    """Raise InputError for the first entry by which a stage needs more than ``room`` bytes.
+
+    units: of each module of the preset; empty where no net is one
+    """
     needs = [*of_images(config, images)]
-    if any(entry["architecture"] == ALEXNET for entry in config["nets"]):
-        needs += [*of_weights(config), *of_activations(config, images), *of_moments(config)]
+    if units:
+        needs += [*of_weights(config, units), *of_activations(config, images), *of_moments(config, units)]
     for need in needs:
         if need.size > room:
             refuse(need.key, need.value, f"{need.what} take {in_units(need.size)}, there are {in_units(room)}")

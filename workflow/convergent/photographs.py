@@ -1,14 +1,14 @@
 """How many images a configuration's source has, as far as its folder shows before any image is read."""
 
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .images.listing import below, is_image
+from .images import listing
 from .schema import refuse
 
-SPLITS = ("train", "val")
 DOWNLOADED = {  # width of an image, channels, images of each split
     "cifar10": (32, 3, {"train": 50_000, "val": 10_000}),
     "fashion_mnist": (28, 1, {"train": 60_000, "val": 10_000}),
@@ -29,7 +29,7 @@ def channels(data: dict[str, Any]) -> int:
 
 def image_files(folder: Path) -> Iterator[Path]:
     """Image files anywhere below a folder, in no order. Raises InputError where a folder cannot be listed."""
-    return (folder / name for name, state in below(folder) if state and is_image(name))
+    return (folder / name for name, state in listing.below(folder) if state and listing.is_image(name))
 
 
 def count_files(folder: Path, enough: int | None = None) -> int:
@@ -49,33 +49,40 @@ def check_crops(data: dict[str, Any]) -> None:
 def check_data(data: dict[str, Any]) -> None:
     """Refuse images that are not on the disk or of another size, and crops that do not fit the source."""
     check_crops(data)
-    source, folder = data["source"], Path(data["folder"])
+    source, folder = data["source"], data["folder"]
     if source in DOWNLOADED and data["size"] != (width := DOWNLOADED[source][0]):
         refuse("data.size", data["size"], f"images of {source} are {width} pixels wide")
-    if source not in DOWNLOADED and not folder.is_dir():
-        refuse("data.folder", data["folder"], "it must be an existing folder")
-    for split in SPLITS if source == "image_folder" else ():
-        if not (folder / split).is_dir():
-            refuse("data.folder", data["folder"], f"it lacks {split}/, with a folder per class")
+    if not os.path.isdir(folder) and (source not in DOWNLOADED or os.path.exists(folder)):
+        refuse("data.folder", folder, "it must be an existing folder")
+    if (count := classes(data)) < 2:
+        refuse("data.folder", folder, f"it has images of {count} classes, at least 2 are needed")
     if source == "scenes":
         check_photographs(data)
 
 
+def classes(data: dict[str, Any]) -> int:
+    """Number of classes: photographs, or folders. Raises InputError where folders are not as they must be."""
+    if data["source"] in DOWNLOADED:
+        return 10
+    if data["source"] == "scenes":
+        return count_files(Path(data["folder"]))
+    bad: listing.Bad = listing.refuse if data["on_error"] == "stop" else lambda *_: None
+    return len(listing.class_names(Path(data["folder"]), bad))
+
+
 def check_photographs(data: dict[str, Any]) -> None:
-    """Refuse a folder without two photographs, and crops that do not fit into the first one."""
+    """Refuse crops that do not fit into the first photograph."""
     from .images.decoding import DecodingError, decode  # loads Pillow
 
-    files = sorted(image_files(Path(data["folder"])))
-    if len(files) < 2:
-        refuse("data.folder", data["folder"], f"it has {len(files)} photographs, at least 2 are needed")
+    first = min(image_files(Path(data["folder"])))
     try:
-        width, height = decode(files[0]).size
+        width, height = decode(first).size
     except DecodingError:  # said, or skipped, when all are read
         return
     left = int(data["crops"]["left"] * width)
     for split, part in (("training", left), ("validation", width - left)):
         if (largest := data["crops"]["largest"]) > min(part, height):
-            place = f"the {split} part of {files[0]}"
+            place = f"the {split} part of {first}"
             refuse("data.crops.largest", largest, f"at most {min(part, height)}, for {place} is {part}x{height} pixels")
 
 
@@ -91,9 +98,9 @@ def available(config: dict[str, Any]) -> dict[str, Images]:
     folder = Path(data["folder"])
     if data["source"] == "scenes":
         files = count_files(folder)
-        return {split: Images(files * data["crops"][split], files) for split in SPLITS}
+        return {split: Images(files * data["crops"][split], files) for split in listing.SPLITS}
     if data["source"] == "image_folder":
-        counts = {split: count_files(folder / split, wanted(config)) for split in SPLITS}
+        counts = {split: count_files(folder / split, wanted(config)) for split in listing.SPLITS}
     else:
         counts = DOWNLOADED[data["source"]][2]
     return {split: Images(count, count) for split, count in counts.items()}

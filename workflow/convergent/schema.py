@@ -18,6 +18,7 @@ from .commands import InputError, cut
 
 FILE = Path(__file__).parents[1] / "schemas/config.schema.yaml"
 SHOWN = 60  # characters of a value
+WHOLE = 1e15  # whole numbers up to here are written without a point
 KINDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -82,12 +83,21 @@ def not_finite(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[t
         yield from not_finite(each, (*path, name))
 
 
-def number_in(text: Any) -> float | None:
-    """The number that a text means, as 1e-3, which YAML takes for text."""
+def number_in(text: Any) -> str:
+    """The number that a text means as YAML takes it for one; empty where it means none.
+
+    >>> number_in("1e-10"), number_in("6e1")
+    ('1.0e-10', '60')
+    """
     try:
-        return float(text) if isinstance(text, str) else None
+        number = float(text) if isinstance(text, str) else math.nan
     except ValueError:
-        return None
+        return ""
+    if number.is_integer() and abs(number) < WHOLE:
+        return str(int(number))
+    mantissa, *exponent = repr(number).split("e")
+    point = "" if "." in mantissa else ".0"
+    return "e".join([mantissa + point, *exponent]) if math.isfinite(number) else ""
 
 
 def kind_hint(value: Any, kind: str) -> str:
@@ -96,9 +106,8 @@ def kind_hint(value: Any, kind: str) -> str:
         return "nothing stands there"
     if kind == "string":
         return "put it into quotes"
-    if kind in ("integer", "number") and (number := number_in(value)) is not None:
-        whole = math.isfinite(number) and number.is_integer()
-        return f"write it as {int(number) if whole else repr(number)}, which YAML does not take for text"
+    if kind in ("integer", "number") and (number := number_in(value)):
+        return f"write it as {number}, which YAML does not take for text"
     return ""
 
 

@@ -15,17 +15,8 @@ from .. import store
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
 from . import parts
-from .datasets import (
-    SPLITS,
-    ImageSettings,
-    Source,
-    at_bad,
-    class_names,
-    crop_settings,
-    file_list,
-    scenes,
-    torchvision_set,
-)
+from .datasets import ImageSettings, Source, at_bad, crop_settings, file_list, scenes, torchvision_set
+from .listing import SPLITS, class_names
 from .workers import parallel_map
 
 

@@ -1,6 +1,5 @@
 """Data sets that images come from: crops of photographs, folders of classes, and sets of torchvision."""
 
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,9 +11,7 @@ from PIL import Image
 from ..commands import InputError
 from ..seeds import derive
 from .decoding import DecodingError, decode
-from .listing import BROKEN_LINK, Bad, entries, image_files, is_image, refuse
-
-SPLITS = ("train", "val")
+from .listing import SPLITS, Bad, image_files, refuse
 
 
 @dataclass(frozen=True)
@@ -162,30 +159,6 @@ class FileList:
 
     names: list[str]  # relative to the source's folder
     labels: np.ndarray  # (N,) int32
-
-
-def class_names(folder: Path, bad: Bad) -> list[str]:
-    """Classes of a folder that holds ``train/<class>/`` and ``val/<class>/``, sorted.
-
-    ``bad`` is called with links that lead nowhere and images outside of all classes. Raises InputError where a split is
-    missing or a class is in one of them only.
-    """
-    classes: dict[str, set[str]] = {}
-    for split in SPLITS:
-        if not (folder / split).is_dir():
-            raise InputError(f"{folder / split}: no such folder; data.folder needs train/ and val/, a folder per class")
-        classes[split] = set()
-        for name, state in entries(folder / split):
-            if state is None:
-                bad(folder / split / name, BROKEN_LINK)
-            elif stat.S_ISDIR(state.st_mode):
-                classes[split].add(name)
-            elif is_image(name):
-                bad(folder / split / name, "in no folder of a class")
-    for here, there in (SPLITS, SPLITS[::-1]):
-        if missing := sorted(classes[here] - classes[there]):
-            raise InputError(f"{folder / there}: class {missing[0]} is missing, it is in {here}/ only")
-    return sorted(classes["train"])
 
 
 def file_list(folder: Path, split: str, classes: list[str], bad: Bad) -> FileList:

@@ -12,6 +12,7 @@ from ..commands import InputError
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"}
 NOWHERE = {errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG}  # what following a broken link raises
+SPLITS = ("train", "val")
 BROKEN_LINK = "a link that leads nowhere"
 
 Bad = Callable[[Path, object], object]  # is called with an image that cannot be used and the reason; may raise
@@ -103,3 +104,27 @@ def listing_digest(folder: str | Path) -> str:
         for name, state in files
     )
     return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
+
+
+def class_names(folder: Path, bad: Bad) -> list[str]:
+    """Classes of a folder that holds ``train/<class>/`` and ``val/<class>/``, sorted.
+
+    ``bad`` is called with links that lead nowhere and images outside of all classes. Raises InputError where a split is
+    missing or a class is in one of them only.
+    """
+    classes: dict[str, set[str]] = {}
+    for split in SPLITS:
+        if not (folder / split).is_dir():
+            raise InputError(f"{folder / split}: no such folder; data.folder needs train/ and val/, a folder per class")
+        classes[split] = set()
+        for name, state in entries(folder / split):
+            if state is None:
+                bad(folder / split / name, BROKEN_LINK)
+            elif stat.S_ISDIR(state.st_mode):
+                classes[split].add(name)
+            elif is_image(name):
+                bad(folder / split / name, "in no folder of a class")
+    for here, there in (SPLITS, SPLITS[::-1]):
+        if missing := sorted(classes[here] - classes[there]):
+            raise InputError(f"{folder / there}: class {missing[0]} is missing, it is in {here}/ only")
+    return sorted(classes["train"])

@@ -75,14 +75,15 @@ def conv_sizes(architecture: Mapping[str, Any]) -> list[tuple[int, int]]:
     return sizes
 
 
-def module_units(architecture: Mapping[str, Any]) -> dict[str, int]:
-    """Number of units of each module of an AlexNet by its name, but of the logits: they are as many as the classes.
+def module_units(architecture: Mapping[str, Any], classes: int) -> dict[str, int]:
+    """Number of units of each module of an AlexNet by its name, in their order; the last has as many as classes.
 
     Raises InputError as ``conv_sizes`` does.
     """
     units, count = {}, 0
-    for module in modules(architecture)[:-1]:
+    *walk, last = modules(architecture)
+    for module in walk:
         if module.kind == "flatten":
             count *= conv_sizes(architecture)[-1][1] ** 2
         units[module.name] = count = module.entry.get("units", count)
-    return units
+    return {**units, last.name: classes}
