@@ -1,0 +1,15 @@
+# Room on the disk. Without a target everything is to be made; `make` asks for that in two steps.
+from workflow.runner.disk import check_room, shortage
+
+BY_MAKE = "SNAKEMAKE_EVENTS" in os.environ
+
+if makes_files and not ASKED.targets and (BY_MAKE or not ASKED.until):
+    try:
+        check_room(config, Path(f"results/{config['run']}"))
+    except InputError as refusal:
+        raise SystemExit(str(refusal)) from None
+
+
+onerror:
+    for line in [] if BY_MAKE else shortage():
+        print(line, file=sys.stderr)
