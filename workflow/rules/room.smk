@@ -1,4 +1,6 @@
 # Room on the disk. Without a target everything is to be made; `make` asks for that in two steps.
+import atexit
+
 from workflow.runner.disk import check_room, shortage
 
 BY_MAKE = "SNAKEMAKE_EVENTS" in os.environ
@@ -10,6 +12,11 @@ if makes_files and not ASKED.targets and (BY_MAKE or not ASKED.until):
         raise SystemExit(str(refusal)) from None
 
 
-onerror:
-    for line in [] if BY_MAKE else shortage():
+def say_shortage():
+    """Tell of a full disk at the end: logs on it could not."""
+    for line in shortage():
         print(line, file=sys.stderr)
+
+
+if makes_files and not BY_MAKE:
+    atexit.register(say_shortage)

@@ -7,6 +7,7 @@ or where the lock's file was removed, all runs and jobs of this machine.
 
 import fcntl
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -46,24 +47,16 @@ def role(command: list[str]) -> str | None:
     return None
 
 
-def has_lock(pid: int) -> bool:
-    """Whether the standard input of a process is a lock, even one whose file was removed; a run that waits has none."""
+def has_turn(pid: int) -> bool:
+    """Whether the standard input of a process is a lock, even one whose file was removed."""
     try:
         return Path(os.readlink(f"/proc/{pid}/fd/0").removesuffix(" (deleted)")).name == LOCK.name
     except OSError:  # the process has ended, or this system has no /proc
         return False
 
 
-def age(process: psutil.Process) -> tuple[float, int]:
-    """Sorts processes by their start."""
-    return process.create_time(), process.pid
-
-
-def alive(folder: Path, before: tuple[float, int] | None = None) -> dict[int, str]:
-    """Role of each job in the folder, and of each run that has a lock, by pid; without this process and its parents.
-
-    before: the age of this run, to leave out runs that began later
-    """
+def alive(folder: Path) -> dict[int, str]:
+    """Role of each job in the folder and of each run that has its turn, by pid; without this process and parents."""
     ourselves = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     roles = {}
     for process in psutil.process_iter():
@@ -71,7 +64,7 @@ def alive(folder: Path, before: tuple[float, int] | None = None) -> dict[int, st
             name = role(process.cmdline())
             if not name or process.pid in ourselves or Path(process.cwd()) != folder.resolve():
                 continue
-            if name not in RUNS or (has_lock(process.pid) and (before is None or age(process) < before)):
+            if name not in RUNS or has_turn(process.pid):
                 roles[process.pid] = name
         except (psutil.Error, OSError):  # it has ended, or belongs to somebody else
             pass
@@ -106,14 +99,17 @@ class Announcement:
             print(line, file=sys.stderr, flush=True)
 
 
-def open_lock(folder: Path) -> int:
-    """Descriptor of the folder's lock file; of standard input where that is this file already. Raises InputError."""
-    path = folder / LOCK
+def is_lock(file: int, folder: Path) -> bool:
+    """Whether an open file is the lock file that the folder has now."""
     try:
-        if os.path.samestat(os.fstat(0), path.stat()):
-            return 0
+        return os.path.samestat(os.fstat(file), (folder / LOCK).stat())
     except OSError:  # one of them is not there
-        pass
+        return False
+
+
+def open_lock(folder: Path) -> int:
+    """Descriptor of the folder's lock file. Raises InputError."""
+    path = folder / LOCK
     try:
         try:
             return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -123,13 +119,19 @@ def open_lock(folder: Path) -> int:
         raise InputError(f"{path}: {error.strerror}; a run needs a folder that it can write to") from None
 
 
-def wait_while(busy: Callable[[], bool], seconds: float = WAIT) -> None:
+def wait_while(busy: Callable[[], bool], seconds: float) -> None:
+    """Ask again and again, after times that differ: of two that keep out each other, one comes first."""
     while busy():
-        time.sleep(seconds)
+        time.sleep(seconds * random.uniform(0.5, 1.5))
 
 
-def take_lock(folder: Path) -> None:
-    """Lock the folder through standard input, once whoever holds the lock has ended. Raises InputError."""
+def take_lock(folder: Path) -> int:
+    """Descriptor of the lock, once whoever held it has ended; or of the lock that this process was started with.
+
+    Raises InputError.
+    """
+    if is_lock(0, folder) or has_turn(os.getpid()):
+        return os.dup(0)
     announcement, file = Announcement(), open_lock(folder)
 
     def held_by_others() -> bool:
@@ -142,11 +144,12 @@ def take_lock(folder: Path) -> None:
             announcement.say(f"{LOCK} cannot be locked ({error.strerror}): start no second run here.")
         return False
 
-    wait_while(held_by_others)
-    if file:
-        os.dup2(file, 0)
+    wait_while(held_by_others, WAIT)
+    while not is_lock(file, folder):  # somebody has removed it meanwhile
         os.close(file)
-    os.set_inheritable(0, True)
+        file = open_lock(folder)
+        wait_while(held_by_others, WAIT)
+    return file
 
 
 def queued(folder: Path) -> list[str]:
@@ -166,19 +169,28 @@ def queued(folder: Path) -> list[str]:
     ]
 
 
-def wait_until_alone(folder: Path) -> None:
-    """Wait until no earlier run and no job lives in the folder; the locks that Snakemake left there are then removed.
+def wait_for_others(folder: Path, lock: int) -> None:
+    """Wait until no run has its turn and no job lives in the folder; then this run has its turn.
 
-    Later runs are not waited for: they wait for this one. Processes of other machines are not seen.
+    It shows its lock before it looks at others, and hides it again before it waits: where two runs hold locks, neither
+    misses the other, and neither waits for one that waits.
     """
-    announcement = Announcement()
-    ourselves = [psutil.Process(), *psutil.Process().parents()]
-    began = min(age(process) for process in ourselves if process.pid == os.getpid() or has_lock(process.pid))
+    announcement, hidden = Announcement(), os.open(os.devnull, os.O_RDONLY)
 
     def others_at_work() -> bool:
-        if others := alive(folder, began):
+        os.dup2(lock, 0)
+        if others := alive(folder):
             announcement.make(others)
+            os.dup2(hidden, 0)
         return bool(others)
+
+    wait_while(others_at_work, WAIT)
+    os.close(hidden)
+
+
+def wait_for_queue(folder: Path) -> None:
+    """Wait until no job that a killed run submitted is in SLURM's queue."""
+    announcement = Announcement()
 
     def jobs_in_the_queue() -> bool:
         try:
@@ -189,12 +201,20 @@ def wait_until_alone(folder: Path) -> None:
             announcement.say(f"SLURM may have jobs of a killed run. Waiting for its answer ({silence}).")
             return True
 
-    wait_while(others_at_work)
     wait_while(jobs_in_the_queue, ASK)
-    shutil.rmtree(folder / ".snakemake/locks", ignore_errors=True)
 
 
 def take_turn(folder: Path) -> None:
-    """Wait until this run is the only one in the folder, and keep others out. Raises InputError."""
-    take_lock(folder)
-    wait_until_alone(folder)
+    """Wait until this run is the only one in the folder, and keep others out until it and all its jobs have ended.
+
+    Locks that a killed Snakemake left are then removed. Processes of other machines are not seen. Raises InputError.
+    """
+    try:
+        os.fstat(0)
+    except OSError:  # closed: the lock must not take its number by itself
+        os.open(os.devnull, os.O_RDONLY)
+    lock = take_lock(folder)
+    wait_for_others(folder, lock)
+    os.close(lock)
+    wait_for_queue(folder)
+    shutil.rmtree(folder / ".snakemake/locks", ignore_errors=True)
