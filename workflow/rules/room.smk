@@ -6,10 +6,8 @@ from workflow.runner.disk import check_room, shortage
 BY_MAKE = "SNAKEMAKE_EVENTS" in os.environ
 
 if makes_files and not ASKED.targets and (BY_MAKE or not ASKED.until):
-    try:
+    with one_line("Snakefile"):
         check_room(config, Path(f"results/{config['run']}"))
-    except InputError as refusal:
-        raise SystemExit(str(refusal)) from None
 
 
 def say_shortage():

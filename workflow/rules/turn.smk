@@ -6,7 +6,7 @@ from pathlib import Path
 
 from snakemake.cli import get_argument_parser
 
-from workflow.convergent.commands import InputError
+from workflow.convergent.commands import one_line
 from workflow.runner.alone import take_turn
 
 # Options of a Snakemake that makes no files: it may look on beside a run.
@@ -33,9 +33,5 @@ makes_files = (
 )
 
 if makes_files:
-    try:
+    with one_line("Snakefile"):
         take_turn(Path.cwd())
-    except InputError as refusal:
-        raise SystemExit(str(refusal)) from None
-    except KeyboardInterrupt:
-        raise SystemExit("Interrupted.") from None
