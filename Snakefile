@@ -4,6 +4,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
+include: "workflow/rules/turn.smk"
+
+
 # An experiment given by --configfile stands alone.
 if not workflow.overwrite_configfiles:
 
@@ -13,6 +16,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "workflow/rules/config.smk"
+include: "workflow/rules/room.smk"
 
 
 onstart:

@@ -1,10 +1,10 @@
-"""Devices: jobs spread over GPUs, and batches that threads load arrive in order."""
+"""Devices: the GPU that a process has to itself, and batches that threads load arrive in order."""
 
+import os
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,42 +13,6 @@ from tests import ROOT
 from workflow.convergent.nets import device
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-CLAIM = """
-import sys
-from pathlib import Path
-from workflow.convergent.nets import device
-print(device.claim_gpu(sys.argv[2:], Path(sys.argv[1])), flush=True)
-sys.stdin.read()
-"""
-
-
-def claimer(folder: Path, names: list[str]) -> tuple[subprocess.Popen, int]:
-    """A process that holds a GPU until its input ends, and the index of that GPU."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLAIM, str(folder), *names],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    return process, int(process.stdout.readline())
-
-
-@pytest.mark.slow
-def test_processes_claim_gpus_of_their_own_and_leave_them_when_they_end(tmp_path: Path) -> None:
-    names = ["0", "MIG-GPU-1234/1/0"]
-    first, one = claimer(tmp_path, names)
-    second, two = claimer(tmp_path, names)
-    assert (one, two) == (0, 1)
-    third, shared = claimer(tmp_path, names)
-    assert shared == third.pid % 2
-    first.kill()
-    first.wait()
-    fourth, again = claimer(tmp_path, names)
-    assert again == 0
-    for process in (first, second, third, fourth):
-        process.communicate()
 
 
 @pytest.mark.parametrize("place", [CPU, CUDA], ids=str)
@@ -84,6 +48,19 @@ def test_an_error_while_loading_is_raised() -> None:
     assert [next(results), next(results)] == [0.5, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+@pytest.mark.gpu
+def test_a_gpu_is_one_claim_under_its_index_and_its_serial_number() -> None:
+    """This process has claimed it; others, which see no other GPU, are given what else they ask for."""
+    serial = torch.cuda.get_device_properties(device.pick()).uuid
+    names = [f"GPU-{serial}", *([] if "CUDA_VISIBLE_DEVICES" in os.environ else [str(device.pick().index)])]
+    ask = "import torch; from workflow.convergent.nets.claims import claim_gpu; "
+    ask += "print(claim_gpu([str(torch.cuda.get_device_properties(0).uuid), 'another']))"
+    for name in names:
+        seen = {**os.environ, "CUDA_VISIBLE_DEVICES": name}
+        said = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, env=seen, capture_output=True, check=True).stdout
+        assert said == b"1\n"
 
 
 @pytest.mark.gpu

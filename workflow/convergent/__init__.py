@@ -17,6 +17,7 @@ nets
     device          the GPU or CPU, determinism, loading ahead of the computation
     probe           every net as it will run, before anything is trained
     own             the code of a user's own that makes a net, and its errors
+    claims          which GPU a process has to itself
     activations     activations of chosen layers of several nets, on one grid of positions
     train           one net from its seed
     optimisation    settings of training, learning rate, optimiser

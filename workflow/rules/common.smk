@@ -7,7 +7,6 @@ import sys
 from itertools import combinations, combinations_with_replacement
 from pathlib import Path
 
-from snakemake.cli import get_argument_parser
 from snakemake.settings.types import DeploymentMethod
 
 from workflow.convergent.configuration import logits, net_settings, own_code, spatial
@@ -186,14 +185,8 @@ def is_target(name):
 
 
 def refuse_unknown_targets():
-    """Stop with one line that lists figures and tables.
-
-    Targets are read from the command line: Snakemake parses rules before it looks at them. Jobs of a cluster have none.
-    """
-    if "snakemake" not in Path(sys.argv[0]).parts[-2:]:  # started from Python
-        return
-    asked = get_argument_parser().parse_args(sys.argv[1:]).targets
-    unknown = [name for name in asked if not is_target(name)]
+    """Stop with one line that lists figures and tables. Snakemake itself parses rules before it looks at targets."""
+    unknown = [name for name in ASKED.targets if not is_target(name)]
     if unknown:
         tables = [path for path in every_table() if "/tables/" in path]
         raise SystemExit(

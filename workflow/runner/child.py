@@ -84,7 +84,8 @@ def run_snakemake(
         while not ended:
             ended = process.poll() is not None  # before the last look into the files
             for line in events.lines():
-                hear(json.loads(line))
+                with suppress(json.JSONDecodeError):  # half a line, of a full disk
+                    hear(json.loads(line))
             for line in output.lines():
                 relay(line)
             tick()

@@ -14,16 +14,18 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from workflow.convergent import experiment, memory, tables
 from workflow.convergent.checks import checked
-from workflow.convergent.commands import command, new_parser
+from workflow.convergent.commands import INTERRUPTED, command, new_parser
 from workflow.runner import progress as state
-from workflow.runner.alone import take_lock, wait_until_alone
+from workflow.runner.alone import take_turn
 from workflow.runner.child import run_snakemake
+from workflow.runner.disk import shortage
 from workflow.runner.progress import Progress
 from workflow.runner.screen import Screen
 
@@ -32,7 +34,6 @@ LAYERS = 5  # in the table at the end
 LOG_LINES = 30  # of a failed job
 # What is said of Snakemake's profile, and of a failure besides the job's own log.
 CHATTER = ("Using workflow specific profile", "RuleException", "Exiting because", "WorkflowError:\nAt least one job")
-INTERRUPTED = 130  # exit status
 
 
 def usable_cores() -> int:
@@ -88,8 +89,7 @@ class Run:
     plans: bool = True  # whether the next job statistics are those of all that is left
 
     def snakemake(self, *arguments: str, quiet: bool = False) -> int:
-        """Exit status of a Snakemake, which begins once no other run lives in the folder."""
-        wait_until_alone(Path.cwd())
+        """Exit status of a Snakemake."""
         tick = (lambda: None) if quiet else self.show
         return run_snakemake([*self.options, *arguments], self.hear_plan if quiet else self.hear, self.relay, tick)
 
@@ -147,6 +147,8 @@ class Run:
         if status:
             log = max(Path(".snakemake/log").glob("*.log"), default=".snakemake/log")
             failed = state.counted(len(self.progress.failed), "job")
+            for line in shortage():
+                self.screen.say(line)
             self.screen.say(f"Not finished: {failed} failed. The same command goes on from here. All messages: {log}")
         return status
 
@@ -186,7 +188,7 @@ def run(args: argparse.Namespace) -> int:
     """Exit status of a command; prints where its results are and, after a whole run, the numbers."""
     begun = time.monotonic()
     config = checked(experiment.read(args.configfile or "config.yaml"), memory.available())
-    take_lock(Path.cwd())
+    take_turn(Path.cwd())
     results = Path("results") / config["run"]
     whole = args.target in ("figures", "report")
     targets = [] if whole else paths(results, [args.target])
@@ -205,17 +207,41 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def open_streams() -> None:
+    """Put /dev/null in place of closed standard streams, so that no other file gets their numbers."""
+    while (stream := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(stream, True)
+    os.close(stream)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115, it stays open
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for text in (sys.stdout, sys.stderr):
+        text.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def interrupted(reason: str) -> int:
+    """Exit status after an interruption, of which standard error tells if anybody still reads it."""
+    with suppress(OSError):
+        print(f"\n{reason} The same command goes on from here.", file=sys.stderr, flush=True)
+    silent = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):  # Python writes out at its end what could not be written
+        os.dup2(silent, stream)
+    return INTERRUPTED
+
+
 @command
 def main(argv: list[str] | None = None) -> None:
+    open_streams()
     args = parse(argv)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, signal.default_int_handler)
     try:
-        sys.exit(run(args))
+        status = run(args)
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from here.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        status = interrupted("Interrupted.")
+    except BrokenPipeError:
+        status = interrupted("Interrupted: nobody reads the output any more.")
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,8 @@ def lock(folder: Path, name: str) -> Iterator[None]:
         except BlockingIOError:
             print(f"{name}: an interrupted run left a training behind, waiting for it to end", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:  # some shared disks have no locks
+            print(f"{name}: {folder} cannot be locked ({error.strerror})", flush=True)
         yield
 
 

@@ -1,18 +1,17 @@
 """Where nets run, and the settings under which equal input gives equal bits."""
 
 import ctypes
-import fcntl
 import functools
 import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import torch
+
+from .claims import claim_gpu
 
 LOADING_THREADS = 4  # that prepare batches for a GPU; one does for the CPU, which shares its cores with them
 
@@ -20,30 +19,14 @@ Job = TypeVar("Job")
 Prepared = TypeVar("Prepared")
 
 
-def claim_gpu(names: Sequence[str], folder: Path) -> int:
-    """Index of the first GPU that no other process has claimed; where all are claimed they are shared.
-
-    Snakemake assigns no device to a job. Jobs on a machine with several GPUs spread over them by these locks.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, name in enumerate(names):
-        # the lock stays open until the process ends; the name of a part of a GPU contains slashes
-        lock = os.open(folder / name.replace("/", "-"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        return number
-    return os.getpid() % len(names)
-
-
 @functools.cache
 def claimed_gpu() -> torch.device:
-    """The GPU that this process has claimed; the first call claims it."""
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    names = visible or [str(number) for number in range(torch.cuda.device_count())]
-    place = torch.device("cuda", claim_gpu(names, Path(tempfile.gettempdir()) / f"convergent-gpus-{os.getuid()}"))
+    """The GPU that this process has claimed; the first call claims it.
+
+    GPUs are named by their serial numbers: what their indices mean depends on CUDA_VISIBLE_DEVICES.
+    """
+    serials = [str(torch.cuda.get_device_properties(number).uuid) for number in range(torch.cuda.device_count())]
+    place = torch.device("cuda", claim_gpu(serials))
     torch.cuda.set_device(place)
     return place
 

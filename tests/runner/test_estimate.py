@@ -1,0 +1,63 @@
+"""Estimated bytes against those of finished runs and of docs/scale.md."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import validate
+
+from tests import ROOT
+from workflow.convergent.configuration import complete
+from workflow.runner import estimate as estimates
+
+MB = 1e6
+# Bytes of the files of the embedded run.
+EMBEDDED = {"images": 72.9 * MB, "moments": 1023.9 * MB, "stitching": 69.2 * MB, "patches": 114.6 * MB}
+
+
+def read(name: str) -> dict:
+    config = yaml.safe_load((ROOT / name).read_text())
+    validate(config, str(ROOT / "workflow/schemas/config.schema.yaml"))
+    complete(config)
+    return config
+
+
+def test_the_embedded_run() -> None:
+    estimated = estimates.estimate(read("config.yaml"))
+    assert estimated.keys() == EMBEDDED.keys()
+    for stage, size in EMBEDDED.items():
+        assert 0.85 * size < estimated[stage] < 1.02 * size
+
+
+def test_the_paper_s_experiment() -> None:
+    """180 GB of shards, 3.3 GB of those of training images, 24 and 5 GB merged; 2 GB of pictures a net."""
+    config = read("workflow/experiments/imagenet.yaml")
+    classes = 1000
+    moments = estimates.moments(config, "moments", config["layers"], classes)
+    moments += estimates.moments(config, "stitching", config["stitching"]["layers"], classes)
+    assert moments == pytest.approx((180 + 3.3 + 24 + 5) * 1e9, rel=0.05)
+    assert estimates.pictures(config, classes) == pytest.approx(4 * 2e9, rel=0.1)
+
+
+def test_images_of_a_folder_are_counted(tmp_path: Path) -> None:
+    for name in ("train/cat/1.jpg", "train/dog/more/2.PNG", "train/dog/notes.txt", "val/cat/3.jpg", "train/.hidden/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    data = {"source": "image_folder", "folder": str(tmp_path)}
+    assert estimates.images_and_classes(data) == (3, 2)
+    assert estimates.images_and_classes({"source": "cifar10"}) == (60_000, 10)
+
+
+def test_units_of_other_nets_count_nothing(config: dict) -> None:
+    """They are not known before the nets are built."""
+    complete(config)
+    config["nets"] = [{"architecture": "torchvision:vgg11"}] * 2
+    config["architecture"] = {"crop": 32}
+    estimated = estimates.estimate(config)
+    assert estimated["images"] > 0
+    assert [estimated[stage] for stage in ("moments", "stitching", "patches")] == [0, 0, 0]
+
+
+def test_receptive_fields_are_those_of_the_embedded_pictures(config: dict) -> None:
+    fields = estimates.receptive_fields(config["architecture"])
+    assert fields == {"conv1": 7, "conv2": 25, "conv3": 32, "conv4": 32, "conv5": 32}
