@@ -110,7 +110,7 @@ def test_the_line_of_the_users_own_code_is_named(tmp_path: Path) -> None:
         ("def make(:", "SyntaxError: invalid syntax (user_1.py, line 1) (user_1.py:1)"),
         (
             "import os\nimport no_such",
-            "No module named 'no_such' (user_2.py:2); modules are looked for where snakemake",
+            "ModuleNotFoundError: No module named 'no_such' (user_2.py:2)",
         ),
         ("1 / 0", "ZeroDivisionError: division by zero (user_3.py:1)"),
         ("make = no_such", "NameError: name 'no_such' is not defined (user_4.py:1)"),

@@ -124,13 +124,15 @@ def builder(architecture: str) -> Callable[..., Any]:
         if name not in (known := models.list_models(models)):
             raise InputError(f"architecture: torchvision has no model {name!r}, it has {', '.join(known)}")
         return models.get_model_builder(name)
-    with own.refusing(f"architecture: {architecture}"):
+    with own.refusing(architecture):
         try:
             module = importlib.import_module(place)
         except ModuleNotFoundError as error:
-            raise InputError(
-                f"architecture: {architecture}: {error}{own.where(error)}; modules are looked for where snakemake runs"
-            ) from None
+            if f"{place}.".startswith(f"{error.name}."):  # it is not a module that the code itself imports
+                raise InputError(
+                    f"architecture: {architecture}: {error}; modules are looked for where snakemake runs"
+                ) from None
+            raise
     if not hasattr(module, name):
         raise InputError(f"architecture: {architecture}: module {place} has no {name}")
     make = getattr(module, name)
@@ -166,7 +168,7 @@ def initial_body(architecture: str, settings: dict[str, Any], channels: int, cla
         return AlexNet(settings, channels, classes, seed)
     make = builder(architecture)
     arguments = arguments_for(make, architecture, classes)
-    with own.refusing(f"architecture: {architecture}"), torch.random.fork_rng():
+    with own.refusing(architecture), torch.random.fork_rng():
         torch.manual_seed(derive(seed, "initialisation"))
         body = make(**arguments)
     if not isinstance(body, nn.Module):
@@ -185,7 +187,7 @@ def build(architecture: str, settings: dict[str, Any], channels: int, classes: i
     body = initial_body(architecture, settings, channels, classes, seed).eval()
     crop = torch.zeros(1, channels, settings["crop"], settings["crop"])
     shape = f"{crop.shape[2]}x{crop.shape[3]}x{channels}"
-    with own.refusing(f"architecture: {architecture} cannot take crops of {shape}"):
+    with own.refusing(f"{architecture} cannot take crops of {shape}"):
         output = body(crop)
     if not isinstance(output, torch.Tensor) or output.dim() != 2 or len(output) != 1:
         returned = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"

@@ -62,20 +62,21 @@ def changed(made_by: Mapping[str, str]) -> list[str]:
 
 
 def where(error: BaseException) -> str:
-    """Where in the user's code an error arose, as `` (file:line)``; empty where it arose elsewhere."""
+    """Where in the user's code an error arose, as ``file:line``; elsewhere, where none of theirs was at work."""
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError):
         frames.append((error.filename or "", error.lineno))
     theirs = [(file, line) for file, line in frames if Path(file).is_file() and is_users(Path(file).absolute())]
-    return f" ({os.path.relpath(theirs[-1][0])}:{theirs[-1][1]})" if theirs else ""
+    file, line = (theirs or frames)[-1]
+    return f"{os.path.relpath(file)}:{line}"
 
 
 @contextmanager
 def refusing(what: str) -> Iterator[None]:
-    """Turn an error of the block, which runs code of the user's, into an InputError: one line that ``what`` begins."""
+    """Turn an error of the block, which runs code of the user's, into an InputError of one line about ``what``."""
     try:
         yield
     except InputError:
         raise
     except (Exception, SystemExit) as error:  # a module may end the process
-        raise InputError(f"{what}: {in_words(error)}{where(error)}") from error
+        raise InputError(f"architecture: {what}: {in_words(error)} ({where(error)})") from error

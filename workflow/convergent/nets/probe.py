@@ -57,7 +57,7 @@ def require_finite(net: Net, shapes: Mapping[str, activations.LayerShape], crops
 def try_training(net: Net, crops: torch.Tensor, name: str) -> None:
     """A training pass. Raises InputError where it fails, or where no weight takes part."""
     net.train()
-    with own.refusing(f"architecture: {net.architecture} cannot be trained"):
+    with own.refusing(f"{net.architecture} cannot be trained"):
         logits = train.logits_of(net, crops.clone(), name)
         if not logits.requires_grad:
             raise InputError(f"architecture: {net.architecture} has no weights to train")
@@ -68,7 +68,7 @@ def probe(name: str, entry: Mapping[str, Any], layers: Sequence[str], images: np
     """Units and grids of a net's layers. Raises InputError where it cannot be built, recorded or trained."""
     net = build(entry, images)
     crops = net.centre_crop(torch.from_numpy(images))
-    with own.refusing(f"architecture: {net.architecture} cannot take two images"):
+    with own.refusing(f"{net.architecture} cannot take two images"):
         shapes = activations.probe(net, layers, name)
         require_finite(net, shapes, crops, name)
     trained = "weights" not in entry
