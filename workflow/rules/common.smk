@@ -52,8 +52,9 @@ def refuse_odd_folders(program):
     """Stop with one line where a program, which quotes no names, would read that of a folder as a command."""
     for name in (os.getcwd(), sys.executable):
         if not re.fullmatch(r"[\w.,@+=/-]+", name):
-            allowed = "allowed are letters, digits and . , @ + = - _"
-            raise SystemExit(f"{program}: not possible in {name!r}; {allowed}")
+            raise SystemExit(
+                f"{program}: not possible in {name!r}; allowed are letters, digits and . , @ + = - _"
+            )
 
 
 # Jobs run under the Python that runs Snakemake, its environment activated or not, unless --sdm conda gives them one. A
