@@ -38,7 +38,7 @@ def run(folder: Path, command: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, in a folder of an odd name, in which the embedded experiment (a tiny one) and all examples were run, in their order."""
+    """The project in an odd folder, where the embedded experiment (a tiny one) and all examples ran, in their order."""
     folder = copy_project(tmp_path_factory.mktemp("readme") / ODD)
     for name, text in FILES.items():
         (folder / name).write_text(text)
