@@ -15,7 +15,8 @@ from pathlib import Path
 from .images.listing import below, listing_digest
 from .sources import parsed
 
-SMALL = 100_000_000  # bytes, a tenth of a second
+SMALL = 100_000_000  # bytes of a folder that is read as a whole, which takes a tenth of a second
+OPENING = 20_000  # bytes that are read in the time in which a file is opened
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}  # packages that are installed under another name
 
 
@@ -33,14 +34,19 @@ def file_digest(file: str | Path) -> str:
 
 
 def folder_digest(folder: str | Path) -> str:
-    """sha256 of names and contents of all files below a folder; above 100 MB of their names, sizes and times instead.
+    """sha256 of names and contents of all files below a folder; of their names, sizes and times where it is large.
 
-    A touch therefore changes nothing in a small folder. Raises InputError where the folder cannot be read.
+    Large is above 100 MB or 5,000 files. A touch therefore changes nothing in a small folder. Raises InputError where
+    the folder cannot be read.
     """
-    files = sorted((name, state.st_size) for name, state in below(folder) if state)
-    if sum(size for _, size in files) > SMALL:
-        return listing_digest(folder)
-    contents = [(name, file_digest(os.path.join(folder, name))) for name, _ in files]
+    names, size = [], 0
+    for name, state in below(folder):
+        if state:
+            names.append(name)
+            size += max(state.st_size, OPENING)
+        if size > SMALL:
+            return listing_digest(folder)
+    contents = [(name, file_digest(os.path.join(folder, name))) for name in sorted(names)]
     return hashlib.sha256(repr(contents).encode()).hexdigest()
 
 
