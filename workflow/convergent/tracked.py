@@ -4,7 +4,6 @@ The rules take these texts as parameters, because Snakemake compares files that 
 neither a file that is replaced by an older one nor a folder's files, and above 1 MB a touch is a change.
 """
 
-import ast
 import hashlib
 import os
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .images.listing import below, listing_digest
-from .sources import parsed
+from .sources import parsed, statements
 
 SMALL = 100_000_000  # bytes of a folder that is read as a whole, which takes a tenth of a second
 OPENING = 20_000  # bytes that are read in the time in which a file is opened
@@ -63,18 +62,11 @@ def installed(package: str) -> str | None:
 @cache
 def packages(file: str) -> frozenset[str]:
     """Installed packages that a file imports by an absolute name, with their versions; none of what is no Python."""
-    names: set[str] = set()
     try:
-        nodes = list(ast.walk(parsed(file)))
+        names = {name.split(".")[0] for level, name, _ in statements(parsed(file)) if not level}
     except (SyntaxError, ValueError):
         return frozenset()
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-    found = (installed(name.split(".")[0]) for name in names)
-    return frozenset(package for package in found if package)
+    return frozenset(package for name in names if (package := installed(name)))
 
 
 def tracked(files: Iterable[str]) -> list[str]:

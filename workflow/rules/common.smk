@@ -84,9 +84,7 @@ LAYERED = {
         {n: e["layers"] for n, e in zip(NETS, config["nets"]) if e.get("layers")}
     ),
     "resample": config["resample"],
-    "own_code": lambda wildcards: tracked(
-        {file for entry in config["nets"] for file in own_code(entry["architecture"])}
-    ),
+    "own_code": lambda wildcards: tracked_own_code(config["nets"]),
 }
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
@@ -123,9 +121,11 @@ def entry_of(wildcards):
     return config["nets"][NETS.index(wildcards.net)]
 
 
-def own_code_of(wildcards):
-    """Files of the user's own module that makes a net, where there is one."""
-    return own_code(entry_of(wildcards)["architecture"])
+def tracked_own_code(entries):
+    """Digests of the user's own modules that make the nets of some entries of the configuration."""
+    return tracked(
+        {file for entry in entries for file in own_code(entry["architecture"])}
+    )
 
 
 def net_options(wildcards):
@@ -142,7 +142,7 @@ def settings_of(wildcards):
 MADE = {
     "net": net_options,
     "settings": settings_of,
-    "own_code": lambda wildcards: tracked(own_code_of(wildcards)),
+    "own_code": lambda wildcards: tracked_own_code([entry_of(wildcards)]),
 }
 
 
