@@ -58,7 +58,7 @@ clean: ## remove results/scenes and say what is left; another run: RUN=my_images
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	@echo "Installing into .venv: about 2 minutes, 6 GB, most of it PyTorch."
 	@$(PYTHON) -m venv --clear .venv
-	@$(BIN)/pip install --quiet --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	@touch $@
 
 # Pin what requirements.in asks for, with hashes, for every platform, and the same versions for conda. Needs uv.

@@ -76,7 +76,7 @@ def test_a_touch_and_another_place_change_a_large_folder_only(tmp_path: Path, mo
     os.utime(folder / "3.jpg", (0, 0))
     digests = {place: tracked.folder_digest(tmp_path / place) for place in ("images", "copy")}
     assert digests["images"] == digests["copy"]
-    monkeypatch.setattr(tracked, "SMALL", 2)
+    monkeypatch.setattr(tracked, "SMALL", 3 * tracked.OPENING - 1)
     assert tracked.folder_digest(folder) != tracked.folder_digest(tmp_path / "copy")
 
 

@@ -1,5 +1,6 @@
-"""The project is extended as docs/extend.md says, in a copy of it."""
+"""The project is extended as docs/extend.md says, in a copy of it; jobs run in an environment that conda makes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ ENTRY = """    "paper_loss": {
         "family": "mapping",
         "report": ("Mapping", "Paper"),
         "inputs": {"paper": "workflow/resources/paper_table1.csv"},
-        "settings": "--size 3",
+        "settings": ["--size", 3],
     },
 """
 CAPTION = "Loss of the paper's mappings against their decay.\n"
@@ -38,15 +39,21 @@ def insert(path: Path, text: str, before: str) -> None:
     path.write_text(path.read_text().replace(before, text + before))
 
 
-@pytest.mark.slow
-def test_a_new_figure_is_a_function_an_entry_and_a_caption(tmp_path: Path) -> None:
-    folder = copy_project(tmp_path)
-    family = folder / "workflow/convergent/figures/mapping.py"
-    insert(family, FUNCTION, "@command\ndef main")
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with a new figure, which is drawn."""
+    folder = copy_project(tmp_path_factory.mktemp("extended"))
+    insert(folder / "workflow/convergent/figures/mapping.py", FUNCTION, "@command\ndef main")
     insert(folder / "workflow/rules/figures.smk", ENTRY, '    "summary_convergence": {')
     (folder / "workflow/report/paper_loss.rst").write_text(CAPTION)
     assert "draw_paper_loss" in planned(folder)
     snakemake(folder, "paper_loss")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_new_figure_is_a_function_an_entry_and_a_caption(extended: Path) -> None:
+    folder, family = extended, extended / "workflow/convergent/figures/mapping.py"
     figures = folder / "results/scenes/figures"
     assert sorted(path.name for path in figures.iterdir()) == ["paper_loss.pdf", "paper_loss.png"]
     assert "Nothing to be done" in snakemake(folder, "-n", "paper_loss")
@@ -56,3 +63,35 @@ def test_a_new_figure_is_a_function_an_entry_and_a_caption(tmp_path: Path) -> No
     text = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
     assert "table of the paper's numbers (.csv)" in text
     assert "width and height, inches (default: 4)" in text
+
+
+# Conda as far as Snakemake calls it. It installs a link to this Python, which leaves a mark where it runs.
+CONDA = """#!/bin/sh
+case "$*" in
+    "info --json") echo '{{"conda_prefix": "{prefix}", "platform": "linux-64"}}' ;;
+    --version) echo conda 25.1.0 ;;
+    config*) echo '{{"get": {{"channel_priority": "strict"}}}}' ;;
+    "env create"*)
+        while [ "$1" != --prefix ]; do shift; done
+        mkdir -p "$2/bin"
+        printf '#!/bin/sh\\ntouch "%s/used"\\nexec {python} "$@"\\n' "$2" > "$2/bin/python"
+        chmod +x "$2/bin/python" ;;
+esac
+"""
+
+
+@pytest.mark.slow
+def test_jobs_run_in_the_environment_that_conda_makes_and_again_when_it_changes(
+    extended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/conda").write_text(CONDA.format(prefix=tmp_path, python=sys.executable))
+    (tmp_path / "bin/conda").chmod(0o755)
+    (tmp_path / "bin/activate").write_text('PATH="$1/bin:$PATH"')
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+    arguments = ("--sdm", "conda", "--", "paper_loss")
+    snakemake(extended, *arguments)
+    assert len(list(extended.glob(".snakemake/conda/*/used"))) == 1
+    assert planned(extended, *arguments) == set()
+    for _ in edit(extended / "environment.yml", "python>=3.11", "python>=3.12"):
+        assert "draw_paper_loss" in planned(extended, *arguments)

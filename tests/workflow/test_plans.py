@@ -71,14 +71,23 @@ def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "there", "gone"),
     [
-        ({"information.layers": []}, ["stitching"], ["information", "agreement", "draw_figS4_information"]),
+        (
+            {"information.layers": [], "clustering.layers": []},
+            ["stitching", "hierarchy", "draw_fig6_clusters"],
+            ["information", "agreement", "draw_figS4_information", "spectral", "draw_figS_spectral"],
+        ),
         ({"stitching.layers": []}, ["spectral"], ["moments_train", "stitching", "functional", "draw_fig5_hierarchy"]),
-        ({"stitching.layers": ["conv3"]}, ["hierarchy", "draw_table1_mapping", "draw_fig4_mapping"], []),
-        ({"clustering.layers": []}, ["hierarchy", "draw_fig6_clusters"], ["spectral", "draw_figS_spectral"]),
-        ({"clustering.layers": ["fc6"]}, ["spectral"], ["draw_figS_spectral"]),
-        ({"information.layers": ["fc7"], "stitching.layers": ["fc6"]}, ["information", "hierarchy"], ["fig4_mapping"]),
+        (
+            {"clustering.layers": ["fc6"], "information.layers": ["fc7"], "stitching.layers": ["fc6"]},
+            ["spectral", "information", "hierarchy"],
+            ["draw_figS_spectral", "draw_fig4_mapping"],
+        ),
+        (
+            {"nets": [{"seed": seed} for seed in range(3)], "stitching.layers": ["conv3"]},
+            ["train", "hierarchy", "draw_table1_mapping", "draw_fig4_mapping", "draw_summary_convergence"],
+            [],
+        ),
         ({"stitching.as_published": False, "figures.pair": "net1-net3"}, ["stitching", "functional"], []),
-        ({"nets": [{"seed": seed} for seed in range(3)]}, ["train", "draw_summary_convergence"], []),
     ],
     ids=str,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.configurations import ODD
 from tests.workflow.test_workflow import copy_project
 from workflow.convergent import store
 
@@ -37,8 +38,8 @@ def run(folder: Path, command: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which the embedded experiment (a tiny one) and all examples were run, in their order."""
-    folder = copy_project(tmp_path_factory.mktemp("readme"))
+    """The project in an odd folder, where the embedded experiment (a tiny one) and all examples ran, in their order."""
+    folder = copy_project(tmp_path_factory.mktemp("readme") / ODD)
     for name, text in FILES.items():
         (folder / name).write_text(text)
     for command in ["make figures", *COMMANDS]:

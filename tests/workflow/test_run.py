@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,6 +96,13 @@ def test_a_failure_shows_the_end_of_its_log_without_what_was_seen(tmp_path: Path
     lines = runner.failure("train net0", [str(log)], {"line 99"}).splitlines()
     assert lines == [f"Failed: train net0. Log: {log}", *(f"    line {number}" for number in range(69, 99))]
     assert runner.failure("train net0", [str(tmp_path / "none.log")], set()).count("\n") == 0
+
+
+def test_images_and_nets_are_made_first_where_there_are_any_to_make() -> None:
+    first = {rule: ["--until", rule] for rule in ("images", "train")}
+    assert runner.phases(Counter(images=1, train=4, merge_val=8)) == [first["images"], first["train"], []]
+    assert runner.phases(Counter(train=1)) == [first["train"], []]
+    assert runner.phases(Counter(merge_val=8)) == [[]]
 
 
 def test_tables_are_named_below_the_results() -> None:

@@ -4,7 +4,6 @@ The rules take these texts as parameters, because Snakemake compares files that 
 neither a file that is replaced by an older one nor a folder's files, and above 1 MB a touch is a change.
 """
 
-import ast
 import hashlib
 import os
 from collections.abc import Iterable
@@ -13,9 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .images.listing import below, listing_digest
-from .sources import parsed
+from .sources import parsed, statements
 
-SMALL = 100_000_000  # bytes, a tenth of a second
+SMALL = 100_000_000  # bytes of a folder that is read as a whole, which takes a tenth of a second
+OPENING = 20_000  # bytes that are read in the time in which a file is opened
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}  # packages that are installed under another name
 
 
@@ -33,14 +33,19 @@ def file_digest(file: str | Path) -> str:
 
 
 def folder_digest(folder: str | Path) -> str:
-    """sha256 of names and contents of all files below a folder; above 100 MB of their names, sizes and times instead.
+    """sha256 of names and contents of all files below a folder; of their names, sizes and times where it is large.
 
-    A touch therefore changes nothing in a small folder. Raises InputError where the folder cannot be read.
+    Large is above 100 MB or 5,000 files. A touch therefore changes nothing in a small folder. Raises InputError where
+    the folder cannot be read.
     """
-    files = sorted((name, state.st_size) for name, state in below(folder) if state)
-    if sum(size for _, size in files) > SMALL:
-        return listing_digest(folder)
-    contents = [(name, file_digest(os.path.join(folder, name))) for name, _ in files]
+    names, size = [], 0
+    for name, state in below(folder):
+        if state:
+            names.append(name)
+            size += max(state.st_size, OPENING)
+        if size > SMALL:
+            return listing_digest(folder)
+    contents = [(name, file_digest(os.path.join(folder, name))) for name in sorted(names)]
     return hashlib.sha256(repr(contents).encode()).hexdigest()
 
 
@@ -57,18 +62,11 @@ def installed(package: str) -> str | None:
 @cache
 def packages(file: str) -> frozenset[str]:
     """Installed packages that a file imports by an absolute name, with their versions; none of what is no Python."""
-    names: set[str] = set()
     try:
-        nodes = list(ast.walk(parsed(file)))
+        names = {name.split(".")[0] for level, name, _ in statements(parsed(file)) if not level}
     except (SyntaxError, ValueError):
         return frozenset()
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-    found = (installed(name.split(".")[0]) for name in names)
-    return frozenset(package for package in found if package)
+    return frozenset(package for name in names if (package := installed(name)))
 
 
 def tracked(files: Iterable[str]) -> list[str]:

@@ -51,8 +51,9 @@ def refuse_odd_folders(program):
     """Stop with one line where a program, which quotes no names, would read that of a folder as a command."""
     for name in (os.getcwd(), sys.executable):
         if not re.fullmatch(r"[\w.,@+=/-]+", name):
-            allowed = "allowed are letters, digits and . , @ + = - _"
-            raise SystemExit(f"{program}: not possible in {name!r}; {allowed}")
+            raise SystemExit(
+                f"{program}: not possible in {name!r}; allowed are letters, digits and . , @ + = - _"
+            )
 
 
 # Jobs run under the Python that runs Snakemake, its environment activated or not, unless --sdm conda gives them one. A
@@ -82,9 +83,7 @@ LAYERED = {
         {n: e["layers"] for n, e in zip(NETS, config["nets"]) if e.get("layers")}
     ),
     "resample": config["resample"],
-    "own_code": lambda wildcards: tracked(
-        {file for entry in config["nets"] for file in own_code(entry["architecture"])}
-    ),
+    "own_code": lambda wildcards: tracked_own_code(config["nets"]),
 }
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
@@ -121,9 +120,11 @@ def entry_of(wildcards):
     return config["nets"][NETS.index(wildcards.net)]
 
 
-def own_code_of(wildcards):
-    """Files of the user's own module that makes a net, where there is one."""
-    return own_code(entry_of(wildcards)["architecture"])
+def tracked_own_code(entries):
+    """Digests of the user's own modules that make the nets of some entries of the configuration."""
+    return tracked(
+        {file for entry in entries for file in own_code(entry["architecture"])}
+    )
 
 
 def net_options(wildcards):
@@ -140,7 +141,7 @@ def settings_of(wildcards):
 MADE = {
     "net": net_options,
     "settings": settings_of,
-    "own_code": lambda wildcards: tracked(own_code_of(wildcards)),
+    "own_code": lambda wildcards: tracked_own_code([entry_of(wildcards)]),
 }
 
 

@@ -32,9 +32,9 @@ def probe_nets():
     if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
         return  # this process need not have the packages of the jobs
     command = list(map(str, probe_command()))
-    own = {file for entry in config["nets"] for file in own_code(entry["architecture"])}
     weights = [file_digest(e["weights"]) for e in config["nets"] if "weights" in e]
-    text = as_json([command, stage("nets.probe"), tracked(own), weights])
+    own = tracked_own_code(config["nets"])
+    text = as_json([command, stage("nets.probe"), own, weights])
     made_from = hashlib.sha256(text.encode()).hexdigest()
     if not was_probed(made_from):
         if status := subprocess.run([*command, "--made-from", made_from]).returncode:

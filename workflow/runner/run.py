@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -79,6 +80,14 @@ def numbers(summary: list[dict[str, Any]], paper: list[dict[str, Any]]) -> str:
     return "\n".join([title, f"{'layer':{width}}  similarity  chance  the paper", *lines])
 
 
+def phases(waiting: Counter[str]) -> list[list[str]]:
+    """Arguments of the Snakemakes of a run with so many jobs by rule.
+
+    Once a job is planned all below it runs. Images and nets come first, so that nothing reruns if they come out equal.
+    """
+    return [*(["--until", rule] for rule in ("images", "train") if waiting[rule]), []]
+
+
 @dataclass
 class Run:
     """One command of the user's."""
@@ -138,8 +147,7 @@ class Run:
             self.screen.say("Nothing to be done.")
             return 0
         self.screen.say(state.beginning(self.progress, time.time()))
-        phases: list[list[str]] = [["--until", "train"], []] if self.progress.waiting["train"] else [[]]
-        for phase in phases:
+        for phase in phases(self.progress.waiting):
             self.plans = not phase
             if status := self.snakemake(*phase, "--", *targets):
                 break
