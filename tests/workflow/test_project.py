@@ -66,20 +66,12 @@ def test_the_table_of_figures_has_every_figure_of_every_family_and_its_caption()
 
 
 def test_training_keeps_the_digest_of_the_very_files_that_rerun_it() -> None:
-<<<<<<< HEAD
     """What reruns the rule and what makes the checkpoint useless is one list; images are in both by their digests.
 
     A user's own files the command finds itself, as ``own_code`` does for the rule.
     """
     text = "\n".join(rules()["train"])
-    assert len(re.findall(r'(?:\*stage|code=sources)\("nets\.train", UNRELATED\)', text)) == 2
-    assert "own_code" in re.search(r"MADE = {.*?}", RULES, flags=re.S)[0]
-    assert "**MADE" in text
-=======
-    """What reruns the rule and what makes the checkpoint useless is one list, and the user's own code besides."""
-    text = "\n".join(rules()["train"])
     assert re.findall(r'(\S+)\("nets\.train", UNRELATED\)', text) == ["*stage", "code=sources"]
->>>>>>> part-rules
     assert "--code {params.code:q}" in text
     assert "**MADE" in text
     assert "own_code" in re.search(r"MADE = {.*?}", RULES, flags=re.S)[0]
