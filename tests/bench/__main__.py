@@ -6,6 +6,7 @@ Times are compared as ratios within one run, and the runs that are compared alte
 from workflow.convergent.commands import new_parser
 from workflow.convergent.nets import device
 
+from .checking import bench_checking
 from .clustering import bench_clustering
 from .cuda import bench_cuda
 from .imagenet import bench_imagenet
@@ -18,6 +19,7 @@ from .stitching import bench_stitching
 
 BENCHES = {
     "images": bench_images,
+    "checking": bench_checking,
     "moments": bench_moments,
     "memory": bench_memory,
     "scale": bench_scale,
