@@ -1,15 +1,16 @@
 """What drawn files say of themselves, and the refusal of those that do not fit together."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.figures import stores
-from workflow.convergent import tables
+from workflow.convergent import store, tables
 from workflow.convergent.alignment import matching
 from workflow.convergent.commands import InputError
-from workflow.convergent.figures import inputs
+from workflow.convergent.figures import clusters, draw, inputs, mapping, statistics, units
 
 
 @pytest.fixture
@@ -79,3 +80,49 @@ def test_correlations_of_another_net_are_refused(correlations: tuple[list[Path],
         inputs.read_correlations(within, between)
     with pytest.raises(InputError, match="store of net0; must be of two nets"):
         inputs.read_correlations(within, within[0])
+
+
+FAMILIES = (statistics, units, mapping, clusters)
+FIGURES = {name: figure for family in FAMILIES for name, figure in draw.figures_of(family.__name__).items()}
+STORES = ("images", "moments of a shard", "moments", "correlation", "mutual_information", "mapping", "tree", "clusters")
+TABLES = ("matches", "convergence", "agreement", "stitched", "subtrees", "clusters", "training", "summary", "table 1")
+
+
+@pytest.fixture(scope="module")
+def one_of_each(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """A store and a table of every kind that say nothing else, and files that are neither."""
+    folder = tmp_path_factory.mktemp("kinds")
+    files = [folder / "text.csv", folder / "folder.zarr", folder / "gone.csv", folder / "gone.zarr/zarr.json"]
+    files[0].write_text("unit,greedy\n0,1\n")
+    files[1].mkdir()
+    for kind in (*STORES, "patches", "filters"):
+        files.append(folder / f"{kind}.zarr/zarr.json")
+        store.save(files[-1], {}, kind=kind)
+    for kind in TABLES:
+        files.append(folder / f"{kind}.csv")
+        tables.write(files[-1], [{"layer": "conv1"}], kind=kind)
+    return files
+
+
+def of_type(annotation: object, file: Path) -> object:
+    """A value of a parameter: the file, a list of it, or a setting."""
+    kind = draw.argument(annotation)
+    if kind["type"] is not Path:
+        return kind["type"]("1")
+    return [file] if "nargs" in kind else file
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_figure_refuses_every_other_kind_of_file_in_one_line(
+    figure: str, one_of_each: list[Path], tmp_path: Path
+) -> None:
+    parameters = inspect.signature(FIGURES[figure]).parameters
+    for file in one_of_each:
+        given = {name: of_type(parameter.annotation, file) for name, parameter in parameters.items()}
+        if "table" in given:
+            given["table"] = tmp_path / "written.csv"
+        if (figure, file.parent.name) == ("nets_filters", "filters.zarr"):
+            continue  # nets without convolutions have such a store
+        with pytest.raises(InputError, match=f"^{file.parent}") as refusal:
+            FIGURES[figure](**given)
+        assert "\n" not in str(refusal.value)

@@ -124,7 +124,7 @@ def test_tables_of_other_pairs_are_not_summarised(tmp_path: Path) -> None:
         ({"nets": {"net1": "of another run"}}, "weights of net1 differ"),
         ({"images": "others"}, "images differ"),
         ({"layer": "conv1"}, "--convergence: conv1 is given twice"),
-        ({"kind": "matches"}, "a table of matches; must be one of convergence or agreement"),
+        ({"kind": "matches"}, "a table of matches; must be one of convergence"),
     ],
 )
 def test_tables_of_other_runs_are_not_summarised(tmp_path: Path, change: dict, said: str) -> None:

@@ -75,9 +75,9 @@ def fig3_assignment(matches: MatchesTable) -> Figure:
 
 def figS10_means(moments: MomentsStore) -> Figure:  # noqa: N802
     """Sorted mean activations of the units of each net (paper, figure S10)."""
+    attributes, means = store.attributes(moments, "moments"), net_means(moments)
     figure, axes = plt.subplots(figsize=(4.5, 3))
-    plots.sorted_means(axes, net_means(moments))
-    attributes = store.attributes(moments)
+    plots.sorted_means(axes, means)
     axes.set_title(f"{attributes['layer']}: mean activation on the {SPLITS[attributes['split']]} images")
     return figure
 
@@ -124,13 +124,15 @@ def without_empty_cells(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: np.nan if cell == "" else cell for name, cell in row.items()} for row in rows]
 
 
-def summary_rows(paths: Sequence[Path]) -> list[dict[str, Any]]:
+def summary_rows(convergence: Sequence[Path], information: Path | None) -> list[dict[str, Any]]:
     """Rows of all tables. Raises InputError where tables are of different pairs of nets, weights or images."""
-    about = {str(path): tables.about(path, "convergence", "agreement") for path in paths}
+    about = {str(path): tables.about(path, "convergence") for path in convergence}
+    store.require_distinct("--convergence", (of["layer"] for of in about.values()))
+    if information:
+        about[str(information)] = tables.about(information, "agreement")
     store.same_nets({path: of["nets"] for path, of in about.items()})
     store.require_equal("images", **{path: of["images"] for path, of in about.items()})
-    store.require_distinct("--convergence", (of["layer"] for of in about.values() if of["kind"] == "convergence"))
-    rows = {str(path): tables.read(path, SUMMARY) for path in paths}
+    rows = {path: tables.read(path, SUMMARY) for path in about}
     pairs = {path: sorted({row["pair"] for row in own}) for path, own in rows.items()}
     store.require_equal("pairs", **{path: ", ".join(names) for path, names in pairs.items()})
     return [row for own in rows.values() for row in own]
@@ -159,7 +161,7 @@ def summary_convergence(
     table: TableToWrite,
 ) -> Figure:
     """How far nets converged in each layer, with intervals and chance. Writes all rows to one table."""
-    rows = summary_rows([*convergence, *([information] if information else [])])
+    rows = summary_rows(convergence, information)
     tables.write(table, rows, digits=4, kind="summary")
     panels = [(panel, [row for row in rows if row["similarity"] == panel.similarity]) for panel in PANELS]
     panels = [(panel, shown) for panel, shown in panels if shown]
