@@ -311,8 +311,8 @@ def table(results: list[tuple[Mutant, str]], seed: int) -> str:
     module, folder, others, endless, none = (sum(by == name for _, by in results) for name in names)
     missed = [(mutant, EQUIVALENT.get(key(mutant), "gap of the tests")) for mutant, by in results if not by]
     lines = [
-        f"Of {len(results)} changes of one line each (seed {seed}) {len(results) - none} were noticed: {module} by the",
-        f"tests of the module itself, {folder} by those of its folder, {others} by others, {endless} by tests without end.",
+        f"Of {len(results)} changes of one line each (seed {seed}) the tests noticed {len(results) - none}:",
+        f"those of the module {module}, of its folder {folder}, others {others}; {endless} made tests run without end.",
     ]
     if missed:
         lines += ["Not noticed:", "", "| module, line | change | of | to | why |", "|---|---|---|---|---|"]

@@ -82,8 +82,8 @@ def test_the_table_counts_and_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(mutants, "EQUIVALENT", {("y.py", "-a", "(a)"): "squared below"})
     assert mutants.table([(one, "module"), (two, ""), (three, ""), (one, "endless")], 5).splitlines() == [
-        "Of 4 changes of one line each (seed 5) 2 were noticed: 1 by the",
-        "tests of the module itself, 0 by those of its folder, 0 by others, 1 by tests without end.",
+        "Of 4 changes of one line each (seed 5) the tests noticed 2:",
+        "those of the module 1, of its folder 0, others 0; 1 made tests run without end.",
         "Not noticed:",
         "",
         "| module, line | change | of | to | why |",

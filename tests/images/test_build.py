@@ -379,6 +379,7 @@ def test_any_name_of_a_class_and_a_file(classes: Path, name: str) -> None:
     good, bad = (classes / "val" / name / number for number in ("0.png", "1.png"))
     good.rename(good.with_name(f"{name}.png"))
     unreadable(bad.rename(bad.with_name(f"{name}2.png")))
+    assert "unreadable image" in refusal("image_folder", classes)  # one line
     path = built("image_folder", classes, "--on-error", "skip")["val"]
     assert store.attributes(path)["classes"] == sorted(["cat", name])
     assert store.attributes(path)["skipped"] == [f"val/{name}/{name}2.png"]
@@ -447,6 +448,15 @@ def test_torchvision_sets_keep_their_own_channels(fashion: tuple) -> None:
         np.testing.assert_array_equal(arrays["images"], pixels[arrays["group"]][..., None], strict=True)
         np.testing.assert_array_equal(arrays["labels"], labels[arrays["group"]])
         assert len(store.attributes(path)["classes"]) == 10
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+@pytest.mark.parametrize("length", [0, 3, 12])
+def test_a_damaged_file_of_torchvision_is_named_by_its_set(fashion: tuple, name: str, length: int) -> None:
+    folder, _ = fashion
+    os.truncate(folder / "FashionMNIST/raw" / name, length)
+    message = refusal("fashion_mnist", folder, size=28)
+    assert message.startswith(f"{folder}: fashion_mnist is damaged, or could not be downloaded (")
 
 
 def test_torchvision_sets_of_another_size_are_refused(fashion: tuple) -> None:
