@@ -171,11 +171,14 @@ def test_a_changed_seed_trains_one_net(edited: Path) -> None:
 
 
 def test_one_figure_alone(project: Path) -> None:
+    """It is drawn, and nets that have not changed since they were probed are not probed again."""
+    probed = (project / "results/scenes/nets/probe.json").stat().st_mtime_ns
     figure = project / "results/scenes/figures/fig3_assignment_conv1.pdf"
     figure.unlink()
     assert planned(project, "fig3_assignment_conv1") == {"draw_fig3_assignment", "fig3_assignment_conv1"}
     snakemake(project, "fig3_assignment_conv1")
     assert figure.stat().st_size > 1000
+    assert (project / "results/scenes/nets/probe.json").stat().st_mtime_ns == probed
 
 
 def test_another_number_of_shards_gives_the_same_bits(project: Path, tmp_path: Path) -> None:
@@ -205,6 +208,18 @@ def test_what_only_shows_with_the_images_fails_with_one_line(tmp_path: Path, old
     assert "Traceback" not in output
 
 
+def test_a_net_that_cannot_work_stops_before_any_job(tmp_path: Path) -> None:
+    """One line, with the user's file."""
+    folder = copy_project(tmp_path)
+    (folder / "my_nets.py").write_text("def net(num_classes):\n    return torch.nn.Linear(num_classes, 2)\n")
+    for _ in edit(folder / "config.yaml", "- seed: 1", "- {architecture: 'my_nets:net', seed: 1}"):
+        output = snakemake(folder, ok=False)
+    said = "architecture: my_nets:net: NameError: name 'torch' is not defined (my_nets.py:2)"
+    assert [line for line in output.splitlines() if line.startswith("architecture: ")] == [said]
+    assert "Traceback" not in output
+    assert not list(folder.glob("results/scenes/*/*"))
+
+
 def test_an_unreadable_photograph_stops_before_training(tmp_path: Path) -> None:
     folder = copy_project(tmp_path)
     photograph = next((folder / "workflow/resources/scenes").glob("*.jpg"))
@@ -224,7 +239,7 @@ def test_an_edit_of_the_store_trains_nothing_once_images_are_the_same(edited: Pa
 
 
 def test_an_edit_of_what_the_weights_depend_on_trains_other_weights(tmp_path: Path) -> None:
-    """Though a finished checkpoint is there; the first code again gives the first weights again."""
+    """The first code again gives the first weights again."""
     folder = copy_project(tmp_path)
     net = folder / "results/scenes/nets/net0.json"
 
