@@ -1,13 +1,16 @@
 """Configurations: each fault is one line that names key, value and what is allowed, before any work."""
 
+import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests import ROOT
 from tests.configurations_refused import REFUSED, ROOM, Refused, write
-from workflow.convergent import checks, experiment
+from workflow.convergent import checks, experiment, photographs, store
 from workflow.convergent.commands import InputError
+from workflow.convergent.images import build
 
 EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
 
@@ -48,3 +51,35 @@ def test_every_experiment_passes_where_its_images_are(tmp_path: Path, monkeypatc
         file.unlink()
     with pytest.raises(InputError, match=r"moments\.blocks: 64 is not possible; at most 63, the number of photographs"):
         checks.checked(experiment.read(ROOT / "workflow/experiments/imagenet.yaml"), ROOM)
+
+
+def test_groups_that_mappings_are_fitted_on_are_those_of_the_stored_images(config: dict, tmp_path: Path) -> None:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number in range(5):
+        Image.new("RGB", (40, 20), (number, 0, 0)).save(folder / f"{number}.png")
+    crops = {"train": 4, "val": 2, "smallest": 8, "largest": 10, "left": 0.5}
+    outputs = [str(tmp_path / split / "zarr.json") for split in ("train.zarr", "val.zarr")]
+    options = [
+        "--source",
+        "scenes",
+        "--folder",
+        str(folder),
+        "--size",
+        "8",
+        "--seed",
+        "0",
+        "--crops",
+        json.dumps(crops),
+    ]
+    build.main([*outputs, *options])
+    group = store.load(outputs[0], "group")["group"]
+    config["data"] |= {"folder": str(folder), "crops": crops}
+    config["stitching"]["blocks"] = 20
+    train = photographs.available(config)["train"]
+    assert train == (len(group), 5)
+    for limit in range(1, len(group) + 5):
+        config["stitching"]["images"] = limit
+        assert photographs.fitted_groups(config, train) == len(set(group[:limit]))
+    config["stitching"] |= {"images": 9, "blocks": 3}  # nine images of four each come from three photographs at least
+    assert photographs.fitted_groups(config, train) == 3

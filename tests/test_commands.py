@@ -149,9 +149,10 @@ def ended(body: str, shell: str = "{}", **environment: str) -> subprocess.Comple
         ("print('x')", "{} > /dev/full", 1, "__main__: no space left on the disk"),
         ("print('x')", "{} >&-", 0, ""),
         ("raise KeyError('x')", "{} 2>&-", 1, ""),
+        (r"print('\udcff \u0416')", "PYTHONIOENCODING=latin-1 {} | grep -q '^.udcff .u0416$'", 0, ""),
         ("int('x')", "{}", 1, "__main__: ValueError: invalid literal for int() with base 10: 'x'; DEBUG=1"),
     ],
-    ids=["ctrl-c", "kill", "closed pipe", "full disk", "closed output", "closed errors", "fault"],
+    ids=["ctrl-c", "kill", "closed pipe", "full disk", "closed output", "closed errors", "odd names", "fault"],
 )
 def test_a_process_ends_quietly_and_with_its_status(body: str, shell: str, status: int, said: str) -> None:
     done = ended(body, shell)

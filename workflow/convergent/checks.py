@@ -41,7 +41,7 @@ def torchvision_models() -> list[str]:
     """Names of torchvision's models, read from its code: to import it takes seconds."""
     package = find_spec("torchvision")
     folders = package.submodule_search_locations if package else None
-    texts = [file.read_text() for folder in folders or [] for file in Path(folder, "models").glob("*.py")]
+    texts = [file.read_text("utf-8") for folder in folders or [] for file in Path(folder, "models").glob("*.py")]
     function = re.compile(r"^@register_model\(\)\n(?:@.*\n| .*\n|\)\n)*?def (\w+)", re.M)
     return sorted(name for text in texts for name in function.findall(text))
 
@@ -122,10 +122,12 @@ def check_blocks(config: dict[str, Any]) -> None:
 
 def check_images(config: dict[str, Any], images: Mapping[str, Images]) -> None:
     """Refuse more blocks than there are independent groups, and batches larger than the training images."""
-    fitted = config["stitching"]["layers"]
-    for section, split in (("moments", "val"), *([("stitching", "train")] if fitted else [])):
-        if (blocks := config[section]["blocks"]) > (groups := images[split].groups):
-            refuse(f"{section}.blocks", blocks, f"at most {groups}, the number of photographs of {split} images")
+    groups = {"moments": images["val"].groups}
+    if config["stitching"]["layers"]:
+        groups["stitching"] = photographs.fitted_groups(config, images["train"])
+    for section, most in groups.items():
+        if (blocks := config[section]["blocks"]) > most:
+            refuse(f"{section}.blocks", blocks, f"at most {most}, the number of photographs that its images come from")
     trained = any("weights" not in entry for entry in config["nets"])
     if trained and (batch := config["training"]["batch"]) > (count := images["train"].number):
         refuse("training.batch", batch, f"at most {count}, the number of training images")
@@ -190,8 +192,8 @@ def check(config: dict[str, Any], room: int) -> None:
         refuse("clustering.range", config["clustering"]["range"], "the smaller number must come first")
     images, units = photographs.available(config), preset_units(config)
     check_units(config, units)
-    check_images(config, images)
     memory.check(config, images, units, room)
+    check_images(config, images)
 
 
 def checked(config: Mapping[str, Any], room: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from io import TextIOWrapper
 from types import TracebackType
 
 LONGEST = 500  # characters of a text that is not ours
@@ -138,6 +139,8 @@ def command(main: Callable[[list[str] | None], None]) -> Callable[..., None]:
 
     @wraps(main)
     def run(argv: list[str] | None = None) -> None:
+        if isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # names that the terminal's encoding lacks
         with one_line(stage_of(main.__module__)):
             main(argv)
 

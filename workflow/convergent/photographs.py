@@ -86,6 +86,20 @@ def check_photographs(data: dict[str, Any]) -> None:
             refuse("data.crops.largest", largest, f"at most {min(part, height)}, for {place} is {part}x{height} pixels")
 
 
+def fitted_groups(config: dict[str, Any], train: Images) -> int:
+    """Photographs of the training images that mappings are fitted on, or as many as suffice for their blocks."""
+    limit, blocks = config["stitching"]["images"], config["stitching"]["blocks"]
+    if limit >= train.number or config["data"]["source"] != "scenes":
+        return min(limit, train.groups)
+    of_each = config["data"]["crops"]["train"]
+    if (at_least := -(-limit // of_each)) >= blocks:
+        return at_least
+    from .images.build import shuffle  # loads numpy
+
+    order = shuffle(train.number, config["data"]["seed"], "train")
+    return len(set((order[:limit] // of_each).tolist()))
+
+
 def wanted(config: dict[str, Any]) -> int:
     """How many images have to be counted to know whether there are enough for blocks and batches."""
     sections = ("training", "moments", "stitching", "information", "patches")
