@@ -12,8 +12,9 @@ from ..commands import InputError, in_words
 from ..sources import own_sources
 from .architecture import ALEXNET
 
-PROJECT = Path(__file__).parents[2]
-INSTALLED = ("site-packages", "dist-packages")  # folders of packages, wherever they are
+# Folders of Python, of its packages, and of this project. None of their files is of a user's.
+OTHERS = tuple(f"{folder}{os.sep}" for folder in (os.path.dirname(os.__file__), sys.prefix, Path(__file__).parents[2]))
+INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
 def is_own(architecture: str) -> bool:
@@ -21,22 +22,23 @@ def is_own(architecture: str) -> bool:
     return architecture != ALEXNET and not architecture.startswith("torchvision:")
 
 
-def is_users(file: Path) -> bool:
-    """Whether a file is of the user's: neither of Python, nor of an installed package, nor of this project."""
-    others = {Path(os.__file__).parent, PROJECT, Path(sys.prefix)}
-    return not others.intersection(file.parents) and not set(INSTALLED).intersection(file.parts)
+def is_users(file: str) -> bool:
+    """Whether there is this file, and it is of the user's."""
+    path = os.path.abspath(file)
+    return not path.startswith(OTHERS) and not any(part in path for part in INSTALLED) and os.path.isfile(path)
 
 
 def loaded_files(module: str) -> Iterator[Path]:
     """The user's files that this process has loaded as modules: those in its folder, and those of one package."""
     here = Path.cwd()
     for name, loaded in list(sys.modules.items()):
-        file = Path(getattr(loaded, "__file__", None) or ".").absolute()
-        if file.is_file() and is_users(file):
-            if here in file.parents:
-                yield file.relative_to(here)
+        file = getattr(loaded, "__file__", None)
+        if file and is_users(file):
+            path = Path(file).absolute()
+            if here in path.parents:
+                yield path.relative_to(here)
             elif name.split(".")[0] == module.split(".")[0]:
-                yield file
+                yield path
 
 
 def files(architecture: str) -> list[str]:
@@ -66,7 +68,7 @@ def where(error: BaseException) -> str:
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError):
         frames.append((error.filename or "", error.lineno))
-    theirs = [(file, line) for file, line in frames if Path(file).is_file() and is_users(Path(file).absolute())]
+    theirs = [(file, line) for file, line in frames if is_users(file)]
     file, line = (theirs or frames)[-1]
     return f"{os.path.relpath(file)}:{line}"
 
