@@ -30,6 +30,7 @@ PACKAGE = Path("workflow/convergent")
 PAGE = ROOT / "docs/reliability.md"
 MARKERS = "<!-- mutants:begin -->", "<!-- mutants:end -->"
 QUICK = ["-m", "not slow"]
+ENDLESS = "endless"  # stands for a test that did not end
 SECONDS = 900  # after which tests that run on are taken to have noticed; the longest take a third of it
 
 # (module, old, new) -> why no test can notice: read and judged by hand.
@@ -246,8 +247,8 @@ def copy_of_the_project(folder: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
 
 
-def outcome(folder: Path, *options: str) -> str:
-    """What comes of tests: ``passed``, ``failed``, or ``endless`` where they ran too long and were ended."""
+def failure(folder: Path, *options: str) -> str:
+    """The first test that fails, ENDLESS where tests run too long and are ended, empty where all pass."""
     # bytecode is recognised by size and second of its source, which two changes can share
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-n0", "-q", "-p", "no:cacheprovider", *options]
@@ -255,37 +256,38 @@ def outcome(folder: Path, *options: str) -> str:
         command,
         cwd=folder,
         env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         start_new_session=True,
     )
     try:
-        return "passed" if tests.wait(SECONDS) in (0, 5) else "failed"  # 5: there are none
+        said, _ = tests.communicate(timeout=SECONDS)
+        named = re.search(r"^(?:FAILED|ERROR) (\S+)", said, flags=re.M)
+        return "" if tests.returncode in (0, 5) else named[1] if named else "pytest"  # 5: there are none
     except subprocess.TimeoutExpired:
-        return "endless"
+        return ENDLESS
     finally:
         if tests.poll() is None:
             os.killpg(tests.pid, signal.SIGKILL)
-            tests.wait()
+            tests.communicate()
+
+
+def own_tests(mutant: Mutant) -> Path:
+    """File of the tests of a change's module."""
+    module = Path(mutant.module).relative_to(PACKAGE)
+    return Path("tests", module.parent, f"test_{module.stem}.py")
 
 
 def noticed_by(mutant: Mutant, folder: Path) -> str:
-    """Which tests notice a change in a copy of the project: module, folder, all, or endless; empty where none do."""
-    module = Path(mutant.module).relative_to(PACKAGE)
-    file = folder / mutant.module
-    own, beside = Path("tests", module.parent, f"test_{module.stem}.py"), Path("tests", module.parent)
-    runs = {"module": [str(own)], "folder": [str(beside)], "all": QUICK}
-    if not (folder / own).exists():
-        del runs["module"]
-    if module.parent == Path():
-        del runs["folder"]
+    """The test that notices a change in a copy of the project, or ENDLESS; empty where none does."""
+    own, file = own_tests(mutant), folder / mutant.module
+    runs = [[str(own)]] if (folder / own).exists() else []
+    runs += [[str(own.parent)]] if own.parent != Path("tests") else []
     whole = file.read_bytes()
     file.write_bytes(mutant.source())
     try:
-        for name, options in runs.items():
-            if (end := outcome(folder, *options)) != "passed":
-                return name if end == "failed" else end
-        return ""
+        return next(filter(None, (failure(folder, *options) for options in [*runs, QUICK])), "")
     finally:
         file.write_bytes(whole)
 
@@ -307,12 +309,15 @@ def row(mutant: Mutant, reason: str) -> str:
 
 def table(results: list[tuple[Mutant, str]], seed: int) -> str:
     """The section of the page."""
-    names = ("module", "folder", "all", "endless", "")
-    module, folder, others, endless, none = (sum(by == name for _, by in results) for name in names)
+    noticed = [(own_tests(mutant), by) for mutant, by in results if by]
+    module = sum(by.partition("::")[0] == str(file) for file, by in noticed)
+    folder = sum(by.startswith(f"{file.parent}/") for file, by in noticed if file.parent != Path("tests")) - module
+    endless = sum(by == ENDLESS for _, by in noticed)
+    others = len(noticed) - module - folder - endless
     missed = [(mutant, EQUIVALENT.get(key(mutant), "gap of the tests")) for mutant, by in results if not by]
     lines = [
-        f"Of {len(results)} changes of one line each (seed {seed}) the tests noticed {len(results) - none}:",
-        f"those of the module {module}, of its folder {folder}, others {others}; {endless} made tests run without end.",
+        f"Of {len(results)} changes of one line each (seed {seed}) the tests noticed {len(noticed)}: those of the",
+        f"module {module}, of its folder {folder}, others {others}; {endless} were noticed by tests that did not end.",
     ]
     if missed:
         lines += ["Not noticed:", "", "| module, line | change | of | to | why |", "|---|---|---|---|---|"]
@@ -364,13 +369,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         copy_of_the_project(folder)
-        if not args.numbers and outcome(folder, *QUICK) != "passed":
-            raise SystemExit("Tests fail without any change; mend them first: make test-quick")
+        if not args.numbers and (failing := failure(folder, *QUICK)):
+            raise SystemExit(f"{failing} fails without any change; mend it first")
         for number, mutant in chosen:
             begun, name = time.monotonic(), repr(key(mutant))
             by = earlier[name] if name in earlier else noticed_by(mutant, folder)
             results.append((mutant, by))
-            print(f"{number:3} {by or 'NOT NOTICED':11} {time.monotonic() - begun:4.0f} s {shown(mutant)}", flush=True)
+            print(f"{number:3} {time.monotonic() - begun:4.0f} s {shown(mutant)}: {by or 'NOT NOTICED'}", flush=True)
             if args.log and name not in earlier:
                 with args.log.open("a") as log:
                     log.write(json.dumps({"mutant": name, "by": by}) + "\n")

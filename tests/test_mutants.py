@@ -78,16 +78,23 @@ def test_the_draw_has_all_modules_and_is_that_of_its_seed() -> None:
 
 def test_the_table_counts_and_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     one, two, three = (
-        mutants.Mutant(f"workflow/convergent/{name}.py", "sign", 4, (0, 1), "-a", "(a)") for name in "xyz"
+        mutants.Mutant(f"workflow/convergent/nets/{name}.py", "sign", 4, (0, 1), "-a", "(a)") for name in "xyz"
     )
-    monkeypatch.setattr(mutants, "EQUIVALENT", {("y.py", "-a", "(a)"): "squared below"})
-    assert mutants.table([(one, "module"), (two, ""), (three, ""), (one, "endless")], 5).splitlines() == [
-        "Of 4 changes of one line each (seed 5) the tests noticed 2:",
-        "those of the module 1, of its folder 0, others 0; 1 made tests run without end.",
+    monkeypatch.setattr(mutants, "EQUIVALENT", {("nets/y.py", "-a", "(a)"): "squared below"})
+    noticed = [
+        "tests/nets/test_x.py::test_a[b-c]",
+        "tests/nets/test_y.py::test_a",
+        "tests/test_x.py::test_b",
+        "endless",
+    ]
+    results = [(one, by) for by in noticed]
+    assert mutants.table([*results, (two, ""), (three, "")], 5).splitlines() == [
+        "Of 6 changes of one line each (seed 5) the tests noticed 4: those of the",
+        "module 1, of its folder 1, others 1; 1 were noticed by tests that did not end.",
         "Not noticed:",
         "",
         "| module, line | change | of | to | why |",
         "|---|---|---|---|---|",
-        "| `y.py` 4 | sign | `-a` | `(a)` | squared below |",
-        "| `z.py` 4 | sign | `-a` | `(a)` | gap of the tests |",
+        "| `nets/y.py` 4 | sign | `-a` | `(a)` | squared below |",
+        "| `nets/z.py` 4 | sign | `-a` | `(a)` | gap of the tests |",
     ]
