@@ -50,7 +50,7 @@ def tried(project: Path, mistake: Mistake, number: int) -> tuple[str, str, str]:
     """The verdict on a mistake, the command and what it said. What takes long is tried again: cores are shared."""
     name = f"mistake{number}.yaml"
     (project / name).write_bytes(mistake.content)
-    command = COMMANDS[number % len(COMMANDS)](name)
+    command = COMMANDS[number % len(COMMANDS) if mistake.readable else 0](name)
     for _ in range(3):
         for left in ("results", ".snakemake"):
             experiment.remove(project / left)

@@ -17,11 +17,22 @@ from . import experiment, processes
 from .campaign import Campaign, Outcome, say, table
 from .verdicts import shortened, traceback
 
-KILLS = 50
 SECONDS = 660.0
-VICTIMS = ("job", "Snakemake", "runner", "make", "all")  # of which one is drawn; all: the whole group
 PAUSE = 7.0  # seconds, the longest time before a kill
-COMMANDS = {"make figures": [], "make figures CONFIG=": ["CONFIG=my own.yaml"]}
+OWN = "my own.yaml"
+ALL = "all of them"
+COMMANDS = {
+    "make figures": processes.make("figures"),
+    'make figures CONFIG="my own.yaml"': processes.make("figures", f"CONFIG={OWN}"),
+    'snakemake --configfile "my own.yaml"': processes.snakemake("--configfile", OWN),
+}
+# How often each process of each command is killed: 50 times in all.
+TIMES = {
+    "make figures": {"job": 4, "Snakemake": 4, "runner": 4, "make": 4, ALL: 4},
+    'make figures CONFIG="my own.yaml"': {"job": 3, "Snakemake": 3, "runner": 3, "make": 3, ALL: 3},
+    'snakemake --configfile "my own.yaml"': {"job": 5, "Snakemake": 5, ALL: 5},
+}
+KILLS = sum(map(sum, (times.values() for times in TIMES.values())))
 
 
 @dataclass
@@ -40,7 +51,7 @@ class Line:
 def struck(project: Path, victim: str, rng: random.Random) -> bool:
     """Whether there was such a victim, which is dead now."""
     found = processes.living(project)
-    if victim != "all":
+    if victim != ALL:
         found = [process for process in found if processes.kind(process) == victim]
         rng.shuffle(found)
         del found[1:]
@@ -91,16 +102,15 @@ def follow(line: Line, campaign: Campaign, late: Callable[[], bool]) -> Line:
 
 
 def lines(campaign: Campaign) -> list[Line]:
-    """One line for each command; they share the kills, which hit each victim as often."""
-    rng = campaign.rng("kills")
-    victims = [VICTIMS[number % len(VICTIMS)] for number in range(KILLS)]
-    rng.shuffle(victims)
+    """One line for each command."""
     found = []
-    for number, goals in enumerate(COMMANDS.values()):
+    for number, (name, command) in enumerate(COMMANDS.items()):
         project = experiment.copied(campaign.reference, campaign.folder / f"killed{number}", results=False)
-        experiment.write_config(project, experiment.read_config(project), "my own.yaml")
-        share = victims[number :: len(COMMANDS)]
-        found.append(Line(project, processes.make("figures", *goals), campaign.rng("kills", number), share))
+        experiment.write_config(project, experiment.read_config(project), OWN)
+        rng = campaign.rng("kills", name)
+        victims = [victim for victim, times in TIMES[name].items() for _ in range(times)]
+        rng.shuffle(victims)
+        found.append(Line(project, command, rng, victims))
     return found
 
 
@@ -109,8 +119,12 @@ def run(campaign: Campaign) -> Outcome:
     late = campaign.deadline(SECONDS)
     with ThreadPoolExecutor() as pool:
         done = list(pool.map(lambda line: follow(line, campaign, late), lines(campaign)))
-    equal = sum((line.equal for line in done), Counter[str]())
-    rows = [[victim, KILLS // len(VICTIMS), equal[victim]] for victim in VICTIMS]
+    rows = [
+        [f"`{name}`", victim, times, line.equal[victim]]
+        for line, (name, victims) in zip(done, TIMES.items(), strict=True)
+        for victim, times in victims.items()
+    ]
+    head = ["command", "killed", "times", "ended with equal digests"]
     goal = "every run ends with the digests of an undisturbed one, by the same command alone"
     faults = [fault for line in done for fault in line.faults]
-    return Outcome(goal, KILLS, table(["killed", "times", "ended with equal digests"], rows), equal.total(), faults)
+    return Outcome(goal, KILLS, table(head, rows), sum(line.equal.total() for line in done), faults)

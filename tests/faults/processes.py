@@ -103,11 +103,11 @@ class Running:
 
 
 def run(folder: Path, command: list[str], limit: float = LIMIT, environment: Mapping[str, str] | None = None) -> Ended:
-    """A command to its end; after ``limit`` seconds it and all processes in the folder are killed."""
+    """A command to its end; after ``limit`` seconds, LIMIT by default, it and all in the folder are killed."""
     begun = time.monotonic()
     running = Running(folder, command, environment)
     try:
-        status: int | None = running.process.wait(limit)
+        status: int | None = running.process.wait(limit or LIMIT)
     except subprocess.TimeoutExpired:
         status = None
         running.end()
