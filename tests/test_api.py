@@ -107,3 +107,25 @@ def test_planted_partners_are_found_among_unequal_widths() -> None:
 def test_arrays_that_do_not_fit_are_refused(a: np.ndarray, b: np.ndarray, said: str) -> None:
     with pytest.raises(InputError, match=said):
         match(a, b)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_matching_does_not_depend_on_the_scale_of_units(seed: int) -> None:
+    """Also where squares would leave the range of float64; powers of two leave every bit."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=(300, 6))
+    b = a[:, rng.permutation(6)] + rng.normal(size=(300, 6)) + 3
+    expected = match(a, b)
+    pd.testing.assert_frame_equal(match(np.ldexp(a, rng.integers(-800, 800, 6)), b), expected, check_exact=True)
+    found = match(a * 10 ** rng.uniform(-300, 300, 6), b * 10 ** rng.uniform(-30, 30, 6))
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e30])
+def test_units_that_vary_by_rounding_alone_match_nobody(scale: float) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(50, 3)), rng.normal(size=(50, 4))
+    a[:, 1], b[:, 2] = 0.1, 7 * (1 + 4e-8 * rng.normal(size=50))
+    found = match(a * scale, b)
+    assert found["greedy"].isna().tolist() == [False, True, False]
+    assert 2 not in found["assigned"].dropna().tolist()

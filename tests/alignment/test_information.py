@@ -151,6 +151,16 @@ def test_positions_are_drawn_by_seed(images: dict[str, Path], nets: dict[str, Pa
     assert digests[0] == digests[1] != digests[2]
 
 
+@pytest.mark.parametrize("positions", ["1", "7"])
+def test_as_many_positions_as_there_are_or_more_are_all(
+    images: dict[str, Path], nets: dict[str, Path], tmp_path: Path, positions: str
+) -> None:
+    """A fully connected layer has one."""
+    some = run(images, nets, tmp_path / "some", "--layer", "fc7", "--positions", positions)
+    every = run(images, nets, tmp_path / "all", "--layer", "fc7")
+    assert store.attributes(some)["sha256"] == store.attributes(every)["sha256"]
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -177,3 +187,84 @@ def test_activations_that_are_not_finite_are_refused(
     save(broken, path.with_suffix(".pt"), path)
     with pytest.raises(SystemExit, match="net1: activations of conv1 are not all finite"):
         run(images, {"net0": nets["net0"], "net1": path}, tmp_path / "found", "--layer", "conv1")
+
+
+def equal_mass_bins(x: np.ndarray, bins: int, rectified: bool) -> np.ndarray:
+    """Bin of each value of a unit by its rank: among the positive values if rectified, where zeros are bin 0. (n,)"""
+    values, found = np.sort(x[x > 0] if rectified else x), np.zeros(len(x), int)
+    positive = bins - 1 if rectified else bins
+    for k in range(len(x)):
+        if x[k] > 0 or not rectified:
+            below = np.searchsorted(values, x[k])  # values below it
+            found[k] = bins - positive + below * positive // len(values)
+    return found
+
+
+@pytest.mark.parametrize(("layer", "rectified"), [("fc8", False), ("fc6", True), ("conv5", True)])
+def test_the_stage_is_information_of_ranks(
+    images: dict[str, Path], nets: dict[str, Path], tmp_path: Path, layer: str, rectified: bool
+) -> None:
+    """Bins, counts and estimate by definition, where the bins are fixed from all samples."""
+    found = store.load(run(images, nets, tmp_path, "--layer", layer, "--bins", "5"))["plug_in"]
+    rows, loaded = store.StoredArray(images["val"], "images"), {name: load(file) for name, file in nets.items()}
+    (whole,) = activations.Recorder(loaded, [layer]).stream(rows, np.arange(30), 30)
+    a, b = ([equal_mass_bins(unit, 5, rectified) for unit in x.flatten(0, 1).numpy().T] for x in whole[layer].values())
+    expected = np.array([[mutual_info_score(i, j) for j in b] for i in a])
+    dead = np.outer([len(set(i)) > 1 for i in a], [len(set(j)) > 1 for j in b]) == 0
+    assert (np.isnan(found) == dead).all()
+    assert (~dead).sum() > 10
+    np.testing.assert_allclose(found[~dead], expected[~dead], atol=1e-12)
+
+
+@pytest.mark.parametrize("rectify", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_information_does_not_depend_on_the_scale_of_units(rectify: bool, seed: int) -> None:
+    """Powers of two from 2^-100 to 2^100, each unit its own, 2^-70 among them; and any scale of the last unit."""
+    rng = np.random.default_rng(seed)
+    a = rng.normal(size=(900, 4))
+    b = a[:, ::-1] + rng.normal(size=(900, 4))
+    if rectify:
+        a, b = a.clip(0), b.clip(0)
+    a, b = a.astype(np.float32), b.astype(np.float32)
+    power_a, power_b = rng.integers(-100, 100, 4), rng.integers(-100, 100, 4)
+    power_a[0] = -70
+    scaled = np.ldexp(b, power_b)
+    scaled[:, 3] = b[:, 3].astype(float) * 10 ** rng.uniform(-30, 30)
+    before, after = measured(a, b, sample=300)[:2], measured(np.ldexp(a, power_a), scaled, sample=300)[:2]
+    assert before[0].max() > 0.1
+    np.testing.assert_array_equal(after, before)
+
+
+@pytest.mark.parametrize("mean", [2.5e-20, 2.5, 2.5e20, -2.5])
+def test_a_unit_that_varies_by_rounding_alone_is_dead(mean: float) -> None:
+    """Also where the sample that fixes the bins has none of it; a unit that varies more has information."""
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(400, 2)), rng.normal(size=(400, 3))
+    a[:, 1] = mean * (1 + 2**-23 * rng.integers(-2, 3, 400))
+    b[:, 0] = np.where(np.arange(400) < 390, mean, mean * (1 - 2**-22))
+    b[:, 1] = mean * (1 + 1e-5 * rng.normal(size=400))
+    corrected, _, found = measured(a, b, sample=200)
+    assert {net: units.tolist() for net, units in found.dead.items()} == {"net0": [1], "net1": [0]}
+    assert np.isfinite(corrected[0, 1:]).all()
+
+
+@pytest.mark.parametrize("image", [0, 15, 29])
+@pytest.mark.parametrize("edge_images", ["2", "2000"])
+def test_one_image_that_is_not_finite_is_refused(
+    images: dict[str, Path], nets: dict[str, Path], tmp_path: Path, image: int, edge_images: str
+) -> None:
+    """Whether or not it is among the images that fix the bins."""
+    arrays = store.load(images["val"])
+    arrays["images"][:] = 0
+    arrays["images"][image] = 255
+    store.save(tmp_path / "one.zarr/zarr.json", arrays)
+    broken = load(nets["net1"])
+    broken.mean.zero_()
+    with torch.no_grad():
+        conv = broken.get_submodule("body.conv1")
+        conv.weight[2], conv.bias[2] = 3e38, 0
+    save(broken, tmp_path / "net1.pt", tmp_path / "net1.json")
+    given = {"val": tmp_path / "one.zarr/zarr.json"}, {"net0": nets["net0"], "net1": tmp_path / "net1.json"}
+    options = ("--layer", "conv1", "--edge-images", edge_images, "--batch", "4")
+    with pytest.raises(SystemExit, match="net1: activations of conv1 are not all finite, unit 2 is infinite"):
+        run(*given, tmp_path / "found", *options)

@@ -12,7 +12,7 @@ from .cuda import bench_cuda
 from .imagenet import bench_imagenet
 from .images import bench_images
 from .information import bench_information
-from .moments import bench_exactness, bench_memory, bench_moments
+from .moments import bench_exactness, bench_memory, bench_moments, bench_rounding
 from .nets import bench_lrn, bench_patches, bench_training
 from .scale import bench_scale
 from .stitching import bench_stitching
@@ -30,6 +30,7 @@ BENCHES = {
     "lrn": bench_lrn,
     "patches": bench_patches,
     "exactness": bench_exactness,
+    "rounding": bench_rounding,
     "cuda": bench_cuda,
     "imagenet": bench_imagenet,
 }

@@ -10,7 +10,7 @@ from tests.presets import preset
 from workflow.convergent.alignment import correlation
 from workflow.convergent.moments import accumulate, comoments
 from workflow.convergent.nets import activations
-from workflow.convergent.nets.model import Net
+from workflow.convergent.nets.model import Net, build
 
 from .common import LAYERS, Photographs, in_fresh_process, paper_nets, section
 
@@ -134,3 +134,41 @@ def bench_exactness(count: int = 600) -> None:
         exact = np.corrcoef(x["net0"][:, live["net0"]].T, x["net1"][:, live["net1"]].T)[:units, units:]
         errors.append(np.abs(ours - exact).max())
     print(f"exactness: correlations of all layers are right to {max(errors):.1e} (goal 1e-05)")
+
+
+def bench_rounding(images: int = 12) -> None:
+    """Deviation of units by their mean on equal images, whose batches of different sizes are rounded differently."""
+    rows = Photographs(36)
+    small = {"small": [preset(section("config.yaml", "architecture"), 3, 52, 36, seed).eval() for seed in range(4)]}
+    for net in small["small"]:
+        net.standardise_with(rows.pool)
+    for architecture in ("torchvision:resnet18", "torchvision:mobilenet_v2", "torchvision:vgg11"):
+        settings = {"crop": 36, "pixels": {"mean": [0.5] * 3, "deviation": [0.2] * 3}}
+        small[architecture] = [build(architecture, settings, 3, 1000, 36, seed=0).eval()]
+        small[architecture][0].standardise_with(rows.pool)
+    for name, nets in small.items():
+        shares = np.concatenate([noise(net, rows.pool[number]) for net in nets for number in range(images)])
+        above = ", ".join(f"{(shares > bound).mean():.1%} above {bound}" for bound in (4, 16, 32, 64))
+        print(f"rounding: {name}, {len(shares)} units, median {np.median(shares):.2f} spacings of their mean, {above}")
+
+
+@torch.no_grad()
+def noise(net: Net, image: np.ndarray) -> np.ndarray:
+    """Deviation by mean, in spacings of float32, of the fully connected units that vary on equal images."""
+    outputs: list[list[np.ndarray]] = []
+    linear = [module for module in net.modules() if isinstance(module, torch.nn.Linear)]
+    for count in (60, 32, 7, 1):
+        seen: list[np.ndarray] = []
+        handles = [
+            module.register_forward_hook(lambda m, i, o, seen=seen: seen.append(o.clamp_min(0).double().numpy()))
+            for module in linear
+        ]
+        net(net.centre_crop(torch.from_numpy(image[None].repeat(count, 0))))
+        for handle in handles:
+            handle.remove()
+        outputs.append(seen)
+    shares = []
+    for layer in map(np.concatenate, zip(*outputs, strict=True)):
+        deviation = layer.std(0)
+        shares.append(deviation[deviation > 0] / layer.mean(0)[deviation > 0] * 2**23)
+    return np.concatenate(shares)

@@ -1,7 +1,7 @@
 """The stage of the moments: any number of shards gives equal bits, and they are the moments of all images."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +9,17 @@ import pytest
 import torch
 
 from tests.moments.exact import Arrays, assert_moments, two_passes
+from tests.presets import preset
 from workflow.convergent import store
+from workflow.convergent.alignment.correlation import correlate
+from workflow.convergent.commands import InputError
 from workflow.convergent.moments import accumulate, blocks, merge
+from workflow.convergent.moments.covariance import load_pair
 from workflow.convergent.nets import activations, device
-from workflow.convergent.nets.model import load
+from workflow.convergent.nets.model import load, save
 
 LAYERS = ["conv1", "fc6", "fc8"]
+UNITS = {"net0": 4, "net1": 3}
 
 
 WIDE = ["--wide-units", "20", "--wide-blocks", "2"]  # fc6 alone
@@ -167,3 +172,81 @@ def test_moments_on_cuda_are_those_of_the_cpu(nets: dict[str, Path], images: dic
         for name, expected in arrays.items():
             close = {"rtol": 1e-4, "atol": 1e-5 * float(np.abs(expected).max())}
             np.testing.assert_allclose(results[1][layer][name], expected, **close)
+
+
+def changed(nets: dict[str, Path], folder: Path, change: Callable[[torch.nn.Module], object]) -> dict[str, Path]:
+    """The nets, of which net1 is changed by a function of its modules."""
+    net = load(nets["net1"])
+    with torch.no_grad():
+        change(net.body)
+    save(net, folder / "net1.pt", folder / "net1.json")
+    return nets | {"net1": folder / "net1.json"}
+
+
+@pytest.mark.parametrize(
+    ("module", "parameter", "value", "said"),
+    [
+        ("fc8", "bias", np.nan, "net1: activations of fc8 are not all finite, unit 2 is NaN"),
+        ("fc8", "bias", -np.inf, "net1: activations of fc8 are not all finite, unit 2 is infinite"),
+        ("conv1", "weight", 3e38, "net1: activations of conv1 are not all finite, unit 2 is infinite"),
+    ],
+)
+def test_activations_that_are_not_finite_are_refused(
+    tmp_path: Path, images: dict[str, Path], nets: dict[str, Path], module: str, parameter: str, value: float, said: str
+) -> None:
+    """Also where they come of finite weights. The line names net, layer and unit."""
+
+    def change(body: torch.nn.Module) -> None:
+        body.get_submodule(module).get_parameter(parameter)[2] = value
+
+    with pytest.raises(SystemExit, match=said) as stopped:
+        staged(tmp_path, images["val"], changed(nets, tmp_path, change), shards=1)
+    assert "\n" not in str(stopped.value)
+
+
+@pytest.mark.parametrize("make", accumulate.ACCUMULATORS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("image", range(7))
+def test_each_accumulator_tells_that_an_activation_is_not_finite(make: Callable, value: float, image: int) -> None:
+    """In any image of a block, also in one whose later blocks are finite."""
+    accumulator = make({"net0": 4, "net1": 3}, torch.device("cpu"))
+    rng = np.random.default_rng(image)
+    for planted in (True, False):
+        accumulator.start()
+        for first in range(0, 7, 3):
+            x = {net: torch.from_numpy(rng.normal(size=(3, 5, n)).astype(np.float32)) for net, n in UNITS.items()}
+            if planted and first <= image < first + 3:
+                x["net1"][image - first, 2, 1] = value
+            accumulator.update(x)
+        if planted:
+            with pytest.raises(InputError, match=f"net1: .* conv1 .* unit 1 is {'NaN' if np.isnan(value) else 'inf'}"):
+                accumulate.finished("conv1", [accumulator])
+    assert accumulate.finished("conv1", [accumulator])
+
+
+@pytest.mark.slow
+def test_huge_activations_are_right(tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]) -> None:
+    """Logits of 1e20, whose products exceed float32, correlate as those of the net itself."""
+
+    def change(body: torch.nn.Module) -> None:
+        for parameter in body.get_submodule("fc8").parameters():
+            parameter *= 2.0**67
+
+    huge = staged(tmp_path / "huge", images["val"], changed(nets, tmp_path, change), shards=1)
+    merged = staged(tmp_path / "same", images["val"], nets, shards=1)
+    pair = ("net0", "net1")
+    found, expected = (correlate(load_pair(str(paths["fc8"]), *pair, "total/"), *pair) for paths in (huge, merged))
+    np.testing.assert_array_equal(found, expected)
+    assert np.abs(store.load(huge["fc8"])["total/mean/net1"]).max() > 1e17
+
+
+def test_units_of_equal_images_are_dead(tmp_path: Path, architecture: dict) -> None:
+    """Although batches of 60 and of 4 images round in other ways; but for units whose mean almost cancels out."""
+    image = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), np.uint8)
+    store.save(tmp_path / "zarr.json", {"images": image.repeat(64, 0)})
+    wide = architecture | {"fc": [{"units": 500}, {"units": 500}]}
+    nets = {f"net{seed}": preset(wide, 3, 4, 20, seed).to(device.pick()) for seed in (0, 1)}
+    rows, recorder = store.StoredArray(tmp_path / "zarr.json", "images"), activations.Recorder(nets, ["fc6", "fc7"])
+    (block,) = accumulate.block_moments(recorder, rows, [np.arange(64)], 60)
+    for moments in block.values():
+        assert np.isnan(correlate(moments, "net0", "net1")).mean() > 0.95

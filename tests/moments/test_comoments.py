@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.moments.exact import Arrays, assert_moments, two_passes
+from workflow.convergent.alignment import correlation
 from workflow.convergent.moments import comoments, covariance
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -193,3 +194,108 @@ def test_a_new_block_forgets_the_one_before_to_the_bit(before: Arrays) -> None:
     again, fresh = accumulator.finish(), accumulated(x, 50)
     for name, array in fresh.items():
         np.testing.assert_array_equal(again[name], array)
+
+
+def correlation_of(x: Arrays, batch: int, place: torch.device = CPU) -> np.ndarray:
+    """Correlation of the units of net0 in one block."""
+    return correlation.correlate(accumulated(x, batch, place=place), "net0", "net0")
+
+
+def mixture(count: int, units: int, seed: int) -> np.ndarray:
+    """Correlated activations in float32 with means of their own, some of them rectified. (count, units)"""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(count, units)) @ rng.normal(size=(units, units)) + rng.normal(size=units) * 3
+    x[:, ::3] = x[:, ::3].clip(0)
+    return x.astype(np.float32)
+
+
+@PLACES
+@pytest.mark.parametrize("seed", range(8))
+def test_units_times_powers_of_two_have_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, seed: int, place: torch.device
+) -> None:
+    """Where nothing leaves the normal range of float32, whatever the buffer and the batch."""
+    rng = np.random.default_rng(seed)
+    monkeypatch.setattr(comoments, "BUFFER_ROWS", int(rng.integers(20, 700)))
+    x, batch = mixture(600, 9, seed), int(rng.integers(1, 300))
+    power = rng.integers(-100, 100, 9)
+    found = correlation_of({"net0": np.ldexp(x, power)}, batch, place)
+    np.testing.assert_array_equal(found, correlation_of({"net0": x}, batch, place))
+
+
+@PLACES
+@pytest.mark.parametrize("seed", range(8))
+def test_units_of_any_scale_are_right(monkeypatch: pytest.MonkeyPatch, seed: int, place: torch.device) -> None:
+    """Scales from 1e-30 to 1e30 within one net, against two passes in float64."""
+    rng = np.random.default_rng(seed)
+    monkeypatch.setattr(comoments, "BUFFER_ROWS", int(rng.integers(20, 700)))
+    scaled = (mixture(600, 9, seed) * 10 ** rng.uniform(-30, 30, 9)).astype(np.float32)
+    x = {"net0": scaled[:, :5], "net1": scaled[:, 5:]}
+    moments = accumulated(x, int(rng.integers(1, 300)), place=place)
+    assert_moments(moments, two_passes(x), 1e-5)
+    assert worst_correlation_error(moments, x) < 1e-5
+
+
+@pytest.mark.parametrize("size", [1e-44, 3e-38, 3e-24, 3e-23, 1e-20, 1e-6, 1e6, 1e19, 1e20, 1e37])
+def test_a_unit_of_any_size_is_right(size: float) -> None:
+    """Also where it is so small that float32 has few digits for it: those that it has are used."""
+    x = mixture(500, 4, seed=1)
+    x[:, 2] *= np.float32(size)
+    assert worst_correlation_error(accumulated({"net0": x}, 60), {"net0": x}) < 1e-6
+
+
+@pytest.mark.parametrize("size", [1e-23, 1.0, 1e20])
+@pytest.mark.parametrize("first", [0.0, 1.0])
+@pytest.mark.parametrize("buffer", [30, 250, 16384])
+def test_a_unit_that_comes_alive_late_is_right(
+    monkeypatch: pytest.MonkeyPatch, size: float, first: float, buffer: int
+) -> None:
+    """It is 0, or constant, in the first batches."""
+    monkeypatch.setattr(comoments, "BUFFER_ROWS", buffer)
+    x = mixture(600, 4, seed=2)
+    x[:100, 2] = first
+    x[:, 2] *= np.float32(size)
+    assert worst_correlation_error(accumulated({"net0": x}, 50), {"net0": x}) < 1e-5
+
+
+@pytest.mark.parametrize("change", [1e-20, 1e-10, 1e10, 1e20])
+@pytest.mark.parametrize("buffer", [50, 130, 16384])
+def test_a_unit_whose_scale_changes_between_batches_is_right(
+    monkeypatch: pytest.MonkeyPatch, change: float, buffer: int
+) -> None:
+    monkeypatch.setattr(comoments, "BUFFER_ROWS", buffer)
+    x = mixture(600, 5, seed=3)
+    x[300:, 1] *= np.float32(change)
+    x[::100, 3] *= np.float32(change)
+    x[:50, 4] *= np.float32(change)
+    assert worst_correlation_error(accumulated({"net0": x}, 50), {"net0": x}) < 1e-5
+
+
+def test_small_products_would_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a scale the tests above would fail."""
+    monkeypatch.setattr(comoments, "column_scale", lambda rows, squares: torch.ones_like(squares))
+    x = {"net0": mixture(500, 4, seed=1) * np.float32(3e-23)}
+    assert worst_correlation_error(accumulated(x, 60), x) > 1e-2
+
+
+@PLACES
+@pytest.mark.parametrize("exponent", [-126, -60, -1, 0, 1, 60, 127])
+def test_powers_of_two_are_exact(exponent: int, place: torch.device) -> None:
+    found = comoments.power_of_two(torch.tensor([exponent], dtype=torch.int32, device=place))
+    assert found.item() == 2.0**exponent
+
+
+@PLACES
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("sample", [0, 1, 49, 50, 299, 300, 598, 599])
+def test_the_mean_tells_that_an_activation_is_not_finite(
+    monkeypatch: pytest.MonkeyPatch, value: float, sample: int, place: torch.device
+) -> None:
+    """Wherever it is in batches and buffers; the other units stay as they are."""
+    monkeypatch.setattr(comoments, "BUFFER_ROWS", 170)
+    x = activity(600)
+    x["net1"][sample, 1] = value
+    moments = accumulated(x, batch=50, place=place)
+    np.testing.assert_equal(moments["mean/net1"][1], value)
+    assert np.isfinite(moments["mean/net0"]).all()
+    assert np.isfinite(moments["mean/net1"][[0, 2]]).all()

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from tests.moments.planted import BLOCKS, COUNTS, DEAD, PAIRS, WIDTHS, Arrays, data, moments, repeated, stacked
+from workflow.convergent.alignment import correlation
+from workflow.convergent.alignment.rotation import rotated_correlation
 from workflow.convergent.moments import covariance
+from workflow.convergent.stitching import fit
 
 
 @pytest.fixture
@@ -89,3 +92,62 @@ def test_nets_are_in_the_order_of_their_numbers(blocks: Arrays) -> None:
         "net11",
     ]
     assert covariance.net_names(blocks) == list(WIDTHS)
+
+
+NOISY = 1  # unit of net1
+SCALES = pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+
+
+def noisy_blocks(deviation: float, scale: float) -> Arrays:
+    """Blocks in which a unit of net1 has this deviation, as a share of its mean."""
+    parts = [data(count, seed) for seed, count in enumerate(COUNTS)]
+    for seed, x in enumerate(parts):
+        rounding = np.random.default_rng(seed).normal(size=len(x["net1"]))
+        x["net1"][:, NOISY] = 3 * (1 + deviation * rounding)
+        for rows in x.values():
+            rows *= scale
+    return stacked([moments(x) for x in parts])
+
+
+@SCALES
+@pytest.mark.parametrize(("deviation", "alive"), [(4e-8, False), (3e-6, False), (5e-6, True), (1e-4, True)])
+def test_a_unit_that_varies_by_rounding_alone_is_dead(scale: float, deviation: float, alive: bool) -> None:
+    """32 spacings of float32, 3.8e-6 of the mean, are the bound, whatever the scale and the weights."""
+    blocks = noisy_blocks(deviation, scale)
+    for weights in WEIGHTS[[0, 1, 3]]:
+        assert (covariance.variance(blocks, "net1", weights)[NOISY] > 0) == alive
+        assert (np.delete(covariance.variance(blocks, "net1", weights), NOISY) > 0).all()
+    assert ((covariance.variance(blocks, "net1", WEIGHTS)[:, NOISY] > 0) == alive)[[0, 1, 3]].all()
+    total = covariance.total(blocks)
+    assert (covariance.own_variance(total, "net1")[NOISY] > 0) == alive
+    assert correlation.dead_units(total, "net1") == ([] if alive else [NOISY])
+    r = correlation.correlate(total, "net0", "net1")
+    assert np.isfinite(np.delete(r[:, NOISY], DEAD)).all() == alive
+    assert np.isnan(r[:, NOISY]).all() == (not alive)
+    assert np.isnan(fit.scale_of(total, "net1").deviation[NOISY]) == (not alive)
+    assert np.isnan(correlation.joint_correlation(blocks, "net0", "net1", WEIGHTS[0])[5 + NOISY, 0]) == (not alive)
+
+
+@SCALES
+def test_rotations_leave_out_units_that_vary_by_rounding_alone(scale: float) -> None:
+    """Also those that do so on some blocks only: there the rotated units are those of the others."""
+    blocks = noisy_blocks(4e-8, scale)
+    live = int((covariance.variance(blocks, "net1", np.ones(5)) > 0).sum())
+    found = rotated_correlation(blocks, "net0", "net1", np.ones(5), np.eye(live))
+    expected = correlation.correlate(covariance.total(blocks), "net0", "net1")
+    np.testing.assert_allclose(found, np.delete(expected, NOISY, 1), atol=1e-12)
+    blocks["mean/net1"][0, NOISY] *= 1.1  # alive, but in the first block's difference alone
+    without_first = np.array([0, 1, 1, 1, 1])
+    found = rotated_correlation(blocks, "net0", "net1", without_first, np.eye(3))
+    assert np.isnan(found[:, NOISY]).all()
+    assert np.isfinite(np.delete(found, NOISY, 1)[:DEAD]).all()
+
+
+def test_the_scale_of_one_block_does_not_decide_on_others() -> None:
+    """Resamples without a block in which a unit is 1e20 times as large are right about it."""
+    blocks = stacked([moments(x) for x in BLOCKS])
+    blocks["mean/net1"][0, 0] = 1e20
+    without = np.array([0, 1, 2, 1, 1])
+    np.testing.assert_allclose(
+        covariance.variance(blocks, "net1", without)[0], np.diag(repeated(without)["comoment/net1-net1"])[0], rtol=1e-11
+    )

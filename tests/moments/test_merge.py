@@ -29,6 +29,8 @@ ATTRIBUTES = {
 }
 ATTRIBUTES |= {"blocks": 5, "fine_blocks": 5, "modules": {"net0": "relu1"}, "grid": [4, 4], "resampled": {}}
 
+ORIGIN = {"device": "cpu", "threads": 2, "torch": "2.0", "numpy": "2.0"}
+
 
 SHARD = "moments of a shard"
 
@@ -44,6 +46,7 @@ def shards(tmp_path: Path, blocks: Arrays) -> list[Path]:
             {name: array[numbers] for name, array in blocks.items()},
             **ATTRIBUTES,
             kind=SHARD,
+            **ORIGIN,
             nodes=[(number, 0, 0) for number in numbers],
         )
     return paths
@@ -77,10 +80,17 @@ def test_the_stage_keeps_blocks_and_adds_their_total(tmp_path: Path, shards: lis
         ("batch", 4),
         ("seed", 1),
         ("grid", [5, 4]),
+        ("modules", {"net0": "pool1"}),
+        ("resampled", {"net0": [8, 8]}),
+        ("controls", ["net0"]),
+        ("device", "cuda"),
+        ("threads", 4),
+        ("torch", "1.0"),
+        ("numpy", "1.0"),
     ],
 )
 def test_shards_that_differ_are_refused(tmp_path: Path, shards: list[Path], key: str, value: object) -> None:
-    about = ATTRIBUTES | {"kind": SHARD, key: value}
+    about = ATTRIBUTES | ORIGIN | {"kind": SHARD, key: value}
     store.save(shards[1], store.load(shards[1]), **about, nodes=[(2, 0, 0), (3, 0, 0)])
     with pytest.raises(SystemExit, match=rf"does not fit together, {key} differ: .*2\.zarr/zarr\.json: .*4\.zarr"):
         run(shards, tmp_path / "out.zarr")
@@ -105,7 +115,7 @@ def shard_stores(folder: Path, cuts: list[int], kept: int) -> list[Path]:
         layer = ShardStore(str(paths[-1]), 5, end - first, WideLayers(1, kept))
         for fine in range(first, end):
             layer.add_block(fine, moments(BLOCKS[fine]))
-        layer.finish(kind=SHARD, **{key: ATTRIBUTES[key] for key in ATTRIBUTES if "blocks" not in key})
+        layer.finish(kind=SHARD, **{key: ATTRIBUTES[key] for key in ATTRIBUTES if "blocks" not in key}, **ORIGIN)
     return paths
 
 
@@ -134,3 +144,27 @@ def test_missing_and_mixed_up_shards_of_a_wide_layer_are_refused(tmp_path: Path,
     paths = shard_stores(tmp_path, [2, 3], kept=2)
     with pytest.raises(SystemExit, match=r"shards hold blocks \[.*\], not 0 to 4 in order"):
         run([paths[k] for k in order], tmp_path / "out.zarr")
+
+
+@pytest.mark.parametrize("key", ["device", "threads", "torch", "numpy", "nodes", "modules"])
+def test_a_store_that_is_no_shard_is_refused(tmp_path: Path, shards: list[Path], key: str) -> None:
+    attributes = ATTRIBUTES | ORIGIN | {"nodes": [(2, 0, 0), (3, 0, 0)]}
+    del attributes[key]
+    store.save(shards[1], store.load(shards[1]), **attributes)
+    with pytest.raises(SystemExit, match=rf"2\.zarr/zarr\.json: not a shard of moments, .*: it has no {key}$"):
+        run(shards, tmp_path / "out.zarr")
+
+
+def test_shards_with_other_arrays_are_refused(tmp_path: Path, shards: list[Path]) -> None:
+    """As those of another list of accumulators."""
+    arrays = store.load(shards[1])
+    del arrays["comoment/net1-net1"]
+    store.save(shards[1], arrays, **ATTRIBUTES, **ORIGIN, nodes=[(2, 0, 0), (3, 0, 0)])
+    with pytest.raises(SystemExit, match=r"does not fit together, arrays differ: .*2\.zarr"):
+        run(shards, tmp_path / "out.zarr")
+
+
+def test_the_merged_store_does_not_say_where_its_shards_were_made(tmp_path: Path, shards: list[Path]) -> None:
+    """Its file would differ between equal results."""
+    run(shards, tmp_path / "out.zarr")
+    assert not set(ORIGIN) & set(store.attributes(tmp_path / "out.zarr" / "zarr.json"))

@@ -501,3 +501,14 @@ def test_on_cuda_steps_compute_in_bfloat16_and_never_wait(architecture: dict) ->
         train.train_epoch(net, optimiser, iter(loader[2:]), settings_with(batch=8), "net0", 0, range(8))
     assert kinds == {torch.bfloat16}
     assert net.body.get_submodule("conv2").weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_an_evaluation_with_logits_that_are_not_finite_has_no_loss(
+    nets: dict[str, Path], images: dict[str, Path], value: float
+) -> None:
+    """Minus infinity for a class that no image has would leave loss and accuracy as they are."""
+    net, rows = load(nets["net0"]), store.StoredArray(images["val"], "images")
+    with torch.no_grad():
+        net.body.get_submodule("fc8").bias[3] = value
+    assert np.isnan(train.evaluate(net, rows, np.zeros(30, np.int32), 7)[0])

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.patches.planted import outputs_of, stored
-from tests.presets import one_layer
+from tests.presets import one_layer, preset
 from workflow.convergent import store
+from workflow.convergent.commands import InputError
 from workflow.convergent.nets.model import Net, build, load, save, weights_digest
 from workflow.convergent.patches import pictures, receptive, search
 
@@ -197,3 +199,26 @@ def test_a_layer_that_is_written_in_parts_is_the_same(
     for name, part in store.load(again).items():
         close = 1 if name.endswith("deconv") else 0  # last bits depend on the batch
         np.testing.assert_allclose(part.astype(int), whole[name].astype(int), atol=close)
+
+
+@pytest.mark.parametrize("alexnet", [True, False])
+def test_a_deconvolution_that_is_not_finite_is_refused(tmp_path: Path, alexnet: bool) -> None:
+    """Activations are finite, because these images are black."""
+    settings = {"crop": 12, "conv": [{"units": 4, "kernel": 3}, {"units": 3, "kernel": 3}], "fc": [], "dropout": 0}
+    net = preset(settings, 3, 2, 12, seed=0)
+    with torch.no_grad():
+        for name in ("conv1", "conv2"):
+            net.body.get_submodule(name).weight.fill_(1e30)
+            net.body.get_submodule(name).bias.fill_(0)
+        net.body.get_submodule("conv2").bias[1] = 1
+    if not alexnet:
+        net.body = nn.Sequential(*net.body.children())
+        net.layers = {"conv2": "3"}
+    net.name = "net3"
+    rows = stored(tmp_path / "a.zarr", np.zeros((4, 12, 12, 3), np.uint8))
+    layer = "conv2"
+    found = search.search(net, rows, 4, [layer], top=2)[layer]
+    assert (found["image"] != search.EMPTY).any(1).tolist() == [False, True, False]
+    fields = receptive.fields(net, [layer])[layer]
+    with pytest.raises(InputError, match="net3: deconvolution of conv2 is not finite everywhere, first of unit 1"):
+        pictures.patches(net, rows, layer, fields, found, np.arange(3), batch=2)

@@ -9,6 +9,8 @@ from torch import nn
 
 from tests.patches.planted import SMALL_LAYERS, outputs_of, stored, whole_numbered
 from tests.presets import one_layer, preset
+from workflow.convergent.commands import InputError
+from workflow.convergent.nets.model import Net
 from workflow.convergent.patches import search
 
 
@@ -68,3 +70,39 @@ def test_zeros_count_where_a_layer_has_negative_activations(tmp_path: Path) -> N
     linear.body, linear.layers = nn.Sequential(conv), {"before": "0"}
     assert (search.search(linear, rows, 5, ["before"], top=3)["before"]["image"] == [0, 1, 2]).all()
     assert (search.search(net, rows, 5, ["pooled"], top=3)["pooled"]["image"] == search.EMPTY).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("image", [0, 4, 19])
+def test_an_activation_that_is_not_finite_is_refused(tmp_path: Path, value: float, image: int) -> None:
+    """In any image, also where it would never be among the highest."""
+
+    class Planted(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.where((x[:, :2] == 7), value, x[:, :2]).mean((2, 3))
+
+    images = np.random.default_rng(0).integers(0, 5, (20, 12, 12, 3), np.uint8)
+    images[image, 3, 3, 1] = 7
+    net = Net(nn.Sequential(Planted()), "tests:planted", {"crop": 12}, 3, 2, 12)
+    net.name = "net3"
+    said = f"net3: activations of 0 are not all finite, unit 1 is {'NaN' if np.isnan(value) else 'infinite'}"
+    with pytest.raises(InputError, match=said):
+        search.search(net, stored(tmp_path / "a.zarr", images), 5, ["0"], top=3)
+    images[image, 3, 3, 1] = 6
+    assert (search.search(net, stored(tmp_path / "b.zarr", images), 5, ["0"], top=3)["0"]["image"] >= 0).all()
+
+
+def test_images_are_the_same_at_any_scale(tmp_path: Path) -> None:
+    """Also where activations are below float32's normal range, and above the root of its largest number."""
+    images = np.random.default_rng(0).integers(0, 256, (30, 12, 12, 3), np.uint8)
+    rows, found = stored(tmp_path / "a.zarr", images), []
+    for power in (0, -140, 110):
+        net = one_layer(4, kernel=3, padding=1)
+        weight = net.body.get_submodule("conv1").weight
+        weight.data = torch.randint(-1, 2, weight.shape, generator=torch.Generator().manual_seed(0)).double()
+        weight.data = torch.ldexp(weight.data, torch.tensor(power)).float()
+        found.append(search.search(net, rows, 7, ["conv1"], top=5)["conv1"])
+    for name in ("image", "row", "column"):
+        assert (found[0][name] == found[1][name]).all()
+        assert (found[0][name] == found[2][name]).all()
+    assert (found[0]["image"] != search.EMPTY).any()

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from tests.presets import recorded
 from workflow.convergent import store
+from workflow.convergent.commands import InputError
 from workflow.convergent.moments import accumulate, merge
 from workflow.convergent.nets import activations
 from workflow.convergent.nets.model import Net, load, save
@@ -298,3 +299,52 @@ def test_other_weights_are_refused(given: dict[str, str], nets: dict[str, Path],
     save(load(nets["net1"]), other.with_suffix(".pt"), other)
     with pytest.raises(SystemExit, match="weights of net0 differ"):
         stitched.main(arguments(given, [other, nets["net1"]]))
+
+
+@pytest.mark.parametrize("strides", [(1, 2), (2, 1), (2, 2), (1, 1)])
+@torch.no_grad()
+def test_mappings_are_applied_on_the_common_grid(images: dict[str, Path], strides: tuple[int, int]) -> None:
+    """Head to common grid, mapping, ReLU, tail's own grid, tail: by plain torch. A ReLU shows the order."""
+    torch.manual_seed(0)
+    both, sides = {}, [16 // stride for stride in strides]
+    for k, (stride, side) in enumerate(zip(strides, sides, strict=True)):
+        body = nn.Sequential(nn.Conv2d(3, 5, 3, stride, 1), nn.Flatten(), nn.Linear(5 * side**2, 300))
+        both[f"net{k}"] = Net(body, "tests:plain", {"crop": 16}, 3, 300, 20).eval()
+        both[f"net{k}"].layers = {"first": "0"}
+    rows, scale = store.StoredArray(images["val"], "images"), Scale(np.zeros(5), np.ones(5))
+    mapping = stitched.Affine(np.random.default_rng(1).normal(size=(5, 5)), scale, scale)
+    between = nn.Sequential(mapping, nn.ReLU())
+    x = both["net0"].centre_crop(torch.from_numpy(rows[np.arange(30)]))
+    head, tail = both["net0"].body[0], both["net1"].body[1:]
+    mapped = between(functional.adaptive_avg_pool2d(head(x), min(sides)))
+    predicted = tail(functional.interpolate(mapped, size=(sides[1], sides[1]), mode="nearest")).argmax(1).numpy()
+    assert len(set(predicted)) > 3
+    stitched_nets = {"0 relu": stitched.StitchedNet("net0", between, "net1")}
+    recorded = activations.Recorder(both, ["first"], resample="area")
+    assert stitched.top1_accuracy(stitched_nets, recorded, rows, predicted, batch=8) == {"0 relu": 1}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_are_refused(loaded: dict[str, Net], images: dict[str, Path], value: float) -> None:
+    """A NaN logit would be taken for the predicted class, and others may hide an infinite one."""
+
+    class Breaking(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.where(torch.arange(len(x))[:, None] == 6, value, x)
+
+    rows, recorded = store.StoredArray(images["val"], "images"), activations.Recorder(loaded, ["fc8"])
+    whole = {"target": stitched.StitchedNet("net1", nn.Identity(), "net1")}
+    stitched_nets = whole | {"2 relu": stitched.StitchedNet("net0", Breaking(), "net1")}
+    labels = np.zeros(len(rows), int)
+    assert stitched.top1_accuracy(whole, recorded, rows, labels, batch=7)
+    with pytest.raises(InputError, match="fc8, net0-net1: logits of the stitched net '2 relu' are not all finite"):
+        stitched.top1_accuracy(stitched_nets, recorded, rows, labels, batch=7)
+
+
+def test_a_mapping_beyond_float32_is_refused() -> None:
+    """From a unit of deviation 1e-30 to one of 1e20; with 1e5 it is applied."""
+    source, target = Scale(np.zeros(1), np.array([1e-30])), Scale(np.zeros(1), np.array([1e20]))
+    with pytest.raises(InputError, match=r"unit 0 to unit 0: a factor of 1e\+50 exceeds float32"):
+        stitched.Affine(np.ones((1, 1)), source, target)
+    mapped = stitched.Affine(np.ones((1, 1)), source, Scale(np.zeros(1), np.array([1e5])))
+    assert mapped(torch.tensor([[2e-30]])).item() == pytest.approx(2e5, rel=1e-6)

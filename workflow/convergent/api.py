@@ -14,7 +14,7 @@ from . import store, tables
 from .alignment import matching
 from .alignment.correlation import correlation
 from .commands import InputError
-from .moments.covariance import in_order
+from .moments.covariance import in_order, live_squares
 
 
 def unit_labels(net: str, units: int) -> list[str]:
@@ -44,8 +44,8 @@ def match(a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
     """Greedy and assigned partner in b of each unit of a by signed correlation (paper, section 3.1).
 
     a, b: activations of two nets for the same inputs, (samples, units_a) and (samples, units_b); the widths may differ.
-    Units of constant activation are dead and have no partner. Raises InputError where the arrays do not fit or hold
-    numbers that are not finite.
+    Units whose activation is constant but for rounding are dead and have no partner. Raises InputError where the arrays
+    do not fit or hold numbers that are not finite.
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
     for name, array in (("a", a), ("b", b)):
@@ -57,11 +57,11 @@ def match(a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
             raise InputError(f"{name}: {np.argwhere(~np.isfinite(array))[0].tolist()} is not finite")
     if len(a) != len(b):
         raise InputError(f"a has {len(a)} samples, b has {len(b)}; both must be of the same inputs, in their order")
-    centred = [array - array.mean(axis=0) for array in (a, b)]
-    # the mean of equal numbers may be off by rounding: such a unit would correlate with others
-    for array, moved in zip((a, b), centred, strict=True):
-        moved[:, np.ptp(array, axis=0) == 0] = 0
-    variances = [np.einsum("su,su->u", moved, moved) for moved in centred]
+    # powers of two, which round nothing: products of very small or large numbers would leave float64's range
+    scaled = [np.ldexp(array, -np.frexp(np.abs(array).max(axis=0))[1]) for array in (a, b)]
+    centred = [array - array.mean(axis=0) for array in scaled]
+    squares = [np.einsum("su,su->u", moved, moved) for moved in centred]
+    variances = [live_squares(of_net, x.mean(axis=0), len(x)) for of_net, x in zip(squares, scaled, strict=True)]
     return match_similarity(correlation(centred[0].T @ centred[1], *variances))
 
 

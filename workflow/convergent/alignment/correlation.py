@@ -7,7 +7,7 @@ import numpy as np
 
 from .. import store
 from ..commands import command, new_parser
-from ..moments.covariance import Arrays, comoment, compared, load_pair, pooled, variance
+from ..moments.covariance import Arrays, comoment, compared, load_pair, own_variance, pooled, variance
 
 
 def correlation(products: np.ndarray, variance_a: np.ndarray, variance_b: np.ndarray) -> np.ndarray:
@@ -24,7 +24,7 @@ def correlation(products: np.ndarray, variance_a: np.ndarray, variance_b: np.nda
 
 def correlate(moments: Arrays, a: str, b: str) -> np.ndarray:
     """Correlation of two nets from one set of moments, those of all images or of one block. (units_a, units_b)"""
-    variances = {net: np.diagonal(comoment(moments, net, net)) for net in {a, b}}
+    variances = {net: own_variance(moments, net) for net in {a, b}}
     return correlation(comoment(moments, a, b), variances[a], variances[b])
 
 
@@ -44,8 +44,8 @@ def joint_correlation(blocks: Arrays, a: str, b: str, weights: np.ndarray) -> np
 
 
 def dead_units(moments: Arrays, net: str) -> list[int]:
-    """Numbers of a net's units that have no variance."""
-    return np.flatnonzero(np.diagonal(comoment(moments, net, net)) == 0).tolist()
+    """Numbers of a net's dead units."""
+    return np.flatnonzero(own_variance(moments, net) == 0).tolist()
 
 
 @command

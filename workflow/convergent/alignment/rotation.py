@@ -23,7 +23,8 @@ def rotated_correlation(blocks: Arrays, a: str, b: str, weights: np.ndarray, rot
     """
     deviation = np.sqrt(variance(blocks, b, np.ones(len(weights))))
     live = deviation > 0
-    combinations = rotation / deviation[live]  # (rotated units, live units)
+    varies = variance(blocks, b, weights)[live] > 0  # on these blocks
+    combinations = rotation / deviation[live] * varies  # (rotated units, live units)
     between = pooled(blocks, a, b, weights)[:, live] @ combinations.T
     within = pooled(blocks, b, b, weights)[np.ix_(live, live)]
     variances = np.einsum("ij,ij->i", combinations @ within, combinations)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from .. import store
-from ..commands import InputError
+from ..moments.covariance import ROUNDING, dead
 from ..nets import activations
 from ..seeds import derive
 from .counters import pick_counter
@@ -32,14 +32,22 @@ class SamplingSettings:
     seed: int  # of the draws of images and positions
 
 
+def extremes(values: torch.Tensor) -> np.ndarray:
+    """Lowest and highest value of each unit, NaN where one is NaN. (samples, units) -> (2, units)"""
+    return torch.stack([values.amin(0), values.amax(0)]).cpu().numpy()  # torch.aminmax is five times as slow
+
+
 def bin_edges(sample: np.ndarray, bins: int) -> np.ndarray:
     """Inner edges of each unit's bins. (samples, units) -> (units, bins - 1) float32
 
     A value belongs to bin k if it exceeds exactly k of the edges. Edges are values of the sample: a strictly monotone
     transformation that keeps 0 moves no value to another bin. If a unit has fewer different values than bins, some of
-    its edges are equal, and the bins between these are empty.
+    its edges are equal, and the bins between these are empty. All values of a unit that is dead in the sample, and what
+    lies as near to them as rounding, belong to one bin.
     """
     ordered = np.sort(sample, axis=0)
+    constant = dead(sample.var(axis=0, dtype=np.float64), sample.mean(axis=0, dtype=np.float64))
+    ordered[:, constant] = ordered[-1, constant] + np.float32(ROUNDING) * np.abs(ordered[-1, constant])
     if (ordered < 0).any():
         first, inner = np.zeros(ordered.shape[1], int), bins - 1
     else:
@@ -86,21 +94,24 @@ class Sampler:
         parts: dict[str, list[np.ndarray]] = {net: [] for net in self.nets}
         for batch in self.batches(np.sort(drawn[: settings.edge_images]), EDGE_POSITIONS):
             for net, x in batch.items():
+                activations.require_finite(net, settings.layer, extremes(x))
                 parts[net].append(x.cpu().numpy())
         samples = {net: np.concatenate(arrays) for net, arrays in parts.items()}
-        for net, sample in samples.items():
-            if not np.isfinite(sample).all():
-                raise InputError(f"{net}: activations of {settings.layer} are not all finite; train the net again")
         return {net: bin_edges(sample, settings.bins) for net, sample in samples.items()}
 
     def chunks(self, edges: Mapping[str, np.ndarray]) -> Iterator[Chunk]:
-        """Planes of all nets, CHUNK_SAMPLES samples at a time; the last chunk may be shorter."""
+        """Planes of all nets, CHUNK_SAMPLES samples at a time; the last chunk may be shorter.
+
+        Raises InputError where an activation is not finite.
+        """
         parts: dict[str, list[torch.Tensor]] = {net: [] for net in self.nets}
         filled = 0
 
         def chunk() -> Chunk:
-            planes = {net: self.counter.planes(torch.cat(tensors), edges[net]) for net, tensors in parts.items()}
-            return Chunk(filled, planes)
+            values = {net: torch.cat(tensors) for net, tensors in parts.items()}
+            for net, x in values.items():
+                activations.require_finite(net, self.settings.layer, extremes(x))
+            return Chunk(filled, {net: self.counter.planes(x, edges[net]) for net, x in values.items()})
 
         for batch in self.batches(np.arange(len(self.images)), self.settings.positions):
             count, first = len(next(iter(batch.values()))), 0

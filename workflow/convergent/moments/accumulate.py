@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -103,6 +103,15 @@ def open_images(path: str, nets: Mapping[str, model.Net]) -> store.StoredArray:
     return images
 
 
+def finished(layer: str, accumulators: Sequence[Accumulator]) -> dict[str, np.ndarray]:
+    """Arrays of a layer's block by name. Raises InputError where a number of a unit is not finite."""
+    arrays = {name: array for accumulator in accumulators for name, array in accumulator.finish().items()}
+    for name, array in arrays.items():
+        if array.ndim == 1:  # larger ones, as co-moments, are finite where the means are
+            activations.require_finite(name.split("/")[-1], layer, array)
+    return arrays
+
+
 def block_moments(
     recorder: activations.Recorder, images: store.StoredArray, blocks: Sequence[np.ndarray], batch: int
 ) -> Iterator[LayerMoments]:
@@ -123,10 +132,13 @@ def block_moments(
                     running[layer] = [make(widths, place) for make in ACCUMULATORS]
                 for accumulator in running[layer]:
                     accumulator.update(outputs)
-        yield {
-            layer: {name: array for accumulator in running[layer] for name, array in accumulator.finish().items()}
-            for layer in recorder.layers
-        }
+        yield {layer: finished(layer, running[layer]) for layer in recorder.layers}
+
+
+def origin_of_bits(place: torch.device) -> dict[str, Any]:
+    """What the last bits of a shard depend on beside its settings, as attributes that ``merge`` compares."""
+    threads = torch.get_num_threads()
+    return {"device": place.type, "threads": threads, "torch": torch.__version__, "numpy": np.__version__}
 
 
 def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs: Mapping[str, str]) -> None:
@@ -157,6 +169,7 @@ def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs:
             batch=settings.batch,
             seed=settings.seed,
             **recorder.layer_attributes(layer),
+            **origin_of_bits(device.pick()),
         )
 
 

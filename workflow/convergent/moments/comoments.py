@@ -11,6 +11,7 @@ BUFFER_BYTES = 64 * 2**20  # of a layer's buffer, roughly; the products of large
 BUFFER_ROWS = 16384  # of the buffer, at most: float32 sums over more rows lose accuracy
 TOGETHER = 8192  # units up to which one product is of all nets together; of more it would need 1 GB at 4 x 4096
 DRIFT = 2.0  # deviations between a buffer's mean and the shift beyond which float32 products lose accuracy
+LARGE = 2.0**40  # mean square above which, or below 1 / LARGE, products in float32 may overflow or lose bits
 
 
 @functools.cache
@@ -27,7 +28,8 @@ def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     if left.device.type != "cpu":
         return left.T @ right
     space = product_space(left.shape[1], right.shape[1])
-    np.matmul(left.numpy().T, right.numpy(), out=space)
+    with np.errstate(invalid="ignore"):  # of values that are not finite
+        np.matmul(left.numpy().T, right.numpy(), out=space)
     return torch.from_numpy(space)
 
 
@@ -36,6 +38,36 @@ def square_sums(rows: torch.Tensor) -> torch.Tensor:
     if rows.device.type != "cpu":
         return rows.square().sum(0)
     return torch.from_numpy(np.einsum("ij,ij->j", rows.numpy(), rows.numpy()))  # no array of squares
+
+
+def nonzero_columns(rows: torch.Tensor) -> torch.Tensor:
+    """Which columns hold a number other than 0. (n, units) -> (units,) bool"""
+    if rows.device.type != "cpu":
+        return rows.any(0)
+    bits = np.bitwise_or.reduce(rows.numpy().view(np.int32), axis=0)  # a third of the time of torch
+    return torch.from_numpy(bits != 0)
+
+
+def power_of_two(exponent: torch.Tensor) -> torch.Tensor:
+    """2**exponent, exactly: torch's own powers may be off by rounding. int32 from -126 to 127 -> float32"""
+    return ((exponent + 127) << 23).view(torch.float32)
+
+
+def column_scale(rows: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
+    """Powers of two that bring the largest value of each column to about 1.
+
+    They are 1 for columns whose products are right in float32 as they are, and for columns of zeros.
+    rows: (n, units), squares: their ``square_sums`` -> (units,) float32
+    """
+    scale, mean_square = torch.ones_like(squares), squares / len(rows)
+    outside = ~((mean_square > 1 / LARGE) & (mean_square < LARGE))  # true also of NaN
+    if outside.any():
+        outside &= nonzero_columns(rows)  # dead units are common, and to pick their columns out would cost much
+    if outside.any():
+        largest = rows[:, outside].abs().amax(0)
+        exponent = (largest.view(torch.int32) >> 23) - 127  # of a float32
+        scale[outside] = torch.where(largest > 0, power_of_two((-exponent).clamp(-126, 126)), 1)
+    return scale
 
 
 def mirror(square: torch.Tensor, band: int = 512) -> None:
@@ -56,7 +88,10 @@ class CoMoments:
     A sample is one position of one image. Activations are centred by a shift, the mean of the first batch, while they
     are copied to a float32 buffer with the units of all nets side by side. A full buffer costs one matrix product and
     one addition in float64. Where the mean of a buffer lies far from the shift, the shift moves to that mean, and the
-    sums so far are converted to the new shift.
+    sums so far are converted to the new shift. Columns whose products would leave the range of float32 are multiplied
+    by powers of two for the product, which rounds nothing.
+
+    Values that are not finite stay what they are, and so does the mean of their unit.
     """
 
     def __init__(self, widths: Mapping[str, int], place: torch.device) -> None:
@@ -85,7 +120,8 @@ class CoMoments:
         """Take in the activations of a batch. net -> (images, positions, units)"""
         rows = {net: batch[net].flatten(0, 1) for net in self.columns}
         if self.shift is None:
-            self.shift = torch.cat([rows[net].mean(0, dtype=torch.float64) for net in self.columns]).float()
+            shift = torch.cat([rows[net].mean(0, dtype=torch.float64) for net in self.columns]).float()
+            self.shift = shift.nan_to_num(0, 0, 0)  # else an infinite activation would become NaN
         first, count = 0, len(next(iter(rows.values())))
         while first < count:
             taken = min(count - first, len(self.buffer) - self.filled)
@@ -102,25 +138,34 @@ class CoMoments:
         if not len(rows):
             return
         assert self.shift is not None
+        squares = square_sums(rows)
+        scale = column_scale(rows, squares)
+        if scaled := bool((scale != 1).any()):
+            rows *= scale
+            squares = square_sums(rows)
         mean = rows.mean(0).double()
-        if self._drifted(rows, mean):
-            new_shift = self.shift + mean.float()
-            rows -= new_shift - self.shift
+        if self._drifted(squares / len(rows), mean, scale):
+            new_shift = self.shift + (mean / scale).float()
+            rows -= (new_shift - self.shift) * scale
             self._move_shift_of_sums(new_shift)
             mean = rows.mean(0).double()
         self.count += len(rows)
-        self.sum += mean * len(rows)
+        self.sum += mean / scale * len(rows)
         products = product(rows, rows) if rows.shape[1] <= TOGETHER else None
         for (a, b), total in self.sums.items():
             of_a, of_b = self.columns[a], self.columns[b]
-            total += product(rows[:, of_a], rows[:, of_b]) if products is None else products[of_a, of_b]
+            part = product(rows[:, of_a], rows[:, of_b]) if products is None else products[of_a, of_b]
+            total += part / torch.outer(scale[of_a].double(), scale[of_b].double()) if scaled else part
 
-    def _drifted(self, rows: torch.Tensor, mean: torch.Tensor) -> bool:
-        """Whether the mean of some unit lies far from its shift, and further than the rounding of a float32 shift."""
+    def _drifted(self, mean_square: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> bool:
+        """Whether the mean of some unit lies far from its shift, and further than the rounding of a float32 shift.
+
+        mean_square and mean: of the scaled rows, scale: as of ``column_scale``. (units,) each
+        """
         assert self.shift is not None
-        deviation = (square_sums(rows) / len(rows) - mean**2).clamp_min(0).sqrt()
+        deviation = (mean_square - mean**2).clamp_min(0).sqrt()
         resolution = 4 * torch.finfo(torch.float32).eps * self.shift.abs()
-        return bool(((mean.abs() > DRIFT * deviation) & (mean.abs() > resolution)).any())
+        return bool(((mean.abs() > DRIFT * deviation) & ((mean / scale).abs() > resolution)).any())
 
     def _move_shift_of_sums(self, shift: torch.Tensor) -> None:
         """Convert the sums to another shift (units,), in float64 and in place."""

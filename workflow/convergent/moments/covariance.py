@@ -14,6 +14,10 @@ from .. import store
 
 Arrays = Mapping[str, np.ndarray]
 
+# A unit whose deviation is at most this share of its mean varies no more than the rounding of float32 activations,
+# which differs between batches of different sizes; see docs/accuracy.md.
+ROUNDING = 32 * float(np.finfo(np.float32).eps)
+
 
 def in_order(nets: Iterable[str]) -> list[str]:
     """Names of nets in the order of their numbers: net2 before net10."""
@@ -37,18 +41,38 @@ def comoment(arrays: Arrays, a: str, b: str) -> np.ndarray:
     return np.swapaxes(arrays[f"comoment/{b}-{a}"], -1, -2)
 
 
-def mean_deviations(blocks: Arrays, net: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Differences of the block means from the pooled mean, and weighted samples of each block.
+def dead(variance: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Which units are dead: all that do not vary by more than the rounding of their activations.
 
-    (..., blocks) -> (..., blocks, units), (..., blocks)
+    variance: mean square of the deviations from the mean. (..., units) each -> (..., units) bool
+    """
+    return variance <= (ROUNDING * mean) ** 2
+
+
+def live_squares(squares: np.ndarray, mean: np.ndarray, samples: np.ndarray | int) -> np.ndarray:
+    """Sums of squares of each unit, exactly 0 of a dead one. (..., units), (..., units), (...) -> (..., units)"""
+    return np.where(dead(squares / np.asarray(samples)[..., None], mean), 0, squares)
+
+
+def own_variance(moments: Arrays, net: str) -> np.ndarray:
+    """Sums of squares of a net's units from one set of moments; 0 of a dead unit. (units,)"""
+    return live_squares(np.diagonal(comoment(moments, net, net)), moments[f"mean/{net}"], moments["count"])
+
+
+def mean_deviations(blocks: Arrays, net: str, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Differences of the block means from the pooled mean, weighted samples of each block, and the pooled mean.
+
+    (..., blocks) -> (..., blocks, units), (..., blocks), (..., units)
 
     The mean of the first block that counts is subtracted first, so that a unit that is constant in all blocks that
     count gives exactly 0.
     """
     samples, means = weights * blocks["count"], blocks[f"mean/{net}"]
-    deviations = means - means[(weights > 0).argmax(-1)][..., None, :]
-    deviations -= (samples / samples.sum(-1, keepdims=True))[..., None, :] @ deviations
-    return deviations, samples
+    first = means[(weights > 0).argmax(-1)][..., None, :]
+    deviations = means - first
+    pooled_deviation = (samples / samples.sum(-1, keepdims=True))[..., None, :] @ deviations
+    deviations -= pooled_deviation
+    return deviations, samples, (first + pooled_deviation)[..., 0, :]
 
 
 def pooled(blocks: Arrays, a: str, b: str, weights: np.ndarray) -> np.ndarray:
@@ -56,7 +80,7 @@ def pooled(blocks: Arrays, a: str, b: str, weights: np.ndarray) -> np.ndarray:
 
     weights: (blocks,), or (resamples, blocks) for many at once -> (..., units_a, units_b)
     """
-    (deviations_a, samples), (deviations_b, _) = (
+    (deviations_a, samples, _), (deviations_b, _, _) = (
         mean_deviations(blocks, a, weights),
         mean_deviations(blocks, b, weights),
     )
@@ -65,10 +89,11 @@ def pooled(blocks: Arrays, a: str, b: str, weights: np.ndarray) -> np.ndarray:
 
 
 def variance(blocks: Arrays, net: str, weights: np.ndarray) -> np.ndarray:
-    """Sums of squares of each unit: the diagonal of ``pooled`` of a net with itself. (..., units)"""
-    deviations, samples = mean_deviations(blocks, net, weights)
+    """Sums of squares of each unit, the diagonal of ``pooled`` of a net with itself; 0 of a dead unit. (..., units)"""
+    deviations, samples, mean = mean_deviations(blocks, net, weights)
     within = np.diagonal(comoment(blocks, net, net), axis1=1, axis2=2)
-    return weights @ within + np.einsum("...b,...bu,...bu->...u", samples, deviations, deviations)
+    squares = weights @ within + np.einsum("...b,...bu,...bu->...u", samples, deviations, deviations)
+    return live_squares(squares, mean, samples.sum(-1))
 
 
 def total(blocks: Arrays) -> dict[str, np.ndarray]:

@@ -30,6 +30,14 @@ SHARED = (  # attributes in which all shards agree, and which the merged store h
 )
 
 
+OF_SHARDS = (
+    "device",
+    "threads",
+    "torch",
+    "numpy",
+)  # of shards alone: bits depend on them, so they agree too
+
+
 class Shard(NamedTuple):
     """A store of a shard, and the node of each of its rows."""
 
@@ -51,10 +59,15 @@ def add_up(shards: Iterable[Shard], runs: Sequence[range], names: Sequence[str])
 def require_complete(shards: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[list[Shard], list[range]]:
     """Shards, from their paths and attributes, and the fine blocks of each kept block.
 
-    Raises InputError where shards differ in what they were made from, or do not hold each fine block once in order.
+    Raises InputError where a store is no shard, where shards differ in what they were made from or on, or do not hold
+    each fine block once in order.
     """
-    for key in SHARED:
+    for path, attributes in shards:
+        if missing := [key for key in (*SHARED, *OF_SHARDS, "nodes") if key not in attributes]:
+            raise InputError(f"{path}: not a shard of moments, or one of an older version: it has no {missing[0]}")
+    for key in (*SHARED, *OF_SHARDS):
         store.require_equal(key, **{path: attributes[key] for path, attributes in shards})
+    store.require_equal("arrays", **{path: list(attributes["arrays"]) for path, attributes in shards})
     first = shards[0][1]
     runs = runs_of(first["fine_blocks"], first["blocks"])
     with_nodes = [Shard(path, [Node(*node) for node in attributes["nodes"]]) for path, attributes in shards]

@@ -166,6 +166,20 @@ def samples(activation: torch.Tensor) -> torch.Tensor:
     return activation.permute(0, 2, 3, 1).flatten(1, 2)
 
 
+def require_finite(net: str, layer: str, values: np.ndarray) -> None:
+    """Raise InputError that names the first unit with a value that is not finite.
+
+    values: (..., units), numbers in which activations that are not finite show: their means or extremes
+    """
+    for unit, of_unit in enumerate(values.reshape(-1, values.shape[-1]).T):
+        if not np.isfinite(of_unit).all():
+            kind = "NaN" if np.isnan(of_unit).any() else "infinite"
+            raise InputError(
+                f"{net}: activations of {layer} are not all finite, unit {unit} is {kind}; "
+                "train the net again, or take other weights"
+            )
+
+
 def common_grid(layer: str, grids: Mapping[str, Grid], resample: str) -> Grid:
     """The grid on which nets are compared at a layer: their own where all agree, else the coarsest one.
 

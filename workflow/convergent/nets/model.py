@@ -46,6 +46,7 @@ class Net(nn.Module):
         self.architecture, self.settings = architecture, settings
         self.channels, self.classes, self.size = channels, classes, size
         self.layers: Mapping[str, str] = {}
+        self.name = "net"  # in messages
         self.register_buffer("mean", torch.zeros(size, size, channels))
         self.register_buffer("deviation", torch.ones(()))
         self.to(memory_format=torch.channels_last)
@@ -240,6 +241,7 @@ def load(description: str | Path, layers: Mapping[str, Mapping[str, str]] | None
         raise damaged(file, f"damaged, or not the weights of {description}", file, description) from None
     if weights_digest(net) != described["sha256"]:
         raise damaged(file, f"its weights do not match the digest in {description}", file, description)
+    net.name = description.stem
     net.layers = (layers or {}).get(described.get("control_of", description.stem), {})
     return net.eval()
 

@@ -123,14 +123,15 @@ def train_epoch(
 
 @torch.no_grad()
 def evaluate(net: model.Net, images: store.StoredArray, labels: np.ndarray, batch: int) -> tuple[float, float]:
-    """Mean loss and top-1 accuracy on the centre crops of all images."""
+    """Mean loss and top-1 accuracy on the centre crops of all images; the loss is NaN where a logit is not finite."""
     place = net.mean.device
     loss = correct = torch.zeros((), device=place)
     net.eval()
     parts = ((np.arange(first, min(first + batch, len(labels))),) for first in range(0, len(labels), batch))
     for pixels, target in batches(images, labels, parts, place):
         logits = net(net.centre_crop(pixels))
-        loss = loss + functional.cross_entropy(logits, target, reduction="sum")
+        batch_loss = functional.cross_entropy(logits, target, reduction="sum")
+        loss = loss + torch.where(logits.isfinite().all(), batch_loss, torch.nan)
         correct = correct + (logits.argmax(1) == target).sum()
     return float(loss) / len(labels), float(correct) / len(labels)
 

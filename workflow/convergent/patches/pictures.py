@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from .. import store
-from ..commands import command, new_parser
+from ..commands import InputError, command, new_parser
 from ..nets import activations, device, model
 from . import deconvolution, receptive
 from .search import EMPTY, TopImages, search
@@ -32,6 +32,16 @@ def display(signal: torch.Tensor) -> np.ndarray:
     largest = signal.abs().amax((1, 2, 3), keepdim=True)
     scaled = signal / torch.where(largest > 0, largest, 1)
     return (GREY + 127 * scaled).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def require_finite(net: str, layer: str, units: np.ndarray, signal: torch.Tensor) -> None:
+    """Raise InputError that names the first unit whose signal is not finite. units: (N,), signal: (N, C, H, W)"""
+    wrong = units[~signal.isfinite().all(3).all(2).all(1).cpu().numpy()]
+    if wrong.size:
+        raise InputError(
+            f"{net}: deconvolution of {layer} is not finite everywhere, first of unit {wrong[0]}; "
+            "train the net again, or take other weights"
+        )
 
 
 def cut(pictures: np.ndarray, corner: np.ndarray, box: np.ndarray, sides: Sequence[int]) -> np.ndarray:
@@ -109,6 +119,7 @@ def patches(
         stored = images[image]
         index = (torch.from_numpy(array).long().to(place) for array in (units[unit], row, column))
         signal = deconvolution.deconvolve(net, layer, net.centre_crop(torch.from_numpy(stored).to(place)), *index)
+        require_finite(net.name, layer, units[unit], signal)
         patch[unit, slot] = cut(central(net, stored), corner, box, sides)
         deconv[unit, slot] = cut(display(signal), corner, box, sides)
         boxes[unit, slot] = box

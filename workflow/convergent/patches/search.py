@@ -69,21 +69,23 @@ def search(
     """Top images of each unit by layer; ``batch`` images go through the net at a time.
 
     In a layer without any negative activation only positive activations count: the layer is rectified, and a zero is
-    no activation.
+    no activation. Raises InputError where an activation is not finite.
     """
     best: dict[str, Ranking] = {}
-    lowest: dict[str, torch.Tensor] = {}
-    recorder, index = activations.Recorder({"net": net}, layers), np.arange(len(images))
+    lowest: dict[str, torch.Tensor] = {}  # (units,): lowest activation, at most 0
+    recorder, index = activations.Recorder({net.name: net}, layers), np.arange(len(images))
     for number, outputs in enumerate(recorder.stream(images, index, batch)):
         for layer in layers:
-            activation = outputs.pop(layer)["net"]  # popped, so that its memory is free for the next layer
+            activation = outputs.pop(layer)[net.name]  # popped, so that its memory is free for the next layer
             if layer not in best:
                 best[layer] = empty_ranking(top, activation.shape[2], activation.device)
-                lowest[layer] = activation.amin()
+                lowest[layer] = torch.zeros(activation.shape[2], device=activation.device)
             best[layer] = update(best[layer], activation, number * batch)
-            lowest[layer] = torch.minimum(lowest[layer], activation.amin())
+            lowest[layer] = torch.minimum(lowest[layer], activation.amin((0, 1)))
+            highest, _ = from_rank(best[layer].rank[0])
+            activations.require_finite(net.name, layer, torch.stack([lowest[layer], highest]).cpu().numpy())
     columns = {layer: (recorder.common_grids[layer] or (1, 1))[1] for layer in layers}
-    return {layer: top_images(best[layer], columns[layer], bool(lowest[layer] >= 0)) for layer in layers}
+    return {layer: top_images(best[layer], columns[layer], bool((lowest[layer] >= 0).all())) for layer in layers}
 
 
 def top_images(best: Ranking, columns: int, rectified: bool) -> TopImages:

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from .. import store
 from ..commands import InputError, command, new_parser
-from ..moments.covariance import Arrays, comoment, load_pair
+from ..moments.covariance import Arrays, comoment, load_pair, own_variance
 from ..seeds import derive
 from . import lasso, mappings, replay
 from .mappings import Scale
@@ -51,14 +51,14 @@ class Standardised(NamedTuple):
 
 def scale_of(moments: Arrays, net: str) -> Scale:
     """Mean and deviation of a net's units, from total moments; the deviation of a dead unit is NaN. (units,) each"""
-    deviation = np.sqrt(np.diagonal(comoment(moments, net, net)).clip(0) / moments["count"])
+    deviation = np.sqrt(own_variance(moments, net) / moments["count"])
     return Scale(moments[f"mean/{net}"], np.where(deviation > 0, deviation, np.nan))
 
 
 def standardised(moments: Arrays, source: str, target: str, scales: Mapping[str, Scale]) -> Standardised:
     """Moments of a pair of nets after standardising with scales by net, which may come from other images."""
     within, between = (comoment(moments, source, net) / moments["count"] for net in (source, target))
-    variance = np.diagonal(comoment(moments, target, target)) / moments["count"]
+    variance = own_variance(moments, target) / moments["count"]
     source_scale, target_scale = scales[source], scales[target]
     return Standardised(
         gram=np.nan_to_num(within / source_scale.deviation[:, None] / source_scale.deviation),

@@ -29,10 +29,15 @@ class Affine(nn.Module):
     bias: torch.Tensor  # (target,)
 
     def __init__(self, weights: np.ndarray, source: mappings.Scale, target: mappings.Scale) -> None:
-        """``weights``: (target, source). A dead source unit contributes nothing, a dead target unit is at its mean."""
+        """``weights``: (target, source). A dead source unit contributes nothing, a dead target unit is at its mean.
+
+        Raises InputError where the factor between two activations exceeds float32.
+        """
         super().__init__()
         inverse = np.divide(1, source.deviation, where=source.deviation > 0, out=np.zeros(len(source.deviation)))
         gain = weights * target.deviation[:, None] * inverse
+        for t, s in np.argwhere(np.abs(gain) > np.finfo(np.float32).max)[:1]:
+            raise InputError(f"mapping from unit {s} to unit {t}: a factor of {gain[t, s]:.0e} exceeds float32")
         self.register_buffer("gain", torch.from_numpy(gain).float())
         self.register_buffer("bias", torch.from_numpy(target.mean - gain @ source.mean).float())
 
@@ -51,6 +56,19 @@ class StitchedNet(NamedTuple):
     tail: str
 
 
+def require_finite_logits(
+    stitched_nets: Mapping[str, StitchedNet], finite: Mapping[str, torch.Tensor], layer: str
+) -> None:
+    """Raise InputError that names the first stitched net whose logits are not all finite. finite: () bool each"""
+    for name, of_net in zip(finite, torch.stack(list(finite.values())).tolist(), strict=True):
+        if not of_net:
+            head, _, tail = stitched_nets[name]
+            raise InputError(
+                f"{layer}, {head}-{tail}: logits of the stitched net {name!r} are not all finite; "
+                "train the nets again, or take other weights"
+            )
+
+
 @torch.no_grad()
 def top1_accuracy(
     stitched_nets: Mapping[str, StitchedNet],
@@ -62,7 +80,7 @@ def top1_accuracy(
     """Top-1 accuracy of each stitched net, a share of the images from 0 to 1, from one pass over the images.
 
     ``recorder`` records one layer of all nets. A mapping is applied on the grid on which that layer is compared. Its
-    result is brought to the tail's own grid.
+    result is brought to the tail's own grid. Raises InputError where logits are not finite.
     """
     (layer,) = recorder.layers
     grid, net_grids = recorder.common_grids[layer], recorder.net_grids[layer]
@@ -71,6 +89,7 @@ def top1_accuracy(
     tails = {net: activations.tail(recorder.nets[net], layer) for net in {s.tail for s in stitched_nets.values()}}
     between = {name: stitched.between.to(place) for name, stitched in stitched_nets.items()}
     correct = {name: torch.zeros((), dtype=torch.int64, device=place) for name in stitched_nets}
+    finite: dict[str, torch.Tensor] = {}
     targets = torch.from_numpy(labels.astype(np.int64)).to(place).split(batch)
     batches = activations.batches(images, np.arange(len(labels)), batch, place)
     for pixels, target in zip(batches, targets, strict=True):
@@ -86,6 +105,8 @@ def top1_accuracy(
                 x = between[name](activations.regrid(x, grid))
             logits = tails[stitched.tail](crops[stitched.tail], activations.regrid(x, net_grids[stitched.tail]))
             correct[name] += (logits.argmax(1) == target).sum()
+            finite[name] = logits.isfinite().all()
+        require_finite_logits(stitched_nets, finite, layer)
     return {name: int(count) / len(labels) for name, count in correct.items()}
 
 
