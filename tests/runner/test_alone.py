@@ -192,7 +192,7 @@ def test_jobs_in_slurms_queue_are_those_of_this_folder(folder: Path, squeue: Pat
     mine = f"7|rule_train_wildcards_scenes_net0|{folder}\n8||{folder}\n"
     (squeue / "1").write_text(mine + "9|rule_train|/elsewhere\n10|rule_patches|/a|b\n")
     assert alone.queued(folder) == ["7"]
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(OSError, match="No such file"):
         alone.queued(folder)
     (folder / alone.SUBMITTED).rmdir()
     assert alone.queued(folder) == []

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from tests import ROOT
 from tests.configurations_refused import REFUSED, write
-from tests.workflow.test_workflow import DIVERGING, copy_project, edit, snakemake
+from tests.workflow.test_workflow import DIVERGING, copy_project, snakemake
 from workflow.convergent import tables
 from workflow.runner import run as runner
 from workflow.runner.alone import alive
@@ -207,15 +208,15 @@ def test_one_figure_and_one_table_alone(first: tuple[Path, str]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["nonsense", "correlation", "tables/nonsense.csv", "README.md"])
-def test_an_unknown_target_is_one_line_that_lists_the_known(first: tuple[Path, str], name: str) -> None:
-    by_hand = subprocess.run([sys.executable, "-m", "snakemake", name], cwd=first[0], text=True, capture_output=True)
+def test_unknown_targets_are_one_line_that_lists_the_known(first: tuple[Path, str]) -> None:
+    """Besides it there is Snakemake's own on its profile, or make's last one."""
+    names = ["README.md", "correlation", "nonsense", "tables/nonsense.csv"]
+    by_hand = subprocess.run([sys.executable, "-m", "snakemake", *names], cwd=first[0], text=True, capture_output=True)
     assert by_hand.returncode != 0
-    for said in (by_hand.stderr.splitlines()[1:], done(first[0], name, ok=False).splitlines()[:-1]):
-        (line,) = said  # besides Snakemake's on its profile, and make's own last one
-        assert re.fullmatch(
-            rf"There is no target \S*{name}\. Figures: fig1_correlation, .*\. Tables: .*summary.csv", line
-        )
+    (_, of_snakemake), (of_make, _) = by_hand.stderr.splitlines(), done(first[0], "nonsense", ok=False).splitlines()
+    known = r"\. Figures: fig1_correlation, .*\. Tables: .*summary.csv"
+    assert re.fullmatch(f"There is no target {', '.join(names)}{known}", of_snakemake)
+    assert re.fullmatch(f"There is no target nonsense{known}", of_make)
 
 
 @pytest.mark.slow
@@ -223,14 +224,6 @@ def test_the_report_is_written(first: tuple[Path, str]) -> None:
     said = done(first[0], "report")
     assert "Report: results/scenes/report.zip." in said
     assert (first[0] / "results/scenes/report.zip").stat().st_size > 100_000
-
-
-@pytest.mark.slow
-def test_another_configuration(first: tuple[Path, str]) -> None:
-    text = (first[0] / "config.yaml").read_text().replace("run: scenes", "run: mine")
-    (first[0] / "my own.yaml").write_text(text)
-    assert "results/mine/figures/nets_training.pdf" in done(first[0], "nets_training", "CONFIG=my own.yaml")
-    assert (first[0] / "results/mine/figures/nets_training.pdf").exists()
 
 
 @pytest.mark.parametrize("name", ["latin-1", "nul", "list", "training.steps: inf", "moments.blocks: 53"])
@@ -255,7 +248,7 @@ def test_a_mistyped_configuration_is_said_with_those_that_are_there(tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [[], ["--cores", "1"], ["-j", "1"]])
+@pytest.mark.parametrize("arguments", [["--cores", "1"], ["-j", "1"]])
 def test_snakemake_needs_no_cores_but_takes_them(first: tuple[Path, str], arguments: list[str]) -> None:
     command = [
         sys.executable,
@@ -272,88 +265,116 @@ def test_snakemake_needs_no_cores_but_takes_them(first: tuple[Path, str], argume
 
 
 @pytest.mark.slow
-def test_a_failed_job_shows_its_log_and_what_to_do(tmp_path: Path) -> None:
-    folder = copy_project(tmp_path)
-    for _ in edit(folder / "config.yaml", *DIVERGING):
-        said = done(folder, "figures", ok=False)
+def test_a_failed_job_of_another_configuration_shows_its_log_and_what_to_do(first: tuple[Path, str]) -> None:
+    text = (first[0] / "config.yaml").read_text().replace("run: scenes", "run: mine").replace(*DIVERGING)
+    (first[0] / "my own.yaml").write_text(text)
+    said = done(first[0], "figures", "CONFIG=my own.yaml", ok=False)
     refusal = "; lower training.learning_rate or training.clip"
     assert said.count(refusal) == 2  # once a net, as it is printed; not again from its log
-    assert "Failed: train net0. Log: results/scenes/logs/train/net0.log\n" in said
+    assert "Failed: train net0. Log: results/mine/logs/train/net0.log\n" in said
     assert re.search(r"^Not finished: 2 jobs failed\. .* All messages: \.snakemake/log/\S+\.log$", said, flags=re.M)
-    for noise in ("Traceback", "RuleException", "set -euo", "Mean correlation"):
+    for noise in ("Traceback", "RuleException", "set -euo", "Mean correlation", "nothing can be written"):
         assert noise not in said
+    assert (first[0] / "results/mine/images/val.zarr/zarr.json").exists()
 
 
-def in_training(folder: Path) -> bool:
-    """Whether a net is being trained, by the lines of jobs as they are written."""
-    output = folder / ".snakemake/make/output"
-    return output.exists() and "epoch 1/" in output.read_text()
+def epochs(folder: Path) -> int:
+    """How many epochs all commands have told of so far."""
+    return sum(file.read_text().count(": epoch ") for file in folder.glob("output*"))
 
 
-# What is killed, by its command line, in which command.
-VICTIMS = {
-    "runner": (r"-m workflow\.runner\.run", "nets_training"),
-    "snakemake": ("-m snakemake", "figures"),
-    "job": (r"python -m workflow\.convergent\.nets\.train", "nets_training"),
-}
+def at_work(running: subprocess.Popen[bytes], pattern: str) -> list[psutil.Process]:
+    """Processes that a command has started whose command line has a pattern."""
+    children = psutil.Process(running.pid).children(recursive=True)
+    return [process for process in children if re.search(pattern, " ".join(process.cmdline()))]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("victim", VICTIMS)
-def test_make_goes_on_after_a_kill(first: tuple[Path, str], tmp_path: Path, victim: str) -> None:
-    folder = longer(tmp_path)
-    pattern, goal = VICTIMS[victim]
-    with started(folder, make(goal)) as (running, _):
-        wait_until(lambda: in_training(folder))
-        children = psutil.Process(running.pid).children(recursive=True)
-        killed = [process for process in children if re.search(pattern, " ".join(process.cmdline()))]
-        for process in killed:
-            process.send_signal(signal.SIGKILL)
-    assert killed
-    assert running.returncode != 0
-    orphans = alive(folder)
-    said = done(folder, goal)
-    if victim == "runner":  # Snakemake and its trainings went on
-        assert "snakemake" in orphans.values()
-        assert re.search(r"^Another run .* Waiting for snakemake \(pid \d+\)\.$", said, flags=re.M)
-    assert digests(folder) == digests(first[0])
-    assert "Nothing to be done" in snakemake(folder, "-n", *([] if goal == "figures" else [goal]))
+@contextmanager
+def in_training(folder: Path, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that is training: it has told of two epochs."""
+    before = epochs(folder)
+    with started(folder, command) as (running, _):
+        wait_until(lambda: epochs(folder) >= before + 2)
+        assert not (folder / "results/scenes/nets/net0.json").exists()
+        yield running
 
 
+BY_HAND = [sys.executable, "-m", "snakemake", "nets_training"]
+TRAINING = r"python -m workflow\.convergent\.nets\.train"
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose trainings are interrupted again and again, each time where the one before ended."""
+    folder = longer(tmp_path_factory.mktemp("interrupted"))
+    snakemake(folder, "--until", "images")
+    return folder
+
+
+# Tests of one folder follow each other.
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_ends_all_jobs_and_the_command_goes_on(
-    first: tuple[Path, str], tmp_path: Path, number: signal.Signals
-) -> None:
+def test_an_interrupt_ends_all_jobs(interrupted: Path, number: signal.Signals) -> None:
     """Ctrl-C reaches make and the runner; other signals reach make, which passes them on."""
-    folder = longer(tmp_path)
-    with started(folder, make("nets_training")) as (running, said):
-        wait_until(lambda: in_training(folder))
+    with in_training(interrupted, make("nets_training")) as running:
         if number == signal.SIGINT:
             os.killpg(running.pid, number)
         else:
             running.send_signal(number)
     assert running.returncode != 0
-    assert alive(folder) == {}
-    assert "Interrupted. The same command goes on from here." in said()
-    assert "Failed" not in said()
-    assert "Traceback" not in said()
-    snakemake(folder, "nets_training")  # it meets no lock
-    assert digests(folder) == digests(first[0])
+    assert alive(interrupted) == {}
+    assert not list(interrupted.glob(".snakemake/locks/*"))
+    said = max(interrupted.glob("output*")).read_text()
+    assert "Interrupted. The same command goes on from here." in said
+    for wrong in ("Failed", "Traceback"):
+        assert wrong not in said
 
 
 @pytest.mark.slow
-def test_a_run_waits_for_a_snakemake_beside_it(first: tuple[Path, str], tmp_path: Path) -> None:
-    folder = longer(tmp_path)
-    by_hand = [sys.executable, "-m", "snakemake", "--cores", "2", "nets_training"]
-    with started(folder, by_hand) as (plain, plain_said):
-        wait_until(lambda: "epoch 1/" in plain_said())
-        locks = sorted((folder / ".snakemake/locks").iterdir())
-        with started(folder, make("nets_training")) as (beside, said):
-            wait_until(lambda: f"Waiting for snakemake (pid {plain.pid})." in said())
-            assert plain.poll() is None
-            assert sorted((folder / ".snakemake/locks").iterdir()) == locks != []
-    assert (plain.returncode, beside.returncode) == (0, 0), plain_said() + said()
-    assert said().count("Waiting for") == 1
-    assert "Nothing to be done." in said()
-    assert digests(folder) == digests(first[0])
+def test_a_reader_that_goes_ends_all_jobs(interrupted: Path) -> None:
+    """As in ``make | head``."""
+    command = f"{shlex.join(make('nets_training'))} | sed '/: epoch/q'"
+    ended = subprocess.run(["bash", "-c", command], cwd=interrupted, text=True, capture_output=True)
+    assert alive(interrupted) == {}
+    assert "Interrupted: nobody reads the output any more. The same command goes on from here." in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_killed_jobs_are_failures(interrupted: Path) -> None:
+    with in_training(interrupted, make("nets_training")) as running:
+        for process in at_work(running, TRAINING):
+            process.kill()
+    assert running.returncode != 0
+    assert "Not finished: 2 jobs failed." in max(interrupted.glob("output*")).read_text()
+
+
+@pytest.mark.slow
+def test_all_goes_on_after_kills_and_no_two_runs_work_at_a_time(first: tuple[Path, str], interrupted: Path) -> None:
+    """Snakemake is killed, then its jobs, which leaves its lock; then the runner, whose Snakemake goes on.
+
+    Another Snakemake and another `make` wait for it, and for each other. Weights are those of an undisturbed run.
+    """
+    with in_training(interrupted, BY_HAND) as by_hand:
+        jobs = at_work(by_hand, TRAINING)
+        by_hand.kill()
+        by_hand.wait()
+        assert alive(interrupted).keys() >= {job.pid for job in jobs} != set()
+        for job in jobs:
+            job.kill()
+    assert list(interrupted.glob(".snakemake/locks/*"))
+    with in_training(interrupted, make("nets_training")) as running:
+        (runner_process,) = at_work(running, r"python\S* -m workflow\.runner\.run")
+        runner_process.kill()
+    assert "snakemake" in alive(interrupted).values()
+    with (
+        started(interrupted, BY_HAND) as (one, one_said),
+        started(interrupted, make("nets_training")) as (two, two_said),
+    ):
+        pass
+    assert (one.returncode, two.returncode) == (0, 0), one_said() + two_said()
+    for said in (one_said(), two_said()):
+        assert re.search(r"^Another run .* Waiting for snakemake \(pid \d+\)\.$", said, flags=re.M)
+        assert "Traceback" not in said
+    assert digests(interrupted) == digests(first[0])
+    assert "Nothing to be done" in snakemake(interrupted, "-n", "nets_training")

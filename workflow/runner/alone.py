@@ -153,20 +153,21 @@ def take_lock(folder: Path) -> int:
 
 
 def queued(folder: Path) -> list[str]:
-    """Numbers of SLURM's jobs that a Snakemake submitted from the folder, on any machine. Raises InputError."""
+    """Numbers of SLURM's jobs that a Snakemake submitted from the folder, on any machine.
+
+    Raises OSError where SLURM does not answer.
+    """
     if not (folder / SUBMITTED).exists() or not shutil.which("squeue"):
         return []
     ask = ["squeue", "--noheader", "--format=%A|%k|%Z"]
     try:
         done = subprocess.run(ask, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     except subprocess.TimeoutExpired:
-        raise InputError("squeue does not answer") from None
+        raise TimeoutError("squeue does not answer") from None
     if done.returncode:
-        raise InputError(" ".join(done.stderr.split()) or "squeue failed")
-    jobs = [line.split("|") for line in done.stdout.splitlines()]
-    return [
-        number for number, comment, *place in jobs if comment.startswith("rule_") and "|".join(place) == str(folder)
-    ]
+        raise OSError(" ".join(done.stderr.split()) or "squeue failed")
+    jobs = [line.split("|", 2) for line in done.stdout.splitlines()]
+    return [number for number, comment, place in jobs if comment.startswith("rule_") and place == str(folder)]
 
 
 def wait_for_others(folder: Path, lock: int) -> None:
@@ -197,7 +198,7 @@ def wait_for_queue(folder: Path) -> None:
             if jobs := queued(folder.resolve()):
                 announcement.say(f"Jobs of a killed run are in SLURM's queue. Waiting for {', '.join(jobs)}.")
             return bool(jobs)
-        except InputError as silence:
+        except OSError as silence:
             announcement.say(f"SLURM may have jobs of a killed run. Waiting for its answer ({silence}).")
             return True
 

@@ -226,10 +226,10 @@ def open_streams() -> None:
         text.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def interrupted(reason: str) -> int:
+def interrupted(line: str) -> int:
     """Exit status after an interruption, of which standard error tells if anybody still reads it."""
     with suppress(OSError):
-        print(f"\n{reason} The same command goes on from here.", file=sys.stderr, flush=True)
+        print(f"\n{line}", file=sys.stderr, flush=True)
     silent = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):  # Python writes out at its end what could not be written
         os.dup2(silent, stream)
@@ -246,9 +246,9 @@ def main(argv: list[str] | None = None) -> None:
     try:
         status = run(args)
     except KeyboardInterrupt:
-        status = interrupted("Interrupted.")
+        status = interrupted("Interrupted. The same command goes on from here.")
     except BrokenPipeError:
-        status = interrupted("Interrupted: nobody reads the output any more.")
+        status = interrupted("Interrupted: nobody reads the output any more. The same command goes on from here.")
     sys.exit(status)
 
 
