@@ -243,10 +243,11 @@ def test_huge_activations_are_right(tmp_path: Path, images: dict[str, Path], net
 def test_units_of_equal_images_are_dead(tmp_path: Path, architecture: dict) -> None:
     """Although batches of 60 and of 4 images round in other ways; but for units whose mean almost cancels out."""
     image = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), np.uint8)
-    store.save(tmp_path / "zarr.json", {"images": image.repeat(64, 0)})
+    path = tmp_path / "images.zarr" / "zarr.json"
+    store.save(path, {"images": image.repeat(64, 0)})
     wide = architecture | {"fc": [{"units": 500}, {"units": 500}]}
     nets = {f"net{seed}": preset(wide, 3, 4, 20, seed).to(device.pick()) for seed in (0, 1)}
-    rows, recorder = store.StoredArray(tmp_path / "zarr.json", "images"), activations.Recorder(nets, ["fc6", "fc7"])
+    rows, recorder = store.StoredArray(path, "images"), activations.Recorder(nets, ["fc6", "fc7"])
     (block,) = accumulate.block_moments(recorder, rows, [np.arange(64)], 60)
     for moments in block.values():
         assert np.isnan(correlate(moments, "net0", "net1")).mean() > 0.95

@@ -148,7 +148,7 @@ def test_missing_and_mixed_up_shards_of_a_wide_layer_are_refused(tmp_path: Path,
 
 @pytest.mark.parametrize("key", ["device", "threads", "torch", "numpy", "nodes", "modules"])
 def test_a_store_that_is_no_shard_is_refused(tmp_path: Path, shards: list[Path], key: str) -> None:
-    attributes = ATTRIBUTES | ORIGIN | {"nodes": [(2, 0, 0), (3, 0, 0)]}
+    attributes = ATTRIBUTES | ORIGIN | {"kind": SHARD, "nodes": [(2, 0, 0), (3, 0, 0)]}
     del attributes[key]
     store.save(shards[1], store.load(shards[1]), **attributes)
     with pytest.raises(SystemExit, match=rf"2\.zarr/zarr\.json: not a shard of moments, .*: it has no {key}$"):
@@ -159,7 +159,7 @@ def test_shards_with_other_arrays_are_refused(tmp_path: Path, shards: list[Path]
     """As those of another list of accumulators."""
     arrays = store.load(shards[1])
     del arrays["comoment/net1-net1"]
-    store.save(shards[1], arrays, **ATTRIBUTES, **ORIGIN, nodes=[(2, 0, 0), (3, 0, 0)])
+    store.save(shards[1], arrays, kind=SHARD, **ATTRIBUTES, **ORIGIN, nodes=[(2, 0, 0), (3, 0, 0)])
     with pytest.raises(SystemExit, match=r"does not fit together, arrays differ: .*2\.zarr"):
         run(shards, tmp_path / "out.zarr")
 
