@@ -251,3 +251,17 @@ def test_units_of_equal_images_are_dead(tmp_path: Path, architecture: dict) -> N
     (block,) = accumulate.block_moments(recorder, rows, [np.arange(64)], 60)
     for moments in block.values():
         assert np.isnan(correlate(moments, "net0", "net1")).mean() > 0.95
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_shard_says_what_its_bits_depend_on(
+    tmp_path: Path, images: dict[str, Path], nets: dict[str, Path], threads: int
+) -> None:
+    path = str(tmp_path / "fc8.zarr/zarr.json")
+    options = ["--nets", *map(str, nets.values()), "--layers", "fc8", "--blocks", "2", "--threads", str(threads)]
+    accumulate.main([str(images["val"]), path, *options])
+    device.deterministic(1)
+    versions = {"torch": torch.__version__, "numpy": np.__version__}
+    expected = {"device": device.pick().type, "threads": threads, **versions}
+    assert {key: store.attributes(path)[key] for key in expected} == expected
+    assert accumulate.origin_of_bits(torch.device("cuda"))["device"] == "cuda"

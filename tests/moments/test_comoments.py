@@ -271,6 +271,17 @@ def test_a_unit_whose_scale_changes_between_batches_is_right(
     assert worst_correlation_error(accumulated({"net0": x}, 50), {"net0": x}) < 1e-5
 
 
+@PLACES
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+@pytest.mark.parametrize("far", [30, 1e4])
+def test_the_shift_moves_at_any_scale(
+    monkeypatch: pytest.MonkeyPatch, far: float, scale: float, place: torch.device
+) -> None:
+    monkeypatch.setattr(comoments, "BUFFER_ROWS", 1000)
+    x = {net: rows * np.float32(scale) for net, rows in odd_start(far).items()}
+    assert worst_correlation_error(accumulated(x, batch=8, place=place), x) < 1e-5
+
+
 def test_small_products_would_be_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a scale the tests above would fail."""
     monkeypatch.setattr(comoments, "column_scale", lambda rows, squares: torch.ones_like(squares))

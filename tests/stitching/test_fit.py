@@ -272,3 +272,18 @@ def test_a_dead_layer_gives_empty_values_and_no_warning(tmp_path: Path, stores: 
     arrays = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
     assert not arrays["weights"].any()
     assert np.isnan(arrays["val_loss"]).all()
+
+
+def test_a_target_that_varies_by_rounding_alone_on_the_validation_images_has_no_r2() -> None:
+    x = {split: {net: units.copy() for net, units in nets.items()} for split, nets in DATA.items()}
+    unit = (DEAD["net1"] + 1) % WIDTHS["net1"]
+    noise = np.random.default_rng(0).normal(size=len(x["val"]["net1"]))
+    x["val"]["net1"][:, unit] = 2 * (1 + 4e-8 * noise)
+    totals = {split: covariance.total(in_blocks(nets)) for split, nets in x.items()}
+    scales = {net: fit.scale_of(totals["train"], net) for net in ("net0", "net1")}
+    val = fit.standardised(totals["val"], "net0", "net1", scales)
+    loss, r2 = fit.evaluate(np.zeros((WIDTHS["net1"], WIDTHS["net0"])), val)
+    assert val.variance[unit] == 0
+    assert np.isnan(r2[unit])
+    assert loss[unit] == val.target_offset[unit] ** 2 / 2
+    assert np.isfinite(np.delete(r2, [unit, DEAD["net1"]])).all()
