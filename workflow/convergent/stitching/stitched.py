@@ -56,17 +56,14 @@ class StitchedNet(NamedTuple):
     tail: str
 
 
-def require_finite_logits(
-    stitched_nets: Mapping[str, StitchedNet], finite: Mapping[str, torch.Tensor], layer: str
-) -> None:
+def require_finite_logits(nets: Mapping[str, StitchedNet], finite: Mapping[str, torch.Tensor], layer: str) -> None:
     """Raise InputError that names the first stitched net whose logits are not all finite. finite: () bool each"""
-    for name, of_net in zip(finite, torch.stack(list(finite.values())).tolist(), strict=True):
-        if not of_net:
-            head, _, tail = stitched_nets[name]
-            raise InputError(
-                f"{layer}, {head}-{tail}: logits of the stitched net {name!r} are not all finite; "
-                "train the nets again, or take other weights"
-            )
+    flags = torch.stack(list(finite.values())).tolist()
+    for name in [name for name, flag in zip(finite, flags, strict=True) if not flag][:1]:
+        raise InputError(
+            f"{layer}, {nets[name].head}-{nets[name].tail}: logits of the stitched net {name!r} are not all finite; "
+            "train the nets again, or take other weights"
+        )
 
 
 @torch.no_grad()
@@ -110,14 +107,11 @@ def top1_accuracy(
     return {name: int(count) / len(labels) for name, count in correct.items()}
 
 
-def stored_scales(path: Path) -> tuple[mappings.Scale, mappings.Scale]:
+def stored_scales(path: Path) -> list[mappings.Scale]:
     """Scales of the source and of the target net of a stored mapping."""
     attributes = store.attributes(path)
-    source, target = (
-        mappings.Scale(*(store.load(path, name)[name] for name in (f"mean/{net}", f"deviation/{net}")))
-        for net in (attributes["source"], attributes["target"])
-    )
-    return source, target
+    names = ((f"mean/{net}", f"deviation/{net}") for net in (attributes["source"], attributes["target"]))
+    return [mappings.Scale(*(store.load(path, name)[name] for name in pair)) for pair in names]
 
 
 def stored_mapping(path: Path, point: int) -> Affine:
