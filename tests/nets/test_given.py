@@ -10,6 +10,7 @@ import torch
 
 from tests.conftest import TINY
 from workflow.convergent import store
+from workflow.convergent.commands import InputError
 from workflow.convergent.nets import given
 from workflow.convergent.nets.model import build, load, weights_digest
 
@@ -116,7 +117,7 @@ def with_weight(theirs: Path, folder: Path, change) -> Path:
 
 
 LOSSY = {
-    "is complex; it must be a dense tensor of real numbers": lambda x: x.to(torch.complex64),
+    "is complex64, it must be float32: the imaginary part would be lost": lambda x: x.to(torch.complex64),
     "is sparse_coo; it": lambda x: x.to_sparse(),
     "is sparse_csr; it": lambda x: x.flatten(1).to_sparse_csr(),
     "is quantised; it": lambda x: torch.quantize_per_tensor(x, 0.1, 0, torch.qint8),
@@ -171,3 +172,10 @@ def test_weights_that_are_not_finite_are_named(theirs: Path, larger: Path, tmp_p
     with pytest.raises(SystemExit, match=r"broken\.pth: features\.0\.bias is not finite everywhere"):
         run(tmp_path / "broken.pth", larger, tmp_path, settings=LARGE)
     assert not (tmp_path / "net0.json").exists()
+
+
+def test_complex_weights_of_a_complex_net_are_exact() -> None:
+    weight = torch.tensor([1 + 2j, 3 - 1j])
+    given.require_exact(weight, weight.dtype, "weights: a.pth: 0.weight")
+    with pytest.raises(InputError, match=r"^weights: a\.pth: 0\.weight is complex64, it must be float32"):
+        given.require_exact(weight, torch.float32, "weights: a.pth: 0.weight")

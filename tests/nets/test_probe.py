@@ -170,7 +170,10 @@ def test_other_grids_are_refused_unless_they_are_resampled(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(lambda x: x[:5], r" do not fit .*: 0\.weight is \(5, 3, 3, 3\)"), (lambda x: x + 1j, r": 0\.weight is complex")],
+    [
+        (lambda x: x[:5], r" do not fit .*: 0\.weight is \(5, 3, 3, 3\)"),
+        (lambda x: x + 1j, r": 0\.weight is complex64"),
+    ],
 )
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path, change, said: str) -> None:
     file = tmp_path / "other.pth"

@@ -37,12 +37,15 @@ def probe_nets():
     text = as_json([command, stage("nets.probe"), own, weights])
     made_from = hashlib.sha256(text.encode()).hexdigest()
     if not was_probed(made_from):
-        if status := subprocess.run([*command, "--made-from", made_from]).returncode:
+        status = subprocess.run([*command, "--made-from", made_from]).returncode
+        if status < 0:
+            raise SystemExit(f"nets.probe: killed by signal {-status}; 9 is for want of memory")
+        if status:
             raise SystemExit(status)
 
 
 def was_probed(made_from):
     try:
         return json.loads(PROBED.read_text())["made_from"] == made_from
-    except (OSError, ValueError, LookupError):
+    except (OSError, ValueError, LookupError, TypeError):
         return False

@@ -34,15 +34,14 @@ def read_weights(file: str | Path) -> dict[str, torch.Tensor]:
         raise InputError(f"weights: {file}: no weights by name; save them by torch.save(net.state_dict(), file)")
     for name, tensor in content.items():
         if kind := unusual(tensor):
-            raise InputError(f"weights: {file}: {name} is {kind}; it must be a dense tensor of real numbers")
+            raise InputError(f"weights: {file}: {name} is {kind}; it must be a dense tensor of numbers")
     parallel = all(name.startswith(PARALLEL_PREFIX) for name in content)
     return {name.removeprefix(PARALLEL_PREFIX) if parallel else name: tensor for name, tensor in content.items()}
 
 
 def unusual(tensor: torch.Tensor) -> str:
-    """What keeps a tensor from being copied value by value into one of real numbers; empty where nothing does."""
+    """What keeps a tensor from being copied value by value into another; empty where nothing does."""
     kinds = {
-        "complex": tensor.is_complex(),
         "quantised": tensor.is_quantized,
         "nested": tensor.is_nested,
         "without values (meta)": tensor.is_meta,
@@ -54,8 +53,11 @@ def unusual(tensor: torch.Tensor) -> str:
 def require_exact(tensor: torch.Tensor, dtype: torch.dtype, what: str) -> None:
     """Raise InputError, which ``what`` begins, where a value is not finite or where the type cannot hold it."""
     was, becomes = (str(each).removeprefix("torch.") for each in (tensor.dtype, dtype))
+    if tensor.is_complex() and not dtype.is_complex:
+        raise InputError(f"{what} is {was}, it must be {becomes}: the imaginary part would be lost")
     try:
-        finite, same = torch.isfinite(tensor.double()), tensor.to(dtype).to(tensor.dtype) == tensor
+        finite = torch.isfinite(tensor if tensor.is_complex() else tensor.double())
+        same = tensor.to(dtype).to(tensor.dtype) == tensor
     except (RuntimeError, NotImplementedError):
         raise InputError(f"{what} is of type {was}, it must be of a type that converts to {becomes}") from None
     if not finite.all():
