@@ -121,8 +121,10 @@ def test_a_table_without_its_digest_is_refused_with_what_to_do(tmp_path: Path) -
     tables.digest_file(path).unlink()
     with pytest.raises(InputError) as refusal:
         tables.read(path)
-    said = "no my t.csv.sha256 beside it; tables are read as stages wrote them, not edited"
-    assert str(refusal.value) == f"{path}: {said}; make it again: rm -r '{path}', then run again"
+    said = (
+        "no my t.csv.sha256 beside it, which the stage that writes a table writes too; tables made by hand are not read"
+    )
+    assert str(refusal.value) == f"{path}: {said}; if the workflow made it, remove it and run again"
 
 
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def wide_peak(units: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         paths = [f"{folder}/{split}.zarr/zarr.json" for split in ("train", "val")]
         for path in paths:
-            about = {"kind": "moments", "split": Path(path).parent.stem, "layer": "fc6", "images": ""}
+            about = {"kind": "moments", "split": Path(path).parent.stem, "layer": "fc6", "images": "", "controls": []}
             store.save(path, wide_moments(units), nets={"net0": "", "net1": ""}, **about)
         arguments = [*paths, folder, "--pairs", "net0-net1", "--alphas", "0.3", "0.1"]
         return in_fresh_process(f"from workflow.convergent.stitching import fit\nfit.main({arguments})")[1]

@@ -80,9 +80,10 @@ def damage(folder: Path, split: str, rows: list[int]) -> list[str]:
     return [files[i].relative_to(folder).as_posix() for i in sorted(order[rows])]
 
 
-def chunks(path: Path, numbers: Iterable[int]) -> list[int]:
-    """Inodes of some chunks of images; a chunk that is written again gets another one."""
-    return [(path.parent / f"images/c/{number}/0/0/0").stat().st_ino for number in numbers]
+def chunks(path: Path, numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Inodes and times of some chunks of images; a chunk that is written again gets others."""
+    states = [(path.parent / f"images/c/{number}/0/0/0").stat() for number in numbers]
+    return [(state.st_ino, state.st_mtime_ns) for state in states]
 
 
 def test_parts_are_the_store_that_is_built_in_one_go(folder: Path) -> None:

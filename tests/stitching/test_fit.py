@@ -106,7 +106,8 @@ def test_a_target_that_does_not_vary_on_the_images_has_a_loss_but_no_r2() -> Non
 
 def about(split: str) -> dict[str, object]:
     """Attributes of the moments of a split."""
-    return {"kind": "moments", "split": split, "layer": "conv1", "images": f"{split} images", "nets": NETS}
+    known = {"kind": "moments", "layer": "conv1", "nets": NETS, "controls": ["net0_untrained"]}
+    return known | {"split": split, "images": f"{split} images"}
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -30,16 +31,20 @@ def loaded(nets: dict[str, Path]) -> dict[str, Net]:
 
 @pytest.fixture(scope="module")
 def stores(images: dict[str, Path], nets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Mappings of conv2 from real moments, net0 to net1 and net1 onto itself. At the last decay no weight is left."""
+    """Mappings of conv2 from real moments: net0 to net1, net1 onto itself, and net0 as a control. At the last decay no
+    weight is left.
+    """
     folder = tmp_path_factory.mktemp("stitching")
     paths = {}
+    for end in (".json", ".pt"):
+        shutil.copy(nets["net0"].with_suffix(end), folder / f"net0_untrained{end}")
+    controls = ["--controls", str(folder / "net0_untrained.json"), "--control-layers", LAYER]
     for split in ("train", "val"):
         shard, paths[split] = (str(folder / f"{name}/{split}.zarr/zarr.json") for name in ("shard", "merged"))
-        accumulate.main(
-            [str(images[split]), shard, "--nets", *map(str, nets.values()), "--layers", LAYER, "--blocks", "2"]
-        )
+        named = ["--nets", *map(str, nets.values()), *controls, "--layers", LAYER]
+        accumulate.main([str(images[split]), shard, *named, "--blocks", "2"])
         merge.main([shard, paths[split]])
-    pairs = ["net0-net1", "net1-net1"]
+    pairs = ["net0-net1", "net1-net1", "net0_untrained-net1"]
     fit.main([paths["train"], paths["val"], str(folder), "--pairs", *pairs, "--decays", "0", "1e-3", "10"])
     return {pair: folder / f"{pair}.zarr/zarr.json" for pair in pairs}
 
@@ -258,8 +263,14 @@ def given(images: dict[str, Path], nets: dict[str, Path], stores: dict[str, Path
         "output": str(tmp_path / "functional" / "net0-net1.csv"),
         "mapped": str(stores["net0-net1"]),
         "self": str(stores["net1-net1"]),
-        "untrained": str(stores["net0-net1"]),
+        "untrained": str(stores["net0_untrained-net1"]),
     }
+
+
+@pytest.fixture
+def descriptions(nets: dict[str, Path], stores: dict[str, Path]) -> list[Path]:
+    """Of all nets, the control among them."""
+    return [*nets.values(), stores["net0-net1"].parents[1] / "net0_untrained.json"]
 
 
 def arguments(given: dict[str, str], nets: list[Path]) -> list[str]:
@@ -267,8 +278,8 @@ def arguments(given: dict[str, str], nets: list[Path]) -> list[str]:
     return [given["images"], given["output"], "--nets", *map(str, nets), *options, "--threads", "1"]
 
 
-def test_the_table_has_a_row_for_every_point(given: dict[str, str], nets: dict[str, Path]) -> None:
-    stitched.main(arguments(given, list(nets.values())))
+def test_the_table_has_a_row_for_every_point(given: dict[str, str], descriptions: list[Path]) -> None:
+    stitched.main(arguments(given, descriptions))
     with open(given["output"], newline="") as file:
         table = list(csv.DictReader(file))
     assert [float(row["decay"]) for row in table] == [0, 1e-3, 10]
@@ -279,14 +290,14 @@ def test_the_table_has_a_row_for_every_point(given: dict[str, str], nets: dict[s
 
 
 def test_a_control_without_an_unpenalised_mapping_is_refused(
-    given: dict[str, str], nets: dict[str, Path], stores: dict[str, Path], tmp_path: Path
+    given: dict[str, str], descriptions: list[Path], stores: dict[str, Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "net1-net1.zarr" / "zarr.json"
     arrays, attributes = store.load(stores["net1-net1"]), store.attributes(stores["net1-net1"])
-    keep = {key: attributes[key] for key in attributes if key not in ("arrays", "sha256")}
+    keep = {key: attributes[key] for key in attributes if key not in ("arrays", "chunks", "sha256")}
     store.save(path, arrays | {"decay": np.array([0.1, 0.2, 0.3])}, **keep)
     with pytest.raises(SystemExit, match=r"--self: .*net1-net1\.zarr/zarr\.json has no decay of 0"):
-        stitched.main(arguments(given | {"self": str(path)}, list(nets.values())))
+        stitched.main(arguments(given | {"self": str(path)}, descriptions))
 
 
 def test_a_net_that_is_missing_is_named(given: dict[str, str], nets: dict[str, Path]) -> None:
@@ -348,3 +359,21 @@ def test_a_mapping_beyond_float32_is_refused() -> None:
         stitched.Affine(np.ones((1, 1)), source, target)
     mapped = stitched.Affine(np.ones((1, 1)), source, Scale(np.zeros(1), np.array([1e5])))
     assert mapped(torch.tensor([[2e-30]])).item() == pytest.approx(2e5, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("option", "pair", "said"),
+    [
+        ("self", "net0-net1", "--self: .* maps net0-net1; must map net1-net1"),
+        ("untrained", "net0-net1", "--untrained: .* maps net0-net1; must map an untrained net to net1"),
+        ("untrained", "net1-net1", "--untrained: .* maps net1-net1; must map an untrained net to net1"),
+        ("mapped", "images", "a store of images; must be one of mapping"),
+    ],
+)
+def test_mappings_in_the_place_of_others_are_refused(
+    given: dict[str, str], descriptions: list[Path], stores: dict[str, Path], option: str, pair: str, said: str
+) -> None:
+    path = given["images"] if pair == "images" else str(stores[pair])
+    with pytest.raises(SystemExit, match=said):
+        stitched.main(arguments(given | {option: path}, descriptions))
+    assert not Path(given["output"]).exists()

@@ -112,15 +112,18 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(sealed(content), indent=1) + "\n")
 
 
-def read_json(path: str | Path, needed: Iterable[str], *remove: str | Path) -> dict[str, Any]:
+def read_json(path: str | Path, kind: str, needed: Iterable[str], *remove: str | Path) -> dict[str, Any]:
     """An object that ``write_json`` wrote. Raises InputError where it is missing, damaged or lacks a needed entry.
 
-    remove: what the refusal says to remove; without it the file itself
+    kind: what it is, as record; remove: what the refusal says to remove, nothing where it may be another's file
     """
+    text = read_bytes(path, kind)
     try:
-        content = unsealed(json.loads(read_bytes(path, "file")))
+        content = unsealed(json.loads(text))
+        if not content.keys() >= set(needed):
+            raise ValueError
     except ValueError:  # JSON's own errors are some too
-        raise damaged(path, "damaged, or changed by hand", *(remove or [path])) from None
-    if missing := [name for name in needed if name not in content]:
-        raise damaged(path, f"lacks {', '.join(missing)}", *(remove or [path]))
+        if remove:
+            raise damaged(path, "damaged, or changed by hand", *remove) from None
+        raise InputError(f"{path}: no {kind}, or damaged, or changed by hand") from None
     return content

@@ -46,7 +46,10 @@ def checked(path: str | Path) -> tuple[bytes, dict[str, Any]]:
     """
     content, beside = read_bytes(path, "table"), digest_file(path)
     if not beside.exists():
-        raise damaged(path, f"no {beside.name} beside it; tables are read as stages wrote them, not edited", path)
+        raise InputError(
+            f"{path}: no {beside.name} beside it, which the stage that writes a table writes too; tables made by hand "
+            "are not read; if the workflow made it, remove it and run again"
+        )
     try:
         comment, line = read_bytes(beside, "file").decode().splitlines()
         about = unsealed(json.loads(comment.removeprefix("#")))

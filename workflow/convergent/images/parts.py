@@ -117,7 +117,7 @@ def pixels(part: Part, unreadable: dict[str, str]) -> Iterator[np.ndarray]:
 def earlier_record(part: Part, key: str) -> Record | None:
     """Record of a part by an earlier run. None without one, and where files, record or chunk are others since then."""
     try:
-        record = Record(**read_json(record_file(part.path, part.number), Record.__dataclass_fields__))
+        record = Record(**read_json(record_file(part.path, part.number), "record", Record.__dataclass_fields__))
         if record.key != key:
             return None
         chunk = chunk_file(part.path, "images", part.number, 4)

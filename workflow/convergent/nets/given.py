@@ -1,6 +1,5 @@
 """Make a net of the experiment from a file of the user's own weights; nothing is trained."""
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ def read_weights(file: str | Path) -> dict[str, torch.Tensor]:
         content: Any = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"weights: {file}: no such file") from None
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, KeyError, ValueError):
+    except Exception:  # of a damaged file torch raises RuntimeError, OSError, IndexError, UnicodeDecodeError and others
         raise InputError(f"weights: {file}: unreadable; save them by torch.save(net.state_dict(), file)") from None
     for key in NESTED:
         if isinstance(content, dict) and isinstance(content.get(key), dict):

@@ -227,7 +227,8 @@ def load(description: str | Path, layers: Mapping[str, Mapping[str, str]] | None
     """
     description = Path(description)
     file = description.with_suffix(".pt")
-    described = read_json(description, ("sha256", *BUILT_FROM), file, description)
+    remove = [file, description] if description.suffix == ".json" and file.exists() else []
+    described = read_json(description, "description of a net", ("sha256", *BUILT_FROM), *remove)
     if changed := own.changed(described.get("code", {})):
         raise damaged(description, f"{changed[0]} has changed since this net was made", description)
     net = build(**{name: described[name] for name in BUILT_FROM}, seed=0)

@@ -211,6 +211,7 @@ def attributes_of(
         "target": target,
         "pair": pair,
         "nets": {net: moments["train"]["nets"][net] for net in deviation},
+        "controls": [net for net in deviation if net in moments["train"]["controls"]],
         "moments": {split: attributes["sha256"] for split, attributes in moments.items()},
         "images": {split: attributes["images"] for split, attributes in moments.items()},
         "units": {net: len(x) for net, x in deviation.items()},

@@ -189,15 +189,16 @@ def check_mappings(mapped: Mapping[str, dict[str, Any]], nets: Mapping[str, mode
 
 
 def check_roles(mapped: Path, onto_itself: Path, untrained: Path) -> None:
-    """Raise InputError unless the second mapping is of the target onto itself, and the third another to the target.
+    """Raise InputError unless the second mapping is of the target onto itself, and the third of a control to it.
 
     Points of the third are taken for those of the first: their penalties must be equal.
     """
-    target = store.attributes(mapped)["target"]
-    for option, path, source in (("--self", onto_itself, target), ("--untrained", untrained, "<untrained net>")):
-        attributes = store.attributes(path)
-        if attributes["target"] != target or (attributes["source"] == target) != (source == target):
-            raise InputError(f"{option}: {path} maps {attributes['pair']}; must map {source}-{target}")
+    first, own, other = (store.attributes(path) for path in (mapped, onto_itself, untrained))
+    target = first["target"]
+    if (own["source"], own["target"]) != (target, target):
+        raise InputError(f"--self: {onto_itself} maps {own['pair']}; must map {target}-{target}")
+    if other["source"] not in other["controls"] or other["target"] != target:
+        raise InputError(f"--untrained: {untrained} maps {other['pair']}; must map an untrained net to {target}")
     store.require_equal(
         "penalties", **{str(path): store.load(path, "alpha")["alpha"].tolist() for path in (mapped, untrained)}
     )
