@@ -45,12 +45,19 @@ def done(folder: Path, *goals: str, ok: bool = True) -> str:
     return ended.stdout
 
 
+def hear_ctrl_c() -> None:
+    """What pytest does not, where it runs in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(folder: Path, command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], str]]]:
     """A command at work, in a group of processes of its own as from a terminal, and what it has said so far."""
     output = folder / f"output{len(list(folder.glob('output*')))}"
     with output.open("w") as file:
-        process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=file, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=hear_ctrl_c
+        )
     try:
         yield process, output.read_text
         process.wait(timeout=300)
