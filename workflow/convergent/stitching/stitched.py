@@ -188,22 +188,6 @@ def check_mappings(mapped: Mapping[str, dict[str, Any]], nets: Mapping[str, mode
             store.require_equal(f"weights of {net}", **{path: digest, net: model.weights_digest(nets[net])})
 
 
-def check_roles(mapped: Path, onto_itself: Path, untrained: Path) -> None:
-    """Raise InputError unless the second mapping is of the target onto itself, and the third of a control to it.
-
-    Points of the third are taken for those of the first: their penalties must be equal.
-    """
-    first, own, other = (store.attributes(path) for path in (mapped, onto_itself, untrained))
-    target = first["target"]
-    if (own["source"], own["target"]) != (target, target):
-        raise InputError(f"--self: {onto_itself} maps {own['pair']}; must map {target}-{target}")
-    if other["source"] not in other["controls"] or other["target"] != target:
-        raise InputError(f"--untrained: {untrained} maps {other['pair']}; must map an untrained net to {target}")
-    store.require_equal(
-        "penalties", **{str(path): store.load(path, "alpha")["alpha"].tolist() for path in (mapped, untrained)}
-    )
-
-
 def with_classes(
     stitched_nets: Mapping[str, StitchedNet], nets: Mapping[str, model.Net], classes: int
 ) -> dict[str, StitchedNet]:
@@ -246,7 +230,7 @@ def main(argv: list[str] | None = None) -> None:
     nets = model.load_all(args.nets, args.modules)
     mapped = {str(path): store.attributes(path, "mapping") for path in (args.mapped, args.onto_itself, args.untrained)}
     check_mappings(mapped, nets)
-    check_roles(args.mapped, args.onto_itself, args.untrained)
+    mappings.check_roles(args.mapped, args.onto_itself, args.untrained)
     mapping, image_attributes = mapped[str(args.mapped)], store.attributes(args.images, "images")
     digests = {path: attributes["images"]["val"] for path, attributes in mapped.items()}
     store.require_equal("images", **digests, **{args.images: image_attributes["sha256"]})
