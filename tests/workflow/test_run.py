@@ -18,7 +18,7 @@ import pytest
 
 from tests import ROOT
 from tests.configurations_refused import REFUSED, write
-from tests.workflow.test_workflow import DIVERGING, copy_project, snakemake
+from tests.workflow.test_workflow import DIVERGING, copy_project, edit, snakemake
 from workflow.convergent import tables
 from workflow.runner import run as runner
 from workflow.runner.alone import alive
@@ -283,6 +283,35 @@ def test_a_failed_job_of_another_configuration_shows_its_log_and_what_to_do(firs
     for noise in ("Traceback", "RuleException", "set -euo", "Mean correlation", "nothing can be written"):
         assert noise not in said
     assert (first[0] / "results/mine/images/val.zarr/zarr.json").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_does_not_fit_on_the_disk_begins_no_job(first: tuple[Path, str]) -> None:
+    """Here every byte is too much; what is there needs none."""
+    (first[0] / "large.yaml").write_text((first[0] / "config.yaml").read_text().replace("run: scenes", "run: large"))
+    line = r"results/large: about .* MB are needed \(images 0\.6 MB, .*\), but /.* has .* free; make room, .*"
+    for _ in edit(first[0] / "workflow/runner/disk.py", "CLEARLY = 1.1", "CLEARLY = 0.0"):
+        by_hand = snakemake(first[0], "--configfile", "large.yaml", ok=False)
+        by_make = done(first[0], "figures", "CONFIG=large.yaml", ok=False)
+    assert re.fullmatch(line, by_hand.splitlines()[-1])
+    assert re.fullmatch(line, by_make.splitlines()[0])
+    assert not (first[0] / "results/large").exists()
+
+
+@pytest.mark.slow
+def test_a_disk_that_takes_no_more_is_named(first: tuple[Path, str]) -> None:
+    """Files of more than 100 kB are refused, as those of a full disk are; logs can be written."""
+    text = (first[0] / "config.yaml").read_text().replace("run: scenes", "run: limited")
+    (first[0] / "limited.yaml").write_text(text)
+    by_hand = [sys.executable, "-m", "snakemake", "--configfile", "limited.yaml", "--until", "images"]
+    for command in (make("figures", "CONFIG=limited.yaml"), by_hand):
+        limited = ["bash", "-c", 'ulimit -f 100; exec "$@"', "-", *command]
+        ended = subprocess.run(limited, cwd=first[0], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert ended.returncode != 0
+        assert re.search(
+            r"^File too large: nothing can be written to /.*; /.* has .* free\.$", ended.stdout, flags=re.M
+        )
+        assert "Traceback" not in ended.stdout
 
 
 def epochs(folder: Path) -> int:

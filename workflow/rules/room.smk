@@ -1,11 +1,11 @@
-# Room on the disk. Without a target everything is to be made; `make` asks for that in two steps.
+# Room on the disk, which `make` looks at itself. Without a target everything is to be made.
 import atexit
 
 from workflow.runner.disk import check_room, shortage
 
-BY_MAKE = "SNAKEMAKE_EVENTS" in os.environ
+by_hand = makes_files and "SNAKEMAKE_EVENTS" not in os.environ
 
-if makes_files and not ASKED.targets and (BY_MAKE or not ASKED.until):
+if by_hand and not ASKED.targets and not ASKED.until:
     with one_line("Snakefile"):
         check_room(config, Path(f"results/{config['run']}"))
 
@@ -16,5 +16,5 @@ def say_shortage():
         print(line, file=sys.stderr)
 
 
-if makes_files and not BY_MAKE:
+if by_hand:
     atexit.register(say_shortage)

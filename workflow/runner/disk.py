@@ -50,7 +50,9 @@ def refusal(folder: Path) -> str | None:
 
 def shortage(places: Iterable[str] = ("results", ".", os.environ.get("TMPDIR", "/tmp"))) -> list[str]:
     """A line for each file system of a run that cannot be written to. Jobs that it made fail could not say so."""
-    folders = {mount(folder): folder for folder in (existing(Path(place)) for place in places)}
+    folders: dict[Path, Path] = {}
+    for folder in map(existing, map(Path, places)):
+        folders.setdefault(mount(folder), folder)
     return [line for folder in folders.values() if (line := refusal(folder))]
 
 
@@ -59,7 +61,7 @@ def check_room(config: dict[str, Any], results: Path) -> None:
     needed = {}
     for stage, size in estimate(config).items():
         there = sum(file.stat().st_size for file in (results / stage).rglob("*") if file.is_file())
-        needed[stage] = max(0, size - there)
+        needed[stage] = size - there if size > CLEARLY * there else 0
     folder = existing(results)
     if sum(needed.values()) > CLEARLY * free(folder):
         parts = ", ".join(f"{stage} {megabytes(size)}" for stage, size in needed.items() if size)

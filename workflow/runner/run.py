@@ -26,7 +26,7 @@ from workflow.convergent.commands import INTERRUPTED, command, new_parser
 from workflow.runner import progress as state
 from workflow.runner.alone import take_turn
 from workflow.runner.child import run_snakemake
-from workflow.runner.disk import shortage
+from workflow.runner.disk import check_room, shortage
 from workflow.runner.progress import Progress
 from workflow.runner.screen import Screen
 
@@ -199,6 +199,8 @@ def run(args: argparse.Namespace) -> int:
     take_turn(Path.cwd())
     results = Path("results") / config["run"]
     whole = args.target in ("figures", "report")
+    if whole:
+        check_room(config, results)
     targets = [] if whole else paths(results, [args.target])
     steps = config.get("training", {}).get("steps", state.STEPS)
     options = ["--cores", args.cores, *(["--configfile", str(args.configfile)] if args.configfile else [])]
