@@ -39,7 +39,9 @@ def probe_nets():
     if not was_probed(made_from):
         status = subprocess.run([*command, "--made-from", made_from]).returncode
         if status < 0:
-            raise SystemExit(f"nets.probe: killed by signal {-status}; 9 is for want of memory")
+            raise SystemExit(
+                f"nets.probe: killed by signal {-status}; 9 is for want of memory"
+            )
         if status:
             raise SystemExit(status)
 
