@@ -4,7 +4,9 @@ CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := scenes
-RUNNER = $(BIN)/python -m workflow.runner.run --cores $(CORES) $(if $(CONFIG),--configfile "$(CONFIG)")
+# Text as one word of a shell line.
+quoted = '$(subst ','\'',$(1))'
+RUNNER = $(BIN)/python -m workflow.runner.run --cores $(CORES) $(if $(CONFIG),--configfile=$(call quoted,$(value CONFIG)))
 .DEFAULT_GOAL := help
 
 COMMANDS := help figures report test test-quick mutants lint bench faults clean lock
@@ -26,7 +28,7 @@ report: .venv/installed ## all figures on one page, results/scenes/report.zip: s
 	@$(RUNNER) report
 
 $(RESULTS): .venv/installed
-	@$(RUNNER) "$@"
+	@$(RUNNER) $(call quoted,$@)
 
 test: .venv/installed ## all tests: 21 minutes on two cores with SLURM; some of them: ARGS="-k matching"
 	$(BIN)/python -m pytest $(ARGS)
@@ -51,7 +53,7 @@ faults: .venv/installed ## kill, damage, mistype, fill the disk, and see what co
 	$(BIN)/python -m tests.faults $(ARGS)
 
 clean: ## remove results/scenes and say what is left; another run: RUN=my_images
-	@$(PYTHON) -m workflow.runner.clean "$(RUN)"
+	@$(PYTHON) -m workflow.runner.clean $(call quoted,$(value RUN))
 
 # A stamp that is written last: an interrupted installation is started anew.
 .venv/installed: requirements.txt

@@ -274,8 +274,10 @@ def test_snakemake_needs_no_cores_but_takes_them(first: tuple[Path, str], argume
 @pytest.mark.slow
 def test_a_failed_job_of_another_configuration_shows_its_log_and_what_to_do(first: tuple[Path, str]) -> None:
     text = (first[0] / "config.yaml").read_text().replace("run: scenes", "run: mine").replace(*DIVERGING)
-    (first[0] / "my own.yaml").write_text(text)
-    said = done(first[0], "figures", "CONFIG=my own.yaml", ok=False)
+    name = "-my 'own$(touch INJECTED)`touch INJECTED`\".yaml"
+    (first[0] / name).write_text(text)
+    said = done(first[0], "figures", f"CONFIG={name}", ok=False)
+    assert not (first[0] / "INJECTED").exists()
     refusal = "; lower training.learning_rate or training.clip"
     assert said.count(refusal) == 2  # once a net, as it is printed; not again from its log
     assert "Failed: train net0. Log: results/mine/logs/train/net0.log\n" in said

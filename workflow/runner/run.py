@@ -203,7 +203,7 @@ def run(args: argparse.Namespace) -> int:
         check_room(config, results)
     targets = [] if whole else paths(results, [args.target])
     steps = config.get("training", {}).get("steps", state.STEPS)
-    options = ["--cores", args.cores, *(["--configfile", str(args.configfile)] if args.configfile else [])]
+    options = ["--cores", args.cores, *([f"--configfile={args.configfile}"] if args.configfile else [])]
     one = Run(options, Progress(usable_cores() if args.cores == "all" else int(args.cores), steps))
     if status := one.make(targets):
         return status
