@@ -326,7 +326,7 @@ def test_what_an_interrupted_run_left_may_be_damaged(folder: Path, name: str, ha
     harm(train.parent / name)
     intact = chunks(train, [0, 2])
     built(folder, "out")
-    assert (chunks(train, [0, 2]) == intact) == (name != "parts/key")
+    assert name == "parts/key" or chunks(train, [0, 2]) == intact
     assert content(folder.parent / "out") == content(folder.parent / "whole")
 
 
