@@ -8,6 +8,7 @@ from snakemake.utils import validate
 
 from tests import ROOT
 from workflow.convergent.configuration import complete
+from workflow.convergent.photographs import total
 from workflow.runner import estimate as estimates
 
 MB = 1e6
@@ -44,8 +45,8 @@ def test_images_of_a_folder_are_counted(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     data = {"source": "image_folder", "folder": str(tmp_path)}
-    assert estimates.images_and_classes(data) == (3, 2)
-    assert estimates.images_and_classes({"source": "cifar10"}) == (60_000, 10)
+    assert total(data) == 3
+    assert total({"source": "cifar10", "folder": "missing"}) == 60_000
 
 
 def test_units_of_other_nets_count_nothing(config: dict) -> None:

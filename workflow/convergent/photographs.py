@@ -37,6 +37,16 @@ def count_files(folder: Path, enough: int | None = None) -> int:
     return sum(1 for _ in islice(image_files(folder), enough))
 
 
+def total(data: dict[str, Any]) -> int:
+    """Number of images of all splits, all files counted."""
+    folder = Path(data["folder"])
+    if data["source"] in DOWNLOADED:
+        return sum(DOWNLOADED[data["source"]][2].values())
+    if data["source"] == "scenes":
+        return count_files(folder) * sum(data["crops"][split] for split in listing.SPLITS)
+    return sum(count_files(folder / split) for split in listing.SPLITS)
+
+
 def check_crops(data: dict[str, Any]) -> None:
     """Refuse crops without the source that they are for, and widths in the wrong order."""
     crops = data.get("crops")

@@ -3,49 +3,23 @@
 Units of nets other than the preset are not known before these are built; the estimate leaves them out.
 """
 
-import os
 from itertools import combinations_with_replacement
-from pathlib import Path
 from typing import Any
 
 from workflow.convergent.configuration import module_of
-from workflow.convergent.images.listing import is_image
-from workflow.convergent.nets.architecture import ALEXNET, conv_units, fully_connected
+from workflow.convergent.nets.architecture import ALEXNET, module_units
+from workflow.convergent.photographs import channels, classes, total
 
-DOWNLOADED = {"cifar10": (60_000, 10), "fashion_mnist": (70_000, 10)}  # images and classes
 NUMBER = 8  # bytes of a float64
 TOP, THUMBNAIL = 9, 64  # pictures of a unit; width of those of a unit without positions (patches.pictures)
 
 
-def images_below(folder: Path) -> int:
-    """Number of images anywhere below a folder."""
-    return sum(is_image(name) for _, _, names in os.walk(folder, followlinks=True) for name in names)
-
-
-def images_and_classes(data: dict[str, Any]) -> tuple[int, int]:
-    """Number of images of both splits, and of classes."""
-    if data["source"] in DOWNLOADED:
-        return DOWNLOADED[data["source"]]
-    folder = Path(data["folder"])
-    if data["source"] == "scenes":
-        photographs = images_below(folder)
-        return photographs * (data["crops"]["train"] + data["crops"]["val"]), photographs
-    return images_below(folder / "train") + images_below(folder / "val"), len(list((folder / "train").glob("[!.]*/")))
-
-
-def channels(config: dict[str, Any]) -> int:
-    return 1 if config["data"]["source"] == "fashion_mnist" else 3
-
-
 def units(config: dict[str, Any], net: int, layer: str, classes: int) -> int:
     """Number of units of a layer; 0 where it is not known."""
-    entry, section = config["nets"][net], config["architecture"]
+    entry = config["nets"][net]
     if entry["architecture"] != ALEXNET:
         return 0
-    widths = [each["units"] for each in section["fc"]] + [classes]
-    connected = [name for name in fully_connected(section) if name.startswith("fc")]
-    known = conv_units(section) | dict(zip(connected, widths, strict=True))
-    return known.get(module_of(entry, layer), 0)
+    return module_units(config["architecture"], classes).get(module_of(entry, layer), 0)
 
 
 def moments(config: dict[str, Any], section: str, layers: list[str], classes: int) -> int:
@@ -90,17 +64,18 @@ def pictures(config: dict[str, Any], classes: int) -> int:
         for layer in config["layers"]:
             module = module_of(entry, layer)
             pixels = 2 * fields[module] ** 2 if module in fields else thumbnail
-            total += units(config, net, layer, classes) * TOP * pixels * channels(config)
+            total += units(config, net, layer, classes) * TOP * pixels * channels(config["data"])
     return total
 
 
 def estimate(config: dict[str, Any]) -> dict[str, int]:
     """Bytes by folder of a run. The configuration is complete."""
-    images, classes = images_and_classes(config["data"])
+    data = config["data"]
+    count = classes(data)
     return {
-        "images": images * config["data"]["size"] ** 2 * channels(config),
-        "moments": moments(config, "moments", config["layers"], classes)
-        + moments(config, "stitching", config["stitching"]["layers"], classes),
-        "stitching": mappings(config, classes),
-        "patches": pictures(config, classes),
+        "images": total(data) * data["size"] ** 2 * channels(data),
+        "moments": moments(config, "moments", config["layers"], count)
+        + moments(config, "stitching", config["stitching"]["layers"], count),
+        "stitching": mappings(config, count),
+        "patches": pictures(config, count),
     }
