@@ -257,7 +257,7 @@ def test_one_image_that_is_not_finite_is_refused(
     arrays = store.load(images["val"])
     arrays["images"][:] = 0
     arrays["images"][image] = 255
-    store.save(tmp_path / "one.zarr/zarr.json", arrays)
+    store.save(tmp_path / "one.zarr/zarr.json", arrays, kind="images")
     broken = load(nets["net1"])
     broken.mean.zero_()
     with torch.no_grad():
