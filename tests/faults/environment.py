@@ -20,7 +20,7 @@ from . import experiment, processes, verdicts
 from .campaign import Campaign, Outcome, say, table
 from .processes import Ended
 
-SHARES = (0.02, 0.1, 0.3, 0.5, 0.7, 0.9)  # of what a run writes, that fits on the disk
+SHARES = (0.02, 0.1, 0.2, 0.3, 0.4, 0.5)  # of what a run writes, that fits on the disk
 LIMITS = {"0.6 GB": 600_000, "1 GB": 1_000_000, "2 GB": 2_000_000}  # of the address space of each process, in KiB
 SIGNALS = {
     "SIGTERM to make": (signal.SIGTERM, False),
@@ -35,9 +35,9 @@ PIPES = {
     "closed standard output": "{} >&-",
     "full standard output": "{} >/dev/full",
 }
-SPACE = r"[Nn]o space left|space|disk"
+SPACE = r"[Nn]o space left|nothing can be written|but .* has .* free"
 MEMORY = r"[Mm]emory|allocate"
-READ_ONLY = r"[Rr]ead-only"
+READ_ONLY = r"[Rr]ead-only|can only be read"
 SIGNALLED = r"Interrupted\."
 NAMESPACE = "FAULTS_NAMESPACE"  # is set where this process may mount
 
@@ -107,8 +107,8 @@ def of_disks(campaign: Campaign) -> list[Fault]:
         return [Fault(name, skipped="this system lets nobody but root mount") for name in [*names, "read-only disk"]]
     needed = used(campaign.reference / "results") + used(campaign.reference / ".snakemake")
     found = []
-    with disk(campaign.folder / "disk") as remount:
-        project = experiment.copied(campaign.reference, campaign.folder / "disk/project", results=False)
+    with disk(campaign.folder / "small") as remount:
+        project = experiment.copied(campaign.reference, campaign.folder / "small/project", results=False)
         empty = used(project)
         for name, share in zip(names, SHARES, strict=True):
             remount(f"size={int(empty + share * needed)}")
