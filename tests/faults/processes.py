@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -80,19 +81,22 @@ class Running:
 
     def __init__(self, folder: Path, command: list[str], environment: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        self.output = tempfile.NamedTemporaryFile(prefix="output")  # noqa: SIM115 (it lives as long as this)
+        number, name = tempfile.mkstemp(prefix="output")
+        self.output = Path(name)
+        weakref.finalize(self, self.output.unlink)
         self.process = subprocess.Popen(
             command,
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            stdout=self.output,
+            stdout=number,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(environment or {})},
             start_new_session=True,
         )
+        os.close(number)
 
     def said(self) -> str:
-        return Path(self.output.name).read_text(errors="replace")
+        return self.output.read_text(errors="replace")
 
     def end(self) -> None:
         """Kill it, its group and all processes in its folder."""
