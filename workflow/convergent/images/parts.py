@@ -1,8 +1,8 @@
 """An image store built in parts: each is one chunk of images, decoded in parallel and kept when a run is interrupted.
 
 While the store is built, ``<name>.zarr/parts/`` holds a key of the list of files and a record of each finished part:
-the state of its files, the digest of its pixels and its unreadable rows. A record is written after its chunk and
-removed before the chunk is changed. So, whenever the process dies, a chunk with a record is as it was decoded.
+the state of its files, the digest of its pixels and its unreadable rows. A part is taken over where its files and its
+chunk are as the record says, whenever the process died.
 """
 
 import hashlib
@@ -129,14 +129,13 @@ def earlier_record(part: Part, key: str) -> Record | None:
 
 def build_part(part: Part) -> tuple[Record, int]:
     """Record of a part, and how many images were decoded for it: 0 where an earlier run did so from equal files."""
-    key, file = files_key(part), record_file(part.path, part.number)
+    key = files_key(part)
     if earlier := earlier_record(part, key):
         return earlier, 0
-    file.unlink(missing_ok=True)
     unreadable: dict[str, str] = {}
     digest = store.write_chunk(part.path, "images", pixels(part, unreadable), part.first)
     record = Record(key, digest, unreadable)
-    write_json(file, asdict(record))
+    write_json(record_file(part.path, part.number), asdict(record))
     return record, len(part.names)
 
 
@@ -147,8 +146,6 @@ def open_store(plan: Plan) -> int:
     key_file = folder / "key"
     same_files = key_file.exists() and key_file.read_bytes() == key.encode()
     path.unlink(missing_ok=True)  # the store is not finished any more
-    if not same_files:
-        key_file.unlink(missing_ok=True)  # before the chunks that it vouches for
     arrays = {
         "images": (plan.shape, np.uint8),
         "labels": (plan.shape[:1], np.int32),
@@ -226,10 +223,8 @@ def move_rows(plan: Plan, records: Sequence[Record], rows: np.ndarray) -> list[s
     count, step = len(rows), plan.rows
     digests = [record.digest for record in records]
     if count < plan.shape[0]:
-        cut = range(count // step, len(plan.parts))
-        changed = sorted({*(np.flatnonzero(rows != np.arange(count)) // step).tolist(), *cut})
-        for number in changed:
-            record_file(plan.path, number).unlink(missing_ok=True)
+        # and the chunk that is last now, which has fewer rows
+        changed = sorted({*(np.flatnonzero(rows != np.arange(count)) // step).tolist(), count // step})
         stored = ChunkedArray(plan.path, "images", tuple(digests))
         for first in (number * step for number in changed if number * step < count):
             images = stored[rows[first : first + step]]
