@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from tests import ROOT
+from workflow.convergent.nets.claims import claim_gpu
 
 CLAIM = """
 import os, sys
@@ -50,3 +51,8 @@ def test_processes_claim_gpus_of_their_own_and_leave_them_when_they_end(tmp_path
     assert again == 1
     for process in (first, second, third, fourth):
         process.communicate()
+
+
+def test_a_claim_that_fails_for_another_reason_is_no_claim_of_others() -> None:
+    with pytest.raises(OSError, match="too long"):
+        claim_gpu(["x" * 200])

@@ -68,3 +68,18 @@ def test_a_gpu_is_picked_and_stays_picked() -> None:
     assert device.pick() == device.pick()
     assert device.pick().index == torch.cuda.current_device()
     assert device.page_locked(torch.zeros(3)).is_pinned()
+
+
+def test_algorithms_precision_and_threads_are_fixed() -> None:
+    """What has no deterministic algorithm raises, or, not to be strict, only warns."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    try:
+        for strict in (False, True):
+            device.deterministic(2, strict)
+            assert torch.are_deterministic_algorithms_enabled()
+            assert torch.is_deterministic_algorithms_warn_only_enabled() is not strict
+            assert torch.get_num_threads() == 2
+            assert not torch.backends.cuda.matmul.allow_tf32
+            assert not torch.backends.cudnn.allow_tf32
+    finally:
+        device.deterministic(1)

@@ -47,7 +47,7 @@ def sorted_similarities(axes: Axes, greedy: np.ndarray, assigned: np.ndarray, ov
 
     greedy, assigned: (units,), NaN where a unit is dead or left over; overlap: share of units whose partners agree
     """
-    order = np.argsort(-np.where(np.isnan(greedy), -np.inf, greedy), kind="stable")
+    order = np.argsort(-greedy, kind="stable")  # NaN last
     order = order[~np.isnan(greedy[order])]
     rank = np.arange(1, len(order) + 1)
     axes.vlines(rank, assigned[order], greedy[order], color="0.85", linewidth=1, zorder=0)
