@@ -256,7 +256,7 @@ def test_a_mistyped_configuration_is_said_with_those_that_are_there(tmp_path: Pa
 
 @pytest.mark.slow
 def test_snakemake_needs_no_cores_but_takes_them(first: tuple[Path, str]) -> None:
-    """As `-j` too, which is no limit of cores."""
+    """Among them `-j`, which is no number of cores where the profile has one."""
     command = [
         sys.executable,
         "-m",
