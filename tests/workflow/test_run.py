@@ -76,7 +76,7 @@ def longer(folder: Path) -> Path:
     """A project whose trainings take seconds, long enough to be caught at work."""
     project = copy_project(folder)
     config = project / "config.yaml"
-    config.write_text(config.read_text().replace("steps: 60", "steps: 400"))
+    config.write_text(config.read_text().replace("steps: 60", "steps: 300"))
     return project
 
 
@@ -255,20 +255,22 @@ def test_a_mistyped_configuration_is_said_with_those_that_are_there(tmp_path: Pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [["--cores", "1"], ["-j", "1"]])
-def test_snakemake_needs_no_cores_but_takes_them(first: tuple[Path, str], arguments: list[str]) -> None:
+def test_snakemake_needs_no_cores_but_takes_them(first: tuple[Path, str]) -> None:
+    """Among them `-j`, which is no number of cores where the profile has one."""
     command = [
         sys.executable,
         "-m",
         "snakemake",
         "--forcerun",
         "draw_fig1_correlation",
-        *arguments,
+        "-j",
+        "1",
         "--",
         "fig1_correlation",
     ]
     said = subprocess.run(command, cwd=first[0], text=True, capture_output=True, check=True).stderr
-    assert ("Provided cores: 1 " in said) == (arguments == ["--cores", "1"])
+    assert "Provided cores: " in said
+    assert "Provided cores: 1 " not in said
 
 
 @pytest.mark.slow
@@ -376,15 +378,6 @@ def test_a_reader_that_goes_ends_all_jobs(interrupted: Path) -> None:
     assert alive(interrupted) == {}
     assert "Interrupted: nobody reads the output any more. The same command goes on from here." in ended.stderr
     assert "Traceback" not in ended.stderr
-
-
-@pytest.mark.slow
-def test_killed_jobs_are_failures(interrupted: Path) -> None:
-    with in_training(interrupted, make("nets_training")) as running:
-        for process in at_work(running, TRAINING):
-            process.kill()
-    assert running.returncode != 0
-    assert "Not finished: 2 jobs failed." in max(interrupted.glob("output*")).read_text()
 
 
 @pytest.mark.slow
