@@ -5,6 +5,7 @@ SEED=1 draws other faults. The tables of docs/reliability.md are written anew. E
 
 import argparse
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def tried(subject: str, campaign: Campaign) -> Outcome:
 
 def main() -> None:
     args = parse()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, and by all commands, where a shell says "&"
     environment.in_namespace()
     with tempfile.TemporaryDirectory(prefix="faults") as folder:
         campaign = Campaign(Path(folder), args.seed, args.patience)

@@ -49,6 +49,7 @@ def wholes(job: Job) -> list[Path]:
 def put_back(ours: Path, theirs: Path) -> None:
     """Make a file or folder as it is in another place, with its times."""
     experiment.remove(ours)
+    ours.parent.mkdir(parents=True, exist_ok=True)
     if theirs.is_dir():
         shutil.copytree(theirs, ours, symlinks=True)
     elif theirs.exists():

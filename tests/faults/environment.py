@@ -28,12 +28,12 @@ SIGNALS = {
     "Ctrl-C": (signal.SIGINT, True),
     "SIGTERM to the group": (signal.SIGTERM, True),
 }
-PIPES = {
-    "`| head -n 1`": "{} | head -n 1",
-    "`2>&1 | true`": "{} 2>&1 | true",
-    "closed standard input": "{} <&-",
-    "closed standard output": "{} >&-",
-    "full standard output": "{} >/dev/full",
+PIPES = {  # what is done to a command, and what it makes
+    "`| head -n 1`": ("{} | head -n 1", "figures"),
+    "`2>&1 | true`": ("{} 2>&1 | true", "figures"),
+    "closed standard input": ("{} <&-", "nets_training"),
+    "closed standard output": ("{} >&-", "nets_filters"),
+    "full standard output": ("{} >/dev/full", "fig1_correlation"),
 }
 SPACE = r"[Nn]o space left|nothing can be written|but .* has .* free"
 MEMORY = r"[Mm]emory|allocate"
@@ -148,18 +148,15 @@ def signalled(project: Path, number: signal.Signals, group: bool, rng: random.Ra
 
 
 def of_signals(campaign: Campaign) -> list[Fault]:
-    """Signals, then pipes that close."""
-    project, rng = (
-        experiment.copied(campaign.reference, campaign.folder / "signals", results=False),
-        campaign.rng("signals"),
-    )
-    found = []
+    """Pipes that close, then signals."""
+    project = experiment.copied(campaign.reference, campaign.folder / "signals", results=False)
+    rng, found = campaign.rng("signals"), []
+    for name, (text, goal) in PIPES.items():
+        ended = processes.run(project, ["bash", "-c", text.format(shlex.join(processes.make(goal)))])
+        found.append(Fault(name, piped(ended)))
+        say("environment", name)
     for name, (number, group) in SIGNALS.items():
         found.append(Fault(name, signalled(project, number, group, rng)))
-        say("environment", name)
-    for name, text in PIPES.items():
-        ended = processes.run(project, ["bash", "-c", text.format(shlex.join(processes.make("fig1_correlation")))])
-        found.append(Fault(name, piped(ended)))
         say("environment", name)
     return [*found, last(campaign, project, "then undisturbed")]
 

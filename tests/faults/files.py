@@ -44,6 +44,17 @@ def of(file: Path) -> dict[str, Damage]:
     return DAMAGES | OF_TEXT if file.suffix in TEXTS else DAMAGES
 
 
+KINDS = {  # by the ending of a file's name
+    ".pt": "net: weights",
+    ".json": "net: description",
+    ".csv": "table",
+    ".sha256": "table: digest",
+    ".nbi": "compiled code: index",
+    ".nbc": "compiled code",
+    ".png": "picture of the data",
+}
+
+
 def kind(path: Path) -> str:
     """What a stored file is."""
     if any(part.endswith(".zarr") for part in path.parts):
@@ -52,15 +63,11 @@ def kind(path: Path) -> str:
         if path.name != "zarr.json":
             return "part: record" if "parts" in path.parts else "store: chunk"
         return "store: zarr.json" if path.parent.suffix == ".zarr" else "store: zarr.json of an array"
-    known = {
-        ".pt": "net: weights",
-        ".json": "net: description",
-        ".csv": "table",
-        ".sha256": "table: digest",
-        ".nbi": "compiled code: index",
-        ".nbc": "compiled code",
-    }
-    return "checkpoint" if "checkpoints" in path.parts else known.get(path.suffix, path.name)
+    if ".snakemake" in path.parts:
+        return "record of Snakemake"
+    if path.name == "probe.json":
+        return "nets that were tried"
+    return "checkpoint" if "checkpoints" in path.parts else KINDS.get(path.suffix, path.name)
 
 
 def described(before: bytes, after: bytes | None) -> str:

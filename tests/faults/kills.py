@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from . import experiment, processes
 from .campaign import Campaign, Outcome, say, table
 from .verdicts import shortened, traceback
@@ -56,7 +54,6 @@ def struck(project: Path, victim: str, rng: random.Random) -> bool:
         rng.shuffle(found)
         del found[1:]
     processes.kill(found)
-    psutil.wait_procs(found, timeout=10)
     return bool(found)
 
 

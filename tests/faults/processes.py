@@ -64,6 +64,7 @@ def kind(process: psutil.Process) -> str:
 
 
 def kill(processes: list[psutil.Process]) -> None:
+    """Kill processes, without waiting for them: that would take the exit status away from who started them."""
     for process in processes:
         with suppress(psutil.Error):
             process.kill()
@@ -73,7 +74,7 @@ def kill_all(folder: Path) -> None:
     """Kill every process in the folder until none is left."""
     while found := living(folder):
         kill(found)
-        psutil.wait_procs(found, timeout=1)
+        time.sleep(0.1)
 
 
 class Running:
