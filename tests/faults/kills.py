@@ -67,6 +67,7 @@ def disturb(line: Line, late: Callable[[], bool]) -> int | None:
             running.end()
         elif line.victims and time.monotonic() > pause and struck(line.project, line.victims[-1], line.rng):
             line.killed[line.victims.pop()] += 1
+            say("kills", f"{line.project.name}: {len(line.victims)} left")
             pause = time.monotonic() + line.rng.uniform(0, PAUSE)
     if traceback(said := running.said()):
         line.faults.append(f"after {dict(line.killed)} `{' '.join(line.command)}`, a traceback: {shortened(said)}")
