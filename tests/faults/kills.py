@@ -16,7 +16,7 @@ from .campaign import Campaign, Outcome, say, table
 from .verdicts import shortened, traceback
 
 SECONDS = 660.0
-PAUSE = 7.0  # seconds, the longest time before a kill
+PAUSE = 15.0  # seconds, the longest time before a kill
 OWN = "my own.yaml"
 ALL = "all of them"
 COMMANDS = {
