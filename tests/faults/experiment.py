@@ -10,8 +10,8 @@ import yaml
 from tests.workflow.test_workflow import copy_project
 
 RESULTS = Path("results/scenes")
-# Times, machines and what only serves a run that is not finished. PDFs hold the time at which they were drawn.
-VOLATILE = {"logs", "benchmarks", "checkpoints", "provenance"}
+# Times, machines, commands, and what only serves a run that is not finished. PDFs hold the time when they were drawn.
+VOLATILE = {"logs", "benchmarks", "checkpoints", "provenance", "probe.json"}
 CHANGES = {
     "training": {"steps": 24},
     "moments": {"blocks": 4, "batch": 4},

@@ -65,8 +65,6 @@ def kind(path: Path) -> str:
         return "store: zarr.json" if path.parent.suffix == ".zarr" else "store: zarr.json of an array"
     if ".snakemake" in path.parts:
         return "record of Snakemake"
-    if path.name == "probe.json":
-        return "nets that were tried"
     return "checkpoint" if "checkpoints" in path.parts else KINDS.get(path.suffix, path.name)
 
 
