@@ -10,7 +10,7 @@ import yaml
 
 from tests import ROOT
 from tests.faults import bench, campaign, damage, files, mistakes, names, processes, stages, verdicts
-from tests.faults.__main__ import SUBJECTS
+from tests.faults.__main__ import SUBJECTS, parse
 from tests.faults.stages import Job
 from workflow.convergent import store, tables
 
@@ -35,6 +35,14 @@ def test_the_page_has_a_section_for_each_subject(tmp_path: Path) -> None:
         campaign.write(page, subject, f"new of {subject}")
         assert page.read_text().count(f"<!-- {subject}:begin -->\nnew of {subject}\n<!-- {subject}:end -->") == 1
     assert "found of" not in page.read_text()
+
+
+def test_some_subjects_or_all_are_tried(capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(["kills", "names"]).subjects == ["kills", "names"]
+    assert parse([]).subjects == []
+    with pytest.raises(SystemExit):
+        parse(["nonsense"])
+    assert "choose from 'kills', 'damage'" in capsys.readouterr().err
 
 
 def test_a_goal_is_missed_by_a_fault_or_by_what_was_not_tried() -> None:

@@ -25,7 +25,7 @@ SUBJECTS: dict[str, Subject] = {
 }
 
 
-def parse() -> argparse.Namespace:
+def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument(
         "subjects",
@@ -37,7 +37,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or 0), help="seed of all that is drawn")
     parser.add_argument("--patience", type=float, default=1.0, help="factor of the time that a subject may take")
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def tried(subject: str, campaign: Campaign) -> Outcome:
@@ -54,7 +54,7 @@ def main() -> None:
     environment.in_namespace()
     with tempfile.TemporaryDirectory(prefix="faults") as folder:
         campaign = Campaign(Path(folder), args.seed, args.patience)
-        outcomes = {subject: tried(subject, campaign) for subject in args.subjects}
+        outcomes = {subject: tried(subject, campaign) for subject in args.subjects or SUBJECTS}
     for subject, outcome in outcomes.items():
         for fault in outcome.faults:
             print(f"{subject}: {fault}")
