@@ -31,7 +31,6 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
         "subjects",
         choices=SUBJECTS,
         nargs="*",
-        default=list(SUBJECTS),
         metavar="subject",
         help=f"subjects to try: {', '.join(SUBJECTS)}",
     )
