@@ -80,6 +80,16 @@ def test_tiles_cover_every_unit_once_within_the_bound(monkeypatch: pytest.Monkey
         assert units == list(range(widths[a]))
 
 
+def test_a_group_is_filled_to_the_last_unit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three units fit: both of the first pair and one of the second."""
+    monkeypatch.setattr(histograms, "TILE_BYTES", 3 * 8 * 4 * 9**2)
+    groups = histograms.tile_groups({"a": 2, "b": 4, "c": 4}, [("a", "b"), ("a", "c")], 9)
+    assert [[tuple(tile) for tile in group] for group in groups] == [
+        [("a", "b", 0, 2), ("a", "c", 0, 1)],
+        [("a", "c", 1, 2)],
+    ]
+
+
 def test_planes_are_made_once_where_they_fit() -> None:
     made = []
 

@@ -57,3 +57,12 @@ def test_chunks_hold_every_sample_once_in_order(
     for net, x in samples.items():
         planes = np.concatenate([chunk.planes[net] for chunk in (*full, last)], axis=2)
         np.testing.assert_array_equal(planes, BitPlanes.planes(x, edges[net]))
+
+
+@pytest.mark.parametrize("odd", [0.0, np.inf, -np.inf, np.nan])
+def test_extremes_show_every_value_that_is_not_finite(odd: float) -> None:
+    values = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
+    values[4, 1] = odd
+    found = sampling.extremes(torch.from_numpy(values))
+    np.testing.assert_array_equal(found, np.stack([values.min(axis=0), values.max(axis=0)]))
+    assert np.isfinite(found).all() == np.isfinite(odd)
