@@ -42,7 +42,7 @@ def test_some_subjects_or_all_are_tried(capsys: pytest.CaptureFixture[str]) -> N
     assert parse([]).subjects == []
     with pytest.raises(SystemExit):
         parse(["nonsense"])
-    assert "choose from 'kills', 'damage'" in capsys.readouterr().err
+    assert "'nonsense' is no subject, choose from kills, damage" in capsys.readouterr().err
 
 
 def test_a_goal_is_missed_by_a_fault_or_by_what_was_not_tried() -> None:
