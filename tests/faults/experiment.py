@@ -20,7 +20,7 @@ CHANGES = {
 
 
 def tiny_project(folder: Path) -> Path:
-    """A copy of the project whose experiment takes half a minute: two nets, four photographs, one layer."""
+    """A copy of the project whose experiment takes two minutes: two nets, four photographs, one layer."""
     copy_project(folder, optional=True)
     for photograph in sorted((folder / "workflow/resources/scenes").glob("*.jpg"))[4:]:
         photograph.unlink()

@@ -290,6 +290,17 @@ def test_a_failed_job_of_another_configuration_shows_its_log_and_what_to_do(firs
 
 
 @pytest.mark.slow
+def test_a_net_that_cannot_be_built_is_one_line_and_no_job_fails(first: tuple[Path, str]) -> None:
+    (first[0] / "odd.py").write_text("def net(num_classes):\n    raise ValueError('no such net')\n")
+    text = (first[0] / "config.yaml").read_text().replace("run: scenes", "run: odd")
+    (first[0] / "odd.yaml").write_text(text.replace("- seed: 0", "- {seed: 0, architecture: 'odd:net'}"))
+    said = done(first[0], "figures", "CONFIG=odd.yaml", ok=False).splitlines()
+    (where,) = (number for number, line in enumerate(said) if "no such net" in line)
+    assert said[where + 1].startswith("Not finished. The same command goes on from here.")
+    assert not (first[0] / "results/odd/images").exists()
+
+
+@pytest.mark.slow
 def test_a_run_that_does_not_fit_on_the_disk_begins_no_job(first: tuple[Path, str]) -> None:
     """Here every byte is too much; what is there needs none."""
     (first[0] / "large.yaml").write_text((first[0] / "config.yaml").read_text().replace("run: scenes", "run: large"))

@@ -154,10 +154,11 @@ class Run:
         self.screen.end()
         if status:
             log = max(Path(".snakemake/log").glob("*.log"), default=".snakemake/log")
-            failed = state.counted(len(self.progress.failed), "job")
+            number = len(self.progress.failed)
+            failed = f": {state.counted(number, 'job')} failed" if number else ""
             for line in shortage():
                 self.screen.say(line)
-            self.screen.say(f"Not finished: {failed} failed. The same command goes on from here. All messages: {log}")
+            self.screen.say(f"Not finished{failed}. The same command goes on from here. All messages: {log}")
         return status
 
     def report(self, file: Path) -> int:
