@@ -19,7 +19,7 @@ from .files import DAMAGES, kind, of
 from .stages import Job
 
 CASES = 600  # of stages that read results
-SECONDS = 420.0
+SECONDS = 600.0
 NEVER_READ = "store: provenance"  # of one store for each job, to save time
 CODE = {
     "stitching": "stitching",

@@ -11,10 +11,10 @@ from .verdicts import shortened
 # Of each of these one file is damaged; what is removed has to be made anew from them.
 DAMAGED = (
     "correlation/*/*.zarr/zarr.json",
-    "patches/*.zarr/*/c/**/*",
-    "stitching/*/*.zarr/*/c/**/*",
+    "patches/*.zarr/**/c/**/*",
+    "stitching/*/*.zarr/**/c/**/*",
     "matching/correlation/*/*.csv",
-    "moments/val/*.zarr/*/c/**/*",
+    "moments/val/*.zarr/**/c/**/*",
 )
 REMOVED = ("figures", "tables", "clustering", "convergence")
 REMEDY = re.compile(r"make it again: (rm -r .+?), then run again")
