@@ -200,6 +200,9 @@ VALUES = [
     changed("stitching.decays", [0.1], "stitching.decays: [0.1] is not possible; it lacks an entry. Penalties"),
     changed("stitching.decays", [0, -1], "stitching.decays.1: -1 is not possible; at least 0"),
     changed("stitching.alpha", 0, "stitching.alpha: 0 is not possible; above 0"),
+    changed("data.groups", ".*", "data.groups: '.*' is not possible; it goes with data.source: image_folder only"),
+    changed("data.groups", "(", "data.groups: '(' is no regular expression (missing )", **FOLDER),
+    changed("data.groups", "nowhere.csv", "data.groups: nowhere.csv cannot be read as a table ([Errno 2]", **FOLDER),
     changed("convergence.resamples", 10**9, "convergence.resamples: 1000000000 is not possible; at most 100000"),
     changed("figures.unit", "best", "figures.unit: 'best' is not possible; it is of another form. Unit of the pair's"),
 ]

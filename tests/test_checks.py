@@ -28,7 +28,7 @@ def test_it_is_refused_in_one_line(refused: Refused, tmp_path: Path, monkeypatch
     line = str(stopped.value)
     assert refused.said in line
     assert line.isprintable()
-    assert line.startswith((str(file), "Configuration, ", "architecture", "workflow/resources"))
+    assert line.startswith((str(file), "Configuration, ", "architecture", "data.groups", "workflow/resources"))
     assert len(line) < 700 or "torchvision" in line
 
 

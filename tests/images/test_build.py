@@ -35,6 +35,12 @@ def noise(file: Path, seed: int, mode: str = "RGB", size: tuple[int, int] = (9, 
     Image.fromarray(pixels).convert(mode).save(file)
 
 
+def same_picture(file: Path, image: np.ndarray) -> bool:
+    """Whether a stored image is the picture of a file."""
+    warped = Image.open(file).resize(image.shape[:2], Image.Resampling.BILINEAR)
+    return bool((np.asarray(warped) == image).all())
+
+
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
     """Three photographs of different sizes."""
@@ -153,6 +159,26 @@ def test_image_folder(classes: Path) -> None:
             warped = Image.open(files[group]).resize((5, 5), Image.Resampling.BILINEAR)
             np.testing.assert_array_equal(image, np.asarray(warped))
             assert files[group].parent.name == store.attributes(path)["classes"][label]
+
+
+@pytest.mark.parametrize("form", ["pattern", "table"])
+def test_images_of_one_photograph_are_one_group(classes: Path, tmp_path: Path, form: str) -> None:
+    """Here those of one number, in both classes."""
+    names = [file.relative_to(classes).as_posix() for file in image_files(classes)]
+    table = tmp_path / "groups.csv"
+    table.write_text("".join(f"{name},{group}\n" for name, group in [("file", "group"), *((n, n[-5]) for n in names)]))
+    groups = {"pattern": r"/(\d)\.png", "table": str(table)}[form]
+    for split, path in built("image_folder", classes, f"--groups={groups}").items():
+        arrays = store.load(path)
+        number: dict[int, set[str]] = {group: set() for group in arrays["group"].tolist()}
+        for image, group in zip(arrays["images"], arrays["group"], strict=True):
+            (file,) = (file for file in image_files(classes / split) if same_picture(file, image))
+            number[group].add(file.stem)
+        assert sorted(map(sorted, number.values())) == [[str(n)] for n in range({"train": 3, "val": 2}[split])]
+
+
+def test_an_image_without_a_group_is_refused(classes: Path) -> None:
+    assert "data.groups: 'cat' finds nothing in 'train/dog/0.png'" in refusal("image_folder", classes, "--groups=cat")
 
 
 def test_the_order_depends_on_seed_and_split() -> None:

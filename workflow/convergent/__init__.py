@@ -9,6 +9,7 @@ images
     parts           an image store that is built in parts, in parallel, and resumed
     workers         processes that decode
     listing         the files below a folder, and a digest of their names, sizes and times
+    groups          which images were made from one photograph
     decoding        image files to RGB pixels
 nets
     model           any net with its preprocessing: from stored pixels to logits; weights on disk

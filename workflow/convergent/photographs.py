@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .images import listing
+from .images.groups import key_of, numbered
 from .schema import refuse
 
 DOWNLOADED = {  # width of an image, channels, images of each split
@@ -37,6 +38,12 @@ def count_files(folder: Path, enough: int | None = None) -> int:
     return sum(1 for _ in islice(image_files(folder), enough))
 
 
+def count_groups(folder: Path, split: str, groups: str) -> Images:
+    """Images of a split of a folder of classes, and groups of them. Raises InputError where one has no group."""
+    names = [file.relative_to(folder).as_posix() for file in image_files(folder / split)]
+    return Images(len(names), len(set(numbered(names, groups))))
+
+
 def total(data: dict[str, Any]) -> int:
     """Number of images of all splits, all files counted."""
     folder = Path(data["folder"])
@@ -56,9 +63,18 @@ def check_crops(data: dict[str, Any]) -> None:
         refuse("data.crops.smallest", crops["smallest"], f"at most largest, {crops['largest']}")
 
 
+def check_groups(data: dict[str, Any]) -> None:
+    """Refuse groups of a source that knows its own, and those that cannot be used."""
+    if groups := data["groups"]:
+        if data["source"] != "image_folder":
+            refuse("data.groups", groups, "it goes with data.source: image_folder only")
+        key_of(groups)
+
+
 def check_data(data: dict[str, Any]) -> None:
     """Refuse images that are not on the disk or of another size, and crops that do not fit the source."""
     check_crops(data)
+    check_groups(data)
     source, folder = data["source"], data["folder"]
     if source in DOWNLOADED and data["size"] != (width := DOWNLOADED[source][0]):
         refuse("data.size", data["size"], f"images of {source} are {width} pixels wide")
@@ -123,6 +139,8 @@ def available(config: dict[str, Any]) -> dict[str, Images]:
     if data["source"] == "scenes":
         files = count_files(folder)
         return {split: Images(files * data["crops"][split], files) for split in listing.SPLITS}
+    if data["source"] == "image_folder" and data["groups"]:
+        return {split: count_groups(folder, split, data["groups"]) for split in listing.SPLITS}
     if data["source"] == "image_folder":
         counts = {split: count_files(folder / split, wanted(config)) for split in listing.SPLITS}
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from snakemake.settings.types import DeploymentMethod
 
 from workflow.convergent.configuration import logits, net_settings, own_code, spatial
+from workflow.convergent.images.groups import is_table
 from workflow.convergent.photographs import channels
 from workflow.convergent.sources import sources
 from workflow.convergent.tracked import file_digest, folder_digest, tracked

@@ -21,6 +21,13 @@ rule images:
             else ""
         ),
         crops=lambda wildcards: as_json(config["data"].get("crops", {})),
+        groups=lambda wildcards: config["data"]["groups"],
+        table=lambda wildcards: (
+            file_digest(config["data"]["groups"])
+            if is_table(config["data"]["groups"])
+            else ""
+        ),
     shell:
         "python -m workflow.convergent.images.build {output} --folder {params.folder:q} --crops {params.crops:q}"
+        " --groups={params.groups:q}"
         " {params.options:q} --workers {threads} 2>&1 | tee {log}"

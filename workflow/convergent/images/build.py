@@ -16,6 +16,7 @@ from ..commands import InputError, command, new_parser
 from ..seeds import derive
 from . import parts
 from .datasets import ImageSettings, Source, at_bad, crop_settings, file_list, scenes, torchvision_set
+from .groups import numbered
 from .listing import SPLITS, class_names
 from .workers import parallel_map
 
@@ -67,7 +68,7 @@ def store_whole(source: Source, settings: ImageSettings, paths: dict[str, Path])
 
 
 def store_in_parts(settings: ImageSettings, paths: dict[str, Path]) -> None:
-    """Write the stores of a folder of classes; every image is warped to a square and is a group of its own.
+    """Write the stores of a folder of classes; every image is warped to a square.
 
     The records of parts are removed last, once both stores are complete: an interruption costs no finished part.
     """
@@ -77,6 +78,7 @@ def store_in_parts(settings: ImageSettings, paths: dict[str, Path]) -> None:
     classes = class_names(folder, bad)
     files = {split: file_list(folder, split, classes, bad) for split in SPLITS}
     require_classes(classes, {split: listed.labels for split, listed in files.items()}, str(folder))
+    group = {split: np.array(numbered(files[split].names, settings.groups), np.int32) for split in SPLITS}
     order = {split: shuffle(len(listed.labels), settings.seed, split) for split, listed in files.items()}
     plans = {
         split: parts.plan_parts(path, folder, [files[split].names[i] for i in order[split]], settings.size)
@@ -93,9 +95,8 @@ def store_in_parts(settings: ImageSettings, paths: dict[str, Path]) -> None:
     skipped.sort(key=lambda name: name.split("/"))
     attributes = describe(settings, classes, f"as in {folder.name}", skipped)
     for split, plan in plans.items():
-        group = np.cumsum(readable[split], dtype=np.int32) - 1  # numbers the readable files
-        labels = files[split].labels[order[split]]
-        parts.finish(plan, records[split], labels, group[order[split]], **attributes, split=split)
+        labels, groups = files[split].labels[order[split]], group[split][order[split]]
+        parts.finish(plan, records[split], labels, groups, **attributes, split=split)
         report(split, int(readable[split].sum()), attributes)
     for plan in plans.values():
         parts.remove_records(plan)
@@ -124,6 +125,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="at an unreadable image, stop with its name, or skip it and list it in the stores",
     )
     parser.add_argument(
+        "--groups",
+        default=ImageSettings.groups,
+        help="for an image_folder, which images are of one photograph: a regular expression that finds its name in "
+        "<split>/<class>/<file>, or a table (.csv) with the columns file and group (default: each image its own)",
+    )
+    parser.add_argument(
         "--workers",
         default=ImageSettings.workers,
         type=int,
@@ -142,7 +149,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    settings = ImageSettings(args.source, args.folder, args.size, args.seed, args.on_error, args.workers)
+    entries = (args.source, args.folder, args.size, args.seed, args.on_error, args.groups, args.workers)
+    settings = ImageSettings(*entries)
     paths = dict(zip(SPLITS, (args.train, args.val), strict=True))
     if not args.folder.is_dir() and args.source in ("scenes", "image_folder"):
         raise InputError(f"data.folder: {args.folder} is not a folder")

@@ -34,6 +34,7 @@ class ImageSettings:
     size: int  # width and height of a stored image, in pixels
     seed: int  # of the crops and of the order
     on_error: str = "stop"  # at an unreadable image; or "skip"
+    groups: str = ""  # of a folder: a pattern or a table (images.groups); empty: each image is its own
     workers: int = 1  # processes that decode; no result depends on it
 
 
