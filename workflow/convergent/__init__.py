@@ -29,7 +29,8 @@ nets
 moments
     accumulate      one pass over the images: count, means and co-moments of all units, block by block
     blocks          what a block is, which blocks a layer keeps, and the order in which they are added
-    comoments       the sums of one block, from batches of activations
+    comoments       means and co-moments of one block, from batches of activations
+    positions       means of each position of one block, likewise
     merge           shards of a layer to one store with its total
     covariance      covariances of any pair of nets over any weighted blocks
 alignment (paper, section 3.1: one to one)

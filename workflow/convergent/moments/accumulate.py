@@ -1,4 +1,4 @@
-"""The moments of one shard: a pass of all nets over its images gives count, means and co-moments, block by block.
+"""The moments of one shard: a pass of all nets over its images gives counts, means and co-moments, block by block.
 
 ``blocks`` defines what a block is. All sums restart at the border of a block: its moments depend on its own images
 alone, so that any number of shards gives equal bits.
@@ -17,8 +17,9 @@ from threadpoolctl import threadpool_limits
 from .. import store
 from ..commands import InputError, command, new_parser
 from ..nets import activations, device, model
-from .blocks import ShardStore, WideLayers, assign_blocks
+from .blocks import ShardStore, WideLayers, assign_blocks, is_mean
 from .comoments import CoMoments
+from .positions import PositionMeans
 
 
 class Accumulator(Protocol):
@@ -35,7 +36,7 @@ class Accumulator(Protocol):
 
 
 # statistics of every layer; each is made from the units of each net and the device of the activations
-ACCUMULATORS: list[Callable[[Mapping[str, int], torch.device], Accumulator]] = [CoMoments]
+ACCUMULATORS: list[Callable[[Mapping[str, int], torch.device], Accumulator]] = [CoMoments, PositionMeans]
 
 
 LayerMoments = dict[str, dict[str, np.ndarray]]  # layer -> name -> array
@@ -107,7 +108,7 @@ def finished(layer: str, accumulators: Sequence[Accumulator]) -> dict[str, np.nd
     """Arrays of a layer's block by name. Raises InputError where a number of a unit is not finite."""
     arrays = {name: array for accumulator in accumulators for name, array in accumulator.finish().items()}
     for name, array in arrays.items():
-        if array.ndim == 1:  # larger ones, as co-moments, are finite where the means are
+        if is_mean(name):  # co-moments are finite where the means are
             activations.require_finite(name.split("/")[-1], layer, array)
     return arrays
 

@@ -106,9 +106,14 @@ def append_node(nodes: list[Node], node: Node, runs: Sequence[range]) -> None:
 
 
 class Moments(Protocol):
-    """Arrays by name: ``count``, ``mean/<net>``, ``comoment/<a>-<b>``. They may be read from disk when asked for."""
+    """Arrays by name: ``count``, means, ``comoment/<a>-<b>``. They may be read from disk when asked for."""
 
     def __getitem__(self, name: str, /) -> np.ndarray: ...
+
+
+def is_mean(name: str) -> bool:
+    """Whether an array of moments is of means over samples: all are, as ``mean/<net>``, but count and co-moments."""
+    return name != "count" and not name.startswith("comoment/")
 
 
 def add(earlier: Moments, later: dict[str, np.ndarray]) -> None:
@@ -121,10 +126,10 @@ def add(earlier: Moments, later: dict[str, np.ndarray]) -> None:
     share = count / (count + more)
     step: dict[str, np.ndarray] = {}  # net -> difference of the means (units,)
     for name in later:
-        if name.startswith("mean/"):
+        if is_mean(name):
             mean = earlier[name]
-            step[name.removeprefix("mean/")] = difference = later[name] - mean
-            later[name] = mean + difference * share
+            step[name.removeprefix("mean/")] = difference = np.subtract(later[name], mean, dtype=np.float64)
+            later[name] = (mean + difference * share).astype(mean.dtype)
     for name, products in later.items():
         if name.startswith("comoment/"):
             a, b = name.removeprefix("comoment/").split("-")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .. import store
+from .blocks import is_mean
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -97,14 +98,15 @@ def variance(blocks: Arrays, net: str, weights: np.ndarray) -> np.ndarray:
 
 
 def total(blocks: Arrays) -> dict[str, np.ndarray]:
-    """``count``, ``mean/<net>`` and ``comoment/<a>-<b>`` of all blocks together."""
+    """``count``, all means and ``comoment/<a>-<b>`` of all blocks together, each of the type that it has by blocks."""
     count = blocks["count"]
     moments: dict[str, np.ndarray] = {"count": count.sum()}
-    for net in net_names(blocks):
-        mean = blocks[f"mean/{net}"]
-        moments[f"mean/{net}"] = mean[0] + count @ (mean - mean[0]) / count.sum()
-    for name in blocks:
-        if name.startswith("comoment/"):
+    for name, array in blocks.items():
+        if is_mean(name):
+            difference = np.subtract(array, array[0], dtype=np.float64).reshape(len(count), -1)
+            pooled_difference = (count @ difference / count.sum()).reshape(array.shape[1:])
+            moments[name] = (array[0] + pooled_difference).astype(array.dtype)
+        elif name.startswith("comoment/"):
             a, b = name.removeprefix("comoment/").split("-")
             moments[name] = pooled(blocks, a, b, np.ones(len(count)))
     return moments

@@ -77,10 +77,18 @@ def require_complete(shards: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[l
     return with_nodes, runs
 
 
-def moments_of_pair(shards: Sequence[Shard], runs: Sequence[range], pair: str) -> dict[str, np.ndarray]:
-    """Moments of the nets of a pair ``<a>-<b>``: of each kept block, and under ``total/`` of all together."""
-    means = [f"mean/{net}" for net in pair.split("-")]
-    kept = add_up(shards, runs, ["count", *means, f"comoment/{pair}"])
+def names_of_pair(names: Iterable[str], pair: str) -> list[str]:
+    """The arrays that are merged with a pair ``<a>-<b>``: its own, the counts and means that these need, and for a net
+    with itself all that are of this net.
+    """
+    a, b = pair.split("-")
+    needed, owners = ("count", f"mean/{a}", f"mean/{b}"), {pair, a} if a == b else {pair}
+    return [name for name in names if name in needed or name.split("/")[-1] in owners]
+
+
+def moments_of_pair(shards: Sequence[Shard], runs: Sequence[range], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The named arrays, those of a pair: of each kept block, and under ``total/`` of all together."""
+    kept = add_up(shards, runs, names)
     return kept | {f"total/{name}": np.asarray(array) for name, array in total(kept).items()}
 
 
@@ -96,7 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     store.create(args.output, {})
     digests: dict[str, list[str]] = {}
     for pair in (name.removeprefix("comoment/") for name in names if name.startswith("comoment/")):
-        arrays = moments_of_pair(shards, runs, pair)
+        arrays = moments_of_pair(shards, runs, names_of_pair(names, pair))
         new = {name: array for name, array in arrays.items() if name not in digests}
         store.create(args.output, {name: (array.shape, array.dtype) for name, array in new.items()}, wipe=False)
         for name, array in new.items():

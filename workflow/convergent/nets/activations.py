@@ -171,13 +171,14 @@ def require_finite(net: str, layer: str, values: np.ndarray) -> None:
 
     values: (..., units), numbers in which activations that are not finite show: their means or extremes
     """
-    for unit, of_unit in enumerate(values.reshape(-1, values.shape[-1]).T):
-        if not np.isfinite(of_unit).all():
-            kind = "NaN" if np.isnan(of_unit).any() else "infinite"
-            raise InputError(
-                f"{net}: activations of {layer} are not all finite, unit {unit} is {kind}; "
-                "train the net again, or take other weights"
-            )
+    finite = np.isfinite(values.reshape(-1, values.shape[-1]))
+    if not finite.all():
+        unit = int(finite.all(0).argmin())
+        kind = "NaN" if np.isnan(values[..., unit]).any() else "infinite"
+        raise InputError(
+            f"{net}: activations of {layer} are not all finite, unit {unit} is {kind}; "
+            "train the net again, or take other weights"
+        )
 
 
 def common_grid(layer: str, grids: Mapping[str, Grid], resample: str) -> Grid:
