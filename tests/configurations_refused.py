@@ -203,7 +203,7 @@ VALUES = [
     changed("data.groups", ".*", "data.groups: '.*' is not possible; it goes with data.source: image_folder only"),
     changed("data.groups", "(", "data.groups: '(' is no regular expression (missing )", **FOLDER),
     changed("data.groups", "nowhere.csv", "data.groups: nowhere.csv cannot be read as a table ([Errno 2]", **FOLDER),
-    changed("convergence.resamples", 10**9, "convergence.resamples: 1000000000 is not possible; at most 100000"),
+    changed("evidence.rotations", 10**9, "evidence.rotations: 1000000000 is not possible; at most 100000"),
     changed("figures.unit", "best", "figures.unit: 'best' is not possible; it is of another form. Unit of the pair's"),
 ]
 # NaN and infinity, which comparisons let through.

@@ -40,7 +40,7 @@ INTEGERS = [
     "moments.blocks",
     "information.bins",
     "stitching.images",
-    "convergence.rotations",
+    "evidence.rotations",
 ]
 
 

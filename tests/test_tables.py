@@ -103,8 +103,8 @@ def test_a_table_says_what_it_is_of(tmp_path: Path) -> None:
     assert about["nets"] == {"net0": "x"}
     with pytest.raises(InputError, match=r"t\.csv: no entry layer; there are kind, nets, sha256"):
         about["layer"]
-    with pytest.raises(InputError, match=r"t\.csv: a table of matches; must be one of convergence or agreement"):
-        tables.about(tmp_path / "t.csv", "convergence", "agreement")
+    with pytest.raises(InputError, match=r"t\.csv: a table of matches; must be one of agreement or stitched"):
+        tables.about(tmp_path / "t.csv", "agreement", "stitched")
 
 
 def test_the_digest_is_one_that_sha256sum_understands(tmp_path: Path) -> None:

@@ -60,14 +60,14 @@ def experiment(folder: Path) -> dict:
 
 
 def targets(config: Mapping) -> list[str]:
-    """Files to make, by at least one job of every heavy stage; of convergence only for the convolutions."""
+    """Files to make, by at least one job of every heavy stage; of evidence only for the convolutions."""
     results = f"results/{RUN}"
     pair = config["figures"]["pair"]
     return [
         f"{results}/nets/net3.json",
         f"{results}/patches/net0.zarr/zarr.json",
         *(f"{results}/moments/val/{layer}.zarr/zarr.json" for layer in config["layers"]),
-        *(f"{results}/convergence/{layer}.csv" for layer in CONVS),
+        *(f"{results}/evidence/{layer}.zarr/zarr.json" for layer in CONVS),
         *(f"{results}/mutual_information/{layer}/{pair}.zarr/zarr.json" for layer in CONVS[:2]),
         *(f"{results}/functional/{layer}/{pair}.csv" for layer in CONVS),
         *(f"{results}/clustering/spectral/{layer}/{pair}.csv" for layer in CONVS),
@@ -84,7 +84,7 @@ def stages(config: Mapping) -> dict[str, Stage]:
         "train": Stage("train/net3", 4 * whole["training"]["steps"] / STEPS, "steps of four nets"),
         "moments, validation": Stage("moments/val/0", val, "images in blocks of 32; whole blocks take a sixth (scale)"),
         "moments, training": Stage("moments/train/0", mapped, "images"),
-        "convergence, conv1 to conv5": Stage("convergence/*", 1, ""),
+        "evidence, conv1 to conv5": Stage("evidence/*", 1, ""),
         "information, conv1": Stage("information/conv1", val, "images"),
         "information, conv2": Stage("information/conv2", val, "images"),
         "patches": Stage("patches/net0", 4, "nets (pictures, not images, take the time)"),

@@ -75,7 +75,7 @@ def configuration(names: Names) -> dict:
         "information": {"layers": ["first"]},
         "stitching": {"layers": ["first"], "decays": [0, 0.01], "alphas": [0.1], "images": 24, "blocks": 2},
         "clustering": {"layers": ["first"], "resamples": 2},
-        "convergence": {"rotations": 20, "resamples": 20, "halves": 2},
+        "evidence": {"rotations": 2, "derangements": 2},
     }
 
 

@@ -16,7 +16,7 @@ DAMAGED = (
     "matching/correlation/*/*.csv",
     "moments/val/*.zarr/**/c/**/*",
 )
-REMOVED = ("figures", "tables", "clustering", "convergence")
+REMOVED = ("figures", "tables", "clustering", "evidence")
 REMEDY = re.compile(r"make it again: (rm -r .+?), then run again")
 ROUNDS = 8
 

@@ -35,8 +35,8 @@ def test_a_table_made_by_hand_is_refused(matches: Path, tmp_path: Path) -> None:
 
 
 def test_another_table_is_refused(tmp_path: Path) -> None:
-    tables.write(tmp_path / "t.csv", [{"layer": "conv1", "greedy": 0.5}], kind="convergence")
-    with pytest.raises(InputError, match=r"t\.csv: a table of convergence; must be one of matches"):
+    tables.write(tmp_path / "t.csv", [{"layer": "conv1", "greedy": 0.5}], kind="agreement")
+    with pytest.raises(InputError, match=r"t\.csv: a table of agreement; must be one of matches"):
         inputs.read_matches(tmp_path / "t.csv", "correlation")
 
 
@@ -85,7 +85,7 @@ def test_correlations_of_another_net_are_refused(correlations: tuple[list[Path],
 FAMILIES = (statistics, units, mapping, clusters)
 FIGURES = {name: figure for family in FAMILIES for name, figure in draw.figures_of(family.__name__).items()}
 STORES = ("images", "moments of a shard", "moments", "correlation", "mutual_information", "mapping", "tree", "clusters")
-TABLES = ("matches", "convergence", "agreement", "stitched", "subtrees", "clusters", "training", "summary", "table 1")
+TABLES = ("matches", "agreement", "stitched", "subtrees", "clusters", "training", "summary", "table 1")
 
 
 @pytest.fixture(scope="module")

@@ -85,55 +85,6 @@ def test_learning_curves_are_those_of_the_tables(tmp_path: Path) -> None:
             statistics.nets_training([tmp_path / "net0.csv", tmp_path / "net2.csv"])
 
 
-def convergence(path: Path, similarity: str, *pairs: str) -> Path:
-    """A table of the layer of its name with all measures of pairs and of their mean."""
-    measures = [f"{name}{end}" for name in ("greedy", "assigned") for end in ("", "_held_out")] + ["overlap"]
-    ends = ("", "_low", "_high", "_null", "_null_low", "_null_high")
-    cells = {f"{name}{end}": 0.5 for name in measures for end in ends}
-    rows = [{"layer": path.stem, "pair": pair, "similarity": similarity, **cells} for pair in (*pairs, "mean")]
-    kind = "convergence" if similarity == "correlation" else "agreement"
-    tables.write(path, rows, kind=kind, layer=path.stem, images="v", nets=stores.digests("net0", "net1"))
-    return path
-
-
-def test_the_summary_shows_both_similarities_and_writes_all_rows(tmp_path: Path) -> None:
-    layer = convergence(tmp_path / "conv1.csv", "correlation", "net0-net1")
-    information = convergence(tmp_path / "information.csv", "mutual_information", "net0-net1")
-    figure = statistics.summary_convergence([layer], information, table=tmp_path / "summary.csv")
-    assert [ax.get_ylabel() for ax in figure.axes][-1] == "mean information, nats"
-    assert tables.read(tmp_path / "summary.csv") == tables.read(layer) + tables.read(information)
-    alone = statistics.summary_convergence([layer], table=tmp_path / "summary.csv")
-    assert len(figure.axes) == len(alone.axes) + 1 == 4
-    assert tables.read(tmp_path / "summary.csv") == tables.read(layer)
-    plt.close("all")
-
-
-def test_tables_of_other_pairs_are_not_summarised(tmp_path: Path) -> None:
-    paths = [
-        convergence(tmp_path / f"{name}.csv", "correlation", pair)
-        for name, pair in enumerate(("net0-net1", "net0-net2"))
-    ]
-    with pytest.raises(InputError, match=r"pairs differ: .*net0-net2"):
-        statistics.summary_convergence(paths, table=tmp_path / "summary.csv")
-    assert not (tmp_path / "summary.csv").exists()
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"nets": {"net1": "of another run"}}, "weights of net1 differ"),
-        ({"images": "others"}, "images differ"),
-        ({"layer": "conv1"}, "--convergence: conv1 is given twice"),
-        ({"kind": "matches"}, "a table of matches; must be one of convergence"),
-    ],
-)
-def test_tables_of_other_runs_are_not_summarised(tmp_path: Path, change: dict, said: str) -> None:
-    paths = [convergence(tmp_path / f"{layer}.csv", "correlation", "net0-net1") for layer in ("conv1", "conv2")]
-    stores.rewrite(paths[1], **change)
-    with pytest.raises(InputError, match=said):
-        statistics.summary_convergence(paths, table=tmp_path / "summary.csv")
-
-
 @pytest.mark.parametrize("wrong", ["patches", "moments of a shard", None])
 def test_a_store_of_another_kind_is_refused(tmp_path: Path, wrong: str | None) -> None:
     path = stores.moments(tmp_path / "moments.zarr/zarr.json", {"net0": np.ones(2)})

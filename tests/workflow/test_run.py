@@ -25,8 +25,10 @@ from workflow.runner.alone import alive
 
 PYTHON = Path(sys.executable)
 SUMMARY = [
-    {"layer": layer, "pair": pair, "similarity": kind, "greedy": 0.5 + number / 100, "greedy_null": 0.25}
+    {"layer": layer, "state": state, "pair": pair, "similarity": kind, "greedy_crossfit": 0.5 + number / 100}
+    | ({"greedy": 0.75, "greedy_crossfit_rotated": 0.25} if state == "trained" else {})
     for number, layer in enumerate(["conv1", "first", "conv3", "conv4", "conv5", "fc6"])
+    for state in ("trained", "untrained")
     for pair in ("net0-net1", "mean")
     for kind in ("correlation", "mutual_information")
 ]
@@ -87,15 +89,15 @@ def digests(folder: Path) -> list[str]:
 def test_numbers_stand_beside_chance_and_the_papers() -> None:
     """The first five layers, the mean over pairs, and no number of the paper's for a layer that it does not have."""
     lines = runner.numbers(SUMMARY, tables.read_resource(runner.PAPER, ["layer", "greedy"])).splitlines()
-    assert [line.split() for line in lines[1:]] == [
-        ["layer", "similarity", "chance", "the", "paper"],
-        ["conv1", "0.500", "0.250", "0.703"],
-        ["first", "0.510", "0.250", "-"],
-        ["conv3", "0.520", "0.250", "0.478"],
-        ["conv4", "0.530", "0.250", "0.369"],
-        ["conv5", "0.540", "0.250", "0.416"],
+    assert [line.split() for line in lines[2:]] == [
+        ["layer", "trained", "untrained", "rotated", "axes", "same", "images", "the", "paper"],
+        ["conv1", "0.500", "0.500", "0.250", "0.750", "0.703"],
+        ["first", "0.510", "0.510", "0.250", "0.750", "-"],
+        ["conv3", "0.520", "0.520", "0.250", "0.750", "0.478"],
+        ["conv4", "0.530", "0.530", "0.250", "0.750", "0.369"],
+        ["conv5", "0.540", "0.540", "0.250", "0.750", "0.416"],
     ]
-    assert len({len(line) for line in lines[1:]}) == 1
+    assert len({len(line) for line in lines[2:]}) == 1
 
 
 def test_a_failure_shows_the_end_of_its_log_without_what_was_seen(tmp_path: Path) -> None:
@@ -129,8 +131,9 @@ def test_help_lists_every_goal() -> None:
 
 
 def test_numbers_that_are_missing_end_no_run() -> None:
-    row = {"layer": "conv1", "pair": "mean", "similarity": "correlation", "greedy": "", "greedy_null": 0.25}
-    assert runner.numbers([row], []).splitlines()[-1].split() == ["conv1", "-", "0.250", "-"]
+    row = {"layer": "conv1", "state": "trained", "pair": "mean", "similarity": "correlation", "greedy_crossfit": ""}
+    row |= {"greedy": 0.5, "greedy_crossfit_rotated": 0.25}
+    assert runner.numbers([row], []).splitlines()[-1].split() == ["conv1", "-", "-", "0.250", "0.500", "-"]
     assert runner.numbers([], []) == "No pair of nets could be compared."
 
 
@@ -185,9 +188,9 @@ def test_a_run_has_one_plan_one_progress_and_numbers(first: tuple[Path, str]) ->
     for chatter in ("steps (", "rule ", "jobid", "Using", "Building DAG"):
         assert chatter not in said
     end = said[said.index("Mean correlation") :].splitlines()
-    assert re.fullmatch(r"conv1 +0\.\d{3} +0\.\d{3} +0\.703", end[2])
-    assert end[4] == "Figures: results/scenes/figures (8, each as PDF and PNG). Tables: results/scenes/tables."
-    assert re.fullmatch(r"Took (\d+ min )?\d+ s\.", end[5])
+    assert re.fullmatch(r"conv1( +0\.\d{3}){4} +0\.703", end[3])
+    assert end[5] == "Figures: results/scenes/figures (9, each as PDF and PNG). Tables: results/scenes/tables."
+    assert re.fullmatch(r"Took (\d+ min )?\d+ s\.", end[6])
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ FIGURES = {
         "figS11_active",
         "nets_training",
         "nets_filters",
+        "evidence",
         "summary_convergence",
         "table1_mapping",
     )
@@ -56,7 +57,7 @@ def copy_project(folder: Path, optional: bool = False) -> Path:
     config["architecture"]["fc"] = [{"units": 8}, {"units": 8}]
     config["training"] |= {"steps": 60, "batch": 20, "warmup": 1}
     config["moments"] |= {"blocks": 6, "shards": 2, "batch": 6}
-    config["convergence"] |= {"rotations": 20, "resamples": 20, "halves": 2}
+    config["evidence"] |= {"rotations": 2, "derangements": 2}
     config["stitching"] |= {"images": 100, "blocks": 2, "decays": [0, 0.01], "alphas": [0.1]}
     config["clustering"] |= {"resamples": 2}
     config["layers"] = ["conv1", "conv2", "fc7"] if optional else ["conv1"]
@@ -127,10 +128,11 @@ def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -
     assert "Nothing to be done" in snakemake(project, "-n")
 
 
-STATISTICS = {"merge_val", "correlation", "matching", "convergence", "information", "agreement", "spectral"}
+STATISTICS = {"merge_val", "correlation", "matching", "evidence", "information", "agreement", "spectral"}
 MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
 TREES = {"draw_fig5_hierarchy", "draw_fig6_clusters"}
 UNITS = {"draw_fig2_matches", "draw_figS4_information", "draw_figS11_active", "draw_nets_filters"}
+SUMMARIES = {"draw_evidence", "draw_summary_convergence"}
 NEW_SEED = ("config.yaml", "seed: 1", "seed: 5")
 EDITS = {
     "plots": (("workflow/convergent/figures/plots.py", '"""', '"""Edited. '), FIGURES),
@@ -142,7 +144,7 @@ EDITS = {
     ),
     "matching": (
         ("workflow/convergent/alignment/matching.py", '"""', '"""Edited. '),
-        {"matching", "convergence", "agreement", "spectral", *FIGURES},
+        {"matching", "evidence", "agreement", "spectral", *FIGURES},
     ),
     "lasso": (
         ("workflow/convergent/stitching/lasso.py", '"""', '"""Edited. '),
@@ -155,7 +157,10 @@ EDITS = {
     "paper": (("workflow/resources/paper_table1.csv", ".170", ".171"), {"draw_table1_mapping"}),
     "clusters": (("config.yaml", "clusters: auto", "clusters: 3"), {"spectral", "draw_figS_spectral"}),
     "seed": (NEW_SEED, {"train", "moments_val", "filters", "patches", *STATISTICS, *MAPPINGS, *FIGURES}),
-    "resamples": (("config.yaml", "resamples: 20", "resamples: 21"), {"convergence", "draw_summary_convergence"}),
+    "rotations": (
+        ("config.yaml", "rotations: 2", "rotations: 3"),
+        {"evidence", "draw_evidence", "draw_summary_convergence"},
+    ),
 }
 
 

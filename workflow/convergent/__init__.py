@@ -41,8 +41,14 @@ alignment (paper, section 3.1: one to one)
     information     mutual information of the units of two nets
     matching        greedy and assigned partners, and how far they agree
     rotation        random rotations of a net's units: the chance level
-    convergence     similarity of every pair with intervals, chance and held-out partners
     agreement       how far mutual information and correlation agree
+evidence (beyond the paper: what training made alike, and how sure that is)
+    compare         all numbers of every pair of nets in a layer, trained and untrained, and without each block
+    crossfit        similarity on photographs that did not choose the partner, from block moments
+    pairs           numbers of a pair of nets: cross-fitted, on the same images, on rotated axes, in excess of these
+    floors          what the layout of images and photographs that do not belong together give
+    inference       intervals over photographs and nets
+    summary         stored numbers as rows with intervals
 stitching (paper, section 3.2: one to few)
     mappings        stored sparse mappings and the scale that units are standardised with
     lasso           the whole L1 path, exactly, from Gram matrices
@@ -64,7 +70,7 @@ figures
     inputs          what the files of a figure say of themselves, and whether they fit together
     pictures        pictures of units
     plots           arrays to panels
-    statistics, units, mapping, clusters    the families of figures
+    statistics, evidence, units, mapping, clusters    the families of figures
 shared
     api             results in Python
     experiment      the file of an experiment, read as what it says

@@ -77,7 +77,7 @@ class Run:
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """The table of ``summary_convergence``: a row for each layer and pair, and for the mean over pairs."""
+        """The table of ``summary_convergence``: a row for each layer, state and pair, and for the mean over pairs."""
         return self.table("summary")
 
     def table(self, name: str) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from .files import Named, damaged, read_bytes, sealed, unsealed, write_atomicall
 
 TEXTS = (
     "layer",
+    "state",
     "pair",
     "similarity",
     "members",
@@ -61,7 +62,7 @@ def checked(path: str | Path) -> tuple[bytes, dict[str, Any]]:
 
 
 def about(path: str | Path, *kinds: str) -> Named:
-    """What a table is of: a stage wrote it, and it is one of these kinds, ``matches``, ``convergence``, ...
+    """What a table is of: a stage wrote it, and it is one of these kinds, ``matches``, ``agreement``, ...
 
     Raises InputError where it is of another kind, missing or does not match its digest.
     """

@@ -37,19 +37,3 @@ rule matching:
         "python -m workflow.convergent.alignment.matching"
         " results/{wildcards.run}/matching/{wildcards.similarity}/{wildcards.layer}"
         " {input.similarities} > {log} 2>&1"
-
-
-rule convergence:
-    input:
-        moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
-    output:
-        "results/{run}/convergence/{layer}.csv",
-    log:
-        "results/{run}/logs/convergence/{layer}.log",
-    benchmark:
-        "results/{run}/benchmarks/convergence/{layer}.tsv"
-    params:
-        *stage("alignment.convergence"),
-        options=options("convergence", "resamples", "rotations", "halves", "seed"),
-    shell:
-        "python -m workflow.convergent.alignment.convergence {input.moments} {output} {params.options:q} > {log} 2>&1"

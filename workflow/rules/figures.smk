@@ -131,13 +131,20 @@ DRAWN = {
         "report": ("Nets", "Filters"),
         "inputs": {"filters": "results/{run}/nets/filters.zarr/zarr.json"},
     },
+    "evidence": {
+        "family": "evidence",
+        "report": ("Summary", "Evidence"),
+        "inputs": {
+            "evidence": EVIDENCE,
+            "paper": "workflow/resources/paper_matching.csv",
+        },
+    },
     "summary_convergence": {
-        "family": "statistics",
+        "family": "evidence",
         "report": ("Summary", "Summary"),
         "inputs": {
-            "convergence": [
-                f"results/{{run}}/convergence/{layer}.csv" for layer in LAYERS
-            ],
+            "evidence": EVIDENCE,
+            "paper": "workflow/resources/paper_matching.csv",
             **({"information": INFORMATION} if INFORMED else {}),
         },
         "table": "results/{run}/tables/summary.csv",

@@ -64,20 +64,36 @@ def decimal(cell: float | str) -> str:
     return "-" if cell == "" else f"{cell:.3f}"
 
 
+COLUMNS = {  # of the table at the end: nets and number of the summary
+    "trained": ("trained", "greedy_crossfit"),
+    "untrained": ("untrained", "greedy_crossfit"),
+    "rotated axes": ("trained", "greedy_crossfit_rotated"),
+    "same images": ("trained", "greedy"),
+}
+
+
 def numbers(summary: list[dict[str, Any]], paper: list[dict[str, Any]]) -> str:
-    """A table of the first layers: similarity of matched units, its chance level, and the paper's similarity."""
+    """A table of the first layers: similarity of units, what it has to be compared with, and the paper's similarity."""
     published = {row["layer"]: format(row["greedy"], ".3f") for row in paper}
-    means = [row for row in summary if row["pair"] == "mean" and row["similarity"] == "correlation"][:LAYERS]
-    if not means:
+    means = {
+        (row["layer"], row["state"]): row
+        for row in summary
+        if row["pair"] == "mean" and row["similarity"] == "correlation"
+    }
+    layers = list(dict.fromkeys(layer for layer, _ in means))[:LAYERS]
+    if not layers:
         return "No pair of nets could be compared."
-    width = max(len(row["layer"]) for row in means)
-    cells = [(row["layer"], decimal(row["greedy"]), decimal(row["greedy_null"])) for row in means]
-    lines = [
-        f"{layer:{width}}  {similarity:>10}  {chance:>6}  {published.get(layer, '-'):>9}"
-        for layer, similarity, chance in cells
-    ]
-    title = "Mean correlation of a unit with its most similar unit in another net; chance: random rotations of one net."
-    return "\n".join([title, f"{'layer':{width}}  similarity  chance  the paper", *lines])
+    width = max(map(len, layers))
+    lines = [f"{'layer':{width}}  {'  '.join(f'{name:>12}' for name in COLUMNS)}  {'the paper':>12}"]
+    for layer in layers:
+        cells = [decimal(means.get((layer, nets), {}).get(name, "")) for nets, name in COLUMNS.values()]
+        cells.append(published.get(layer, "-"))
+        lines.append(f"{layer:{width}}  {'  '.join(f'{cell:>12}' for cell in cells)}")
+    title = (
+        "Mean correlation of a unit with its most similar unit in another net, chosen on other photographs than it is\n"
+        "measured on; same images: chosen and measured on the same ones, as in the paper."
+    )
+    return "\n".join([title, *lines])
 
 
 def phases(waiting: Counter[str]) -> list[list[str]]:

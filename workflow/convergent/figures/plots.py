@@ -12,9 +12,10 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from ..alignment import matching
+from ..evidence.inference import Interval
 
 NET_COLOURS = ("C0", "C1")  # of the first and the second net of a pair
-GREEDY, ASSIGNED, OVERLAP, CHANCE = "C0", "C1", "C2", "0.6"
+GREEDY, ASSIGNED, OVERLAP, ROTATED = "C0", "C1", "C2", "0.75"
 
 
 def title(net: str) -> str:
@@ -106,28 +107,12 @@ def filter_sheet(axes: Axes, filters: np.ndarray, columns: int) -> None:
 TableRows = Sequence[Mapping[str, Any]]
 
 
-def by_layer(axes: Axes, layers: Sequence[str], rows: TableRows, measure: str, colour: str, shift: float) -> None:
-    """Draw a measure of each layer, with its interval and a grey box for chance where the rows have them.
-
-    rows: one a layer; shift: to the right, in distances between layers
-    """
-    place = np.arange(len(layers)) + shift
-    value = np.array([row[measure] for row in rows])
-    if f"{measure}_null_low" in rows[0]:
-        low, high = (np.array([row[measure + end] for row in rows]) for end in ("_null_low", "_null_high"))
-        axes.bar(place, high - low, 0.22, bottom=low, color=CHANCE, edgecolor="0.4", linewidth=0.5, zorder=1)
-    axes.plot(place, value, "o-", color=colour, linewidth=0.5, zorder=3)
-    if f"{measure}_low" in rows[0]:
-        ends = np.array([[row[measure] - row[f"{measure}_low"], row[f"{measure}_high"] - row[measure]] for row in rows])
-        axes.errorbar(place, value, ends.T, fmt="none", color=colour, capsize=3, zorder=3)
-    long = max(map(len, layers)) > 6
-    axes.set_xticks(range(len(layers)), layers, rotation=30 if long else 0, ha="right" if long else "center")
-
-
-def pair_dots(axes: Axes, layers: Sequence[str], rows: TableRows, measure: str, colour: str, shift: float) -> None:
-    """Draw a faint dot for each pair of nets in each layer. rows: one a pair and layer"""
-    place = [layers.index(row["layer"]) + shift for row in rows]
-    axes.plot(place, [row[measure] for row in rows], ".", color=colour, alpha=0.35, markersize=3, zorder=2)
+def estimates(axes: Axes, where: Sequence[float], found: Sequence[Interval], colour: str, filled: bool = True) -> None:
+    """Draw numbers with their intervals; hollow ones are of untrained nets."""
+    value = np.array([of.estimate for of in found])
+    ends = np.array([[of.estimate - of.low, of.high - of.estimate] for of in found]).T
+    face = colour if filled else "white"
+    axes.errorbar(where, value, ends, fmt="o", color=colour, markerfacecolor=face, capsize=2, linewidth=1, zorder=3)
 
 
 def weight_matrix(axes: Axes, size: np.ndarray, rows: str, columns: str, cmap: str = "Greys") -> AxesImage:
@@ -166,7 +151,7 @@ def net_handles(names: Sequence[str]) -> list[Patch]:
 def beside_chance(axes: Axes, value: float, null: np.ndarray, label: str) -> None:
     """Draw a number over a box that holds 95 % of its values by chance. null: (rotations,)"""
     low, high = np.nanquantile(null, [0.025, 0.975]) if np.isfinite(null).any() else (np.nan, np.nan)
-    axes.barh(0, high - low, 0.5, left=low, color=CHANCE, edgecolor="0.4", linewidth=0.5)
+    axes.barh(0, high - low, 0.5, left=low, color=ROTATED, edgecolor="0.4", linewidth=0.5)
     axes.plot(value, 0, "o", color=GREEDY)
     axes.set(title=label, yticks=[], ylim=(-0.6, 0.6))
     axes.set_xlim(0, 1.15 * np.nanmax([value if np.isfinite(value) else np.nan, high, 1e-6]))
@@ -250,7 +235,7 @@ def accuracy_path(axes: Axes, rows: TableRows) -> None:
         return
     alpha = [row["alpha"] for row in path]
     lines = {"top1_relu": ("o-", GREEDY, "stitched, ReLU behind"), "top1": (".--", OVERLAP, "stitched as mapped")}
-    lines["untrained_relu"] = ("o-", CHANCE, "from the untrained net")
+    lines["untrained_relu"] = ("o-", ROTATED, "from the untrained net")
     for name, (style, colour, label) in lines.items():
         axes.plot(alpha, [row[name] for row in path], style, color=colour, markersize=3, linewidth=0.8, label=label)
     axes.axhline(path[0]["target"], color="k", linewidth=0.8, label="second net itself")

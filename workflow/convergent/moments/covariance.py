@@ -112,9 +112,14 @@ def total(blocks: Arrays) -> dict[str, np.ndarray]:
     return moments
 
 
-def load_pair(path: str, a: str, b: str, prefix: str = "") -> dict[str, np.ndarray]:
-    """Stored moments of two nets and of each with itself; prefix ``total/`` loads those of all blocks together."""
-    names = ["count", *(f"mean/{net}" for net in (a, b)), *(f"comoment/{x}-{y}" for x in (a, b) for y in (a, b))]
+def load_pair(path: str | Path, a: str, b: str, prefix: str = "", positions: bool = False) -> dict[str, np.ndarray]:
+    """Stored moments of two nets and of each with itself; prefix ``total/`` loads those of all blocks together.
+
+    With ``positions`` the means of each position are among them.
+    """
+    means = ("mean", "positions") if positions else ("mean",)
+    names = ["count", *(f"{mean}/{net}" for mean in means for net in (a, b))]
+    names += [f"comoment/{x}-{y}" for x in (a, b) for y in (a, b)]
     arrays = store.load(path, *(prefix + name for name in names))
     return {name.removeprefix(prefix): array for name, array in arrays.items()}
 

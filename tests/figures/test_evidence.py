@@ -1,0 +1,84 @@
+"""The numbers that figures of the evidence show."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from tests import ROOT
+from tests.evidence.stores import evidence
+from tests.figures import stores
+from workflow.convergent import tables
+from workflow.convergent.commands import InputError
+from workflow.convergent.evidence import summary
+from workflow.convergent.figures import evidence as figures
+
+PAPER = ROOT / "workflow/resources/paper_matching.csv"
+
+
+def information(path: Path, *pairs: str) -> Path:
+    rows = [
+        {"layer": "conv1", "pair": pair, "similarity": "mutual_information", "greedy": 0.5, "assigned": 0.25}
+        for pair in (*pairs, "mean")
+    ]
+    about = {"images": "v", "nets": stores.digests("net0", "net1", "net2")}
+    tables.write(path, rows, kind="agreement", **about)
+    return path
+
+
+def test_the_summary_draws_and_writes_all_numbers(tmp_path: Path) -> None:
+    paths = [evidence(tmp_path, layer) for layer in ("conv1", "conv2")]
+    informed = information(tmp_path / "information.csv", "net0-net1")
+    figure = figures.summary_convergence(paths, PAPER, informed, table=tmp_path / "summary.csv")
+    assert [ax.get_ylabel() for ax in figure.axes][-1] == "mean information, nats"
+    rows = tables.read(tmp_path / "summary.csv")
+    assert [row["similarity"] for row in rows] == ["correlation"] * 16 + ["mutual_information"] * 2
+    assert {row["layer"] for row in rows} == {"conv1", "conv2"}
+    expected = summary.read(paths[0])["trained"].interval("greedy_crossfit")
+    (mean,) = (row for row in rows[:8] if (row["pair"], row["state"]) == ("mean", "trained"))
+    assert [mean[f"greedy_crossfit{end}"] for end in ("", "_low", "_high")] == pytest.approx(expected[:3], rel=1e-3)
+    alone = figures.summary_convergence(paths, PAPER, table=tmp_path / "summary.csv")
+    assert len(figure.axes) == len(alone.axes) + 1 == 4
+    plt.close("all")
+
+
+def drawn(axes: plt.Axes, colour: str = "white") -> list[list[float]]:
+    """Values of the lines whose marks have a colour."""
+    return [line.get_ydata().tolist() for line in axes.get_lines() if line.get_markerfacecolor() == colour]
+
+
+def test_the_evidence_shows_trained_and_untrained_nets(tmp_path: Path) -> None:
+    paths = [evidence(tmp_path, "conv1"), evidence(tmp_path, "conv2", untrained=False)]
+    figure = figures.evidence(paths, PAPER)
+    ways = [summary.read(path) for path in paths]
+    similar, excess = figure.axes
+    assert drawn(similar) == [[ways[0]["untrained"].interval("greedy_crossfit").estimate]]
+    for axes, name in ((similar, "greedy_crossfit"), (excess, "greedy_crossfit_excess")):
+        trained = [of["trained"].interval(name).estimate for of in ways]
+        assert any(np.allclose(values, trained) for values in drawn(axes, "C0") if len(values) == 2)
+    assert [0.70299, 0.55595] in [line.get_ydata().tolist() for line in similar.get_lines()]  # the paper's
+    plt.close("all")
+
+
+def test_layers_that_are_not_the_papers_have_no_square(tmp_path: Path) -> None:
+    figure = figures.evidence([evidence(tmp_path, "first", nets=2)], PAPER)
+    assert [] in [line.get_ydata().tolist() for line in figure.axes[0].get_lines() if line.get_marker() == "s"]
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"nets": {"net1": "of another run"}}, "weights of net1 differ"),
+        ({"images": "others"}, "images differ"),
+        ({"layer": "conv1"}, "--evidence: conv1 is given twice"),
+        ({"kind": "moments"}, "a store of moments; must be one of evidence"),
+    ],
+)
+def test_stores_of_other_runs_are_not_summarised(tmp_path: Path, change: dict, said: str) -> None:
+    paths = [evidence(tmp_path, layer, nets=2) for layer in ("conv1", "conv2")]
+    stores.resave(paths[1], **change)
+    with pytest.raises(InputError, match=said):
+        figures.summary_convergence(paths, PAPER, table=tmp_path / "summary.csv")
+    assert not (tmp_path / "summary.csv").exists()
