@@ -52,6 +52,28 @@ def test_stages_without_layers_get_those_with_positions(config: dict) -> None:
     assert config["stitching"]["layers"] == convolutions  # what is set stays
 
 
+def test_a_layer_has_the_units_of_all_nets_that_take_part(config: dict) -> None:
+    """Of four nets, and of the control where mappings are fitted; nothing is known of a net that is no preset."""
+    assert [configuration.widths(config, layer, 52) for layer in ("conv1", "fc8")] == [[32] * 5, [52] * 4]
+    config["nets"][1:3] = [RESNET | {"layers": {"conv1": "layer1"}}, PRESET | {"layers": {"conv1": "conv2"}}]
+    assert configuration.widths(config, "conv1", 52) == [32, 0, 64, 32, 32]
+    assert configuration.widths(config, "missing", 52) == [0] * 4
+
+
+def test_nets_before_training_are_compared_in_layers_that_are_not_wide(config: dict) -> None:
+    """As soon as two nets are trained here; given nets count among the units."""
+    narrow = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc8"]
+    assert configuration.twinned(config, 52) == config["layers"]
+    config["moments"]["wide"]["units"] = 4 * 192
+    assert configuration.twinned(config, 52) == narrow
+    config["nets"][:2] = [PRESET | {"weights": f"{name}.pth"} for name in "ab"]
+    assert configuration.trained(config) == [2, 3]
+    assert configuration.twinned(config, 52) == narrow
+    assert "fc8" not in configuration.twinned(config, 200)
+    config["nets"][2] = RESNET
+    assert configuration.twinned(config, 52) == []
+
+
 OWN = {"mean": [0.5], "deviation": [0.2]}
 STANDARD = {"mean": "channel", "scale": "unit"}
 

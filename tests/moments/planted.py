@@ -17,6 +17,12 @@ def data(count: int, seed: int) -> Arrays:
     return dict(zip(WIDTHS, np.split(mixed, [5, 8], axis=1), strict=True))
 
 
+def positions_of(rows: np.ndarray) -> np.ndarray:
+    """Means of two functions of a sample, in place of those of two positions. (count, units) -> (2, units) float32"""
+    functions = np.stack([rows, np.abs(rows)], axis=1)
+    return (functions[0] + (functions - functions[0]).mean(0)).astype(np.float32)
+
+
 def moments(x: Arrays) -> Arrays:
     """Moments of one block by their definition."""
     result: Arrays = {"count": np.int64(len(x["net0"]))}
@@ -24,6 +30,7 @@ def moments(x: Arrays) -> Arrays:
     for net, rows in x.items():
         mean = rows[0] + (rows - rows[0]).mean(0)  # exact for a dead unit
         result[f"mean/{net}"], centred[net] = mean, rows - mean
+        result[f"positions/{net}"] = positions_of(rows)
     return result | {f"comoment/{a}-{b}": centred[a].T @ centred[b] for a, b in PAIRS}
 
 
@@ -33,6 +40,13 @@ BLOCKS = [data(count, seed) for seed, count in enumerate(COUNTS)]
 def stacked(parts: list[Arrays]) -> Arrays:
     """Moments of all blocks as they are stored. (blocks, ...)"""
     return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+
+
+def assert_near(found: np.ndarray, expected: np.ndarray) -> None:
+    """Arrays differ by the rounding of sums in their type."""
+    close = {"rtol": 1e-6, "atol": 1e-6} if expected.dtype == np.float32 else {"rtol": 1e-11, "atol": 1e-11}
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, **close)
 
 
 def repeated(weights: np.ndarray) -> Arrays:

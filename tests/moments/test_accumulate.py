@@ -98,19 +98,31 @@ def test_the_stage_gives_the_moments_of_all_images(
     loaded = {net: load(path).to(device.pick()) for net, path in nets.items()}
     parts = blocks.assign_blocks(store.load(images["val"], "group")["group"], 7, seed=0)
     stored = store.StoredArray(images["val"], "images")
-    x: dict[str, list[Arrays]] = {layer: [] for layer in LAYERS}  # of each fine block: net -> (n, units)
+    x: dict[str, list[Arrays]] = {layer: [] for layer in LAYERS}  # of each fine block: net -> (n, positions, units)
     for part in parts:
         batches = list(activations.Recorder(loaded, LAYERS).stream(stored, part, 3))
         for layer, kept in x.items():
-            outputs = {net: torch.cat([b[layer][net].flatten(0, 1) for b in batches]) for net in loaded}
-            kept.append({net: rows.cpu().numpy() for net, rows in outputs.items()})
+            kept.append({net: torch.cat([b[layer][net] for b in batches]).cpu().numpy() for net in loaded})
     for layer, path in merged.items():
         arrays = store.load(path)
         for block, run in enumerate(blocks.runs_of(7, 2 if layer == "fc6" else 7)):
             here = {name: array[block] for name, array in arrays.items() if not name.startswith("total/")}
-            assert_moments(here, two_passes(together([x[layer][number] for number in run])), 1e-5)
+            assert_exact(here, together([x[layer][number] for number in run]))
         total = {name.removeprefix("total/"): array for name, array in arrays.items() if name.startswith("total/")}
-        assert_moments(total, two_passes(together(x[layer])), 1e-5)
+        assert_exact(total, together(x[layer]))
+
+
+def assert_exact(found: Arrays, x: Arrays) -> None:
+    """Moments of activations net -> (n, positions, units), and their means at each position."""
+    maps = {f"positions/{net}": outputs.mean(0, dtype=float) for net, outputs in x.items()}
+    assert_moments(
+        {name: array for name, array in found.items() if name not in maps},
+        two_passes({net: outputs.reshape(-1, outputs.shape[2]) for net, outputs in x.items()}),
+        1e-5,
+    )
+    for name, expected in maps.items():
+        assert found[name].dtype == np.float32
+        np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
 
 
 def together(parts: Sequence[Arrays]) -> Arrays:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.moments.planted import assert_near, positions_of
 from workflow.convergent import store
 from workflow.convergent.commands import InputError
 from workflow.convergent.moments import blocks
@@ -114,6 +115,7 @@ def data(count: int, seed: int) -> Arrays:
 def moments(x: Arrays) -> Arrays:
     """Moments by their definition."""
     counted: Arrays = {"count": np.int64(len(x["net0"]))}
+    counted |= {f"positions/{net}": positions_of(rows) for net, rows in x.items()}
     mean = {net: rows[0] + (rows - rows[0]).mean(0) for net, rows in x.items()}  # exact for a dead unit
     means = {f"mean/{net}": mean[net] for net in x}
     pairs = [("net0", "net0"), ("net0", "net1"), ("net1", "net1")]
@@ -133,11 +135,12 @@ def test_sums_are_those_of_all_data(band: int, monkeypatch: pytest.MonkeyPatch) 
         total = later
     expected = moments({net: np.concatenate([part[net] for part in PARTS]) for net in WIDTHS})
     for name, array in expected.items():
-        np.testing.assert_allclose(total[name], array, rtol=1e-12, atol=1e-11)
+        assert_near(total[name], array)
     np.testing.assert_array_equal(total["comoment/net0-net0"], total["comoment/net0-net0"].T)
     assert not total["comoment/net0-net0"][DEAD].any()
     assert not total["comoment/net0-net1"][DEAD].any()
     assert total["mean/net0"][DEAD] == 0.1
+    assert (total["positions/net0"][:, DEAD] == np.float32(0.1)).all()
 
 
 @pytest.mark.parametrize("waiting", [0, 300, 2**20])

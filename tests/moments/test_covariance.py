@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 
-from tests.moments.planted import BLOCKS, COUNTS, DEAD, PAIRS, WIDTHS, Arrays, data, moments, repeated, stacked
+from tests.moments.planted import (
+    BLOCKS,
+    COUNTS,
+    DEAD,
+    PAIRS,
+    WIDTHS,
+    Arrays,
+    assert_near,
+    data,
+    moments,
+    repeated,
+    stacked,
+)
 from workflow.convergent.alignment import correlation
 from workflow.convergent.alignment.rotation import rotated_correlation
 from workflow.convergent.moments import covariance
@@ -19,7 +31,7 @@ def test_total_is_that_of_all_data_together(blocks: Arrays) -> None:
     total, expected = covariance.total(blocks), repeated(np.ones(5, int))
     assert set(total) == set(expected)
     for name, array in expected.items():
-        np.testing.assert_allclose(total[name], array, rtol=1e-11, atol=1e-11)
+        assert_near(total[name], array)
 
 
 WEIGHTS = np.array([[1, 1, 1, 1, 1], [3, 0, 2, 0, 1], [0, 0, 1, 0, 0], [0, 2, 0, 1, 5]])
@@ -61,7 +73,9 @@ def test_a_dead_unit_has_exactly_no_comoment(blocks: Arrays, weights: np.ndarray
         assert not covariance.pooled(blocks, "net0", b, weights)[DEAD].any()
         assert not covariance.pooled(blocks, b, "net0", weights)[:, DEAD].any()
     assert covariance.variance(blocks, "net0", weights)[DEAD] == 0
-    assert covariance.total(blocks)["mean/net0"][DEAD] == 0.1
+    total = covariance.total(blocks)
+    assert total["mean/net0"][DEAD] == 0.1
+    assert (total["positions/net0"][:, DEAD] == np.float32(0.1)).all()
 
 
 def test_a_unit_that_lives_in_left_out_blocks_only_is_dead() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.moments.planted import BLOCKS, DEAD, Arrays, moments, repeated, stacked
+from tests.moments.planted import BLOCKS, DEAD, PAIRS, WIDTHS, Arrays, assert_near, moments, repeated, stacked
 from workflow.convergent import store
 from workflow.convergent.moments import covariance, merge
 from workflow.convergent.moments.blocks import ShardStore, WideLayers, runs_of
@@ -65,6 +65,30 @@ def test_the_stage_keeps_blocks_and_adds_their_total(tmp_path: Path, shards: lis
         np.testing.assert_array_equal(merged[name], array)
     attributes = store.attributes(tmp_path / "out.zarr" / "zarr.json")
     assert {key: attributes[key] for key in ATTRIBUTES} == ATTRIBUTES
+
+
+def test_each_array_is_merged_with_one_pair(blocks: Arrays) -> None:
+    """But for counts and means, which every pair of a net needs. Co-moments of one pair are in memory at a time."""
+    names = [merge.names_of_pair(blocks, f"{a}-{b}") for a, b in PAIRS]
+    assert {name for of_pair in names for name in of_pair} == set(blocks)
+    for (a, b), of_pair in zip(PAIRS, names, strict=True):
+        own = [f"positions/{a}"] if a == b else []
+        assert sorted(of_pair) == sorted({"count", f"mean/{a}", f"mean/{b}", *own, f"comoment/{a}-{b}"})
+
+
+def test_another_statistic_that_is_a_mean_is_merged_as_it_is(tmp_path: Path, shards: list[Path]) -> None:
+    """Of any shape that ends in units."""
+    for path in shards:
+        arrays = store.load(path)
+        more = {f"active/{net}": np.abs(arrays[f"mean/{net}"]).astype(np.float32) for net in WIDTHS}
+        more |= {f"moment/{net}": arrays[f"mean/{net}"][:, None, None] ** [[1], [2]] for net in WIDTHS}
+        nodes = store.attributes(path)["nodes"]
+        store.save(path, arrays | more, **ATTRIBUTES, **ORIGIN, kind=SHARD, nodes=nodes)
+    merged = run(shards, tmp_path / "out.zarr")
+    weights = merged["count"] / merged["count"].sum()
+    for net in WIDTHS:
+        for name in (f"active/{net}", f"moment/{net}"):
+            assert_near(merged[f"total/{name}"], np.tensordot(weights, merged[name], 1).astype(merged[name].dtype))
 
 
 @pytest.mark.parametrize(
@@ -129,9 +153,9 @@ def test_shards_of_a_wide_layer_give_the_same_bytes_and_the_blocks_taken_togethe
     for block, fine in enumerate(kept_runs):
         expected = repeated(np.array([number in fine for number in range(5)], int))
         for name, array in expected.items():
-            np.testing.assert_allclose(merged[name][block], array, rtol=1e-11, atol=1e-11)
+            assert_near(merged[name][block], array)
     for name, array in repeated(np.ones(5, int)).items():
-        np.testing.assert_allclose(merged[f"total/{name}"], array, rtol=1e-11, atol=1e-11)
+        assert_near(merged[f"total/{name}"], array)
     assert not merged["comoment/net0-net1"][:, DEAD].any()
     for cuts in ([1], [2], [3], [4], [1, 4], [2, 3], [1, 2, 3, 4]):
         run(shard_stores(tmp_path / str(cuts), cuts, kept), tmp_path / "other.zarr")

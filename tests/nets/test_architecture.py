@@ -5,7 +5,13 @@ import torch
 from torch import nn
 
 from tests.presets import preset
-from workflow.convergent.nets.architecture import conv_units, fully_connected, module_names, module_units
+from workflow.convergent.nets.architecture import (
+    conv_units,
+    fully_connected,
+    module_names,
+    module_positions,
+    module_units,
+)
 
 
 @pytest.mark.parametrize("without", ["nothing", "pooling", "normalisation"])
@@ -24,12 +30,16 @@ def test_a_section_without_convolutions_has_no_units() -> None:
     assert conv_units({"crop": 16}) == {}
 
 
-def test_units_of_all_modules_are_those_of_the_net(architecture: dict) -> None:
-    """Run one by one: each puts out so many channels, or neurons."""
+def test_units_and_positions_of_all_modules_are_those_of_the_net(architecture: dict) -> None:
+    """Run one by one: each puts out so many channels, or neurons, at so many positions."""
     body = preset(architecture | {"crop": 40}, 3, 4, 40, seed=0).body
     x, outputs = torch.zeros(1, 3, 40, 40), {}
     for name, module in body.named_children():
         x = module(x)
-        outputs[name] = x.shape[1]
-    assert module_units(architecture | {"crop": 40}, classes=4) == outputs
-    assert outputs["flatten"] > outputs["conv5"]
+        outputs[name] = x
+    units = {name: x.shape[1] for name, x in outputs.items()}
+    assert module_units(architecture | {"crop": 40}, classes=4) == units
+    assert units["flatten"] > units["conv5"]
+    positions = {name: x[0, 0].numel() for name, x in outputs.items()}
+    assert module_positions(architecture | {"crop": 40}) == positions
+    assert positions["conv1"] > positions["lrn1"] > positions["fc6"] == 1

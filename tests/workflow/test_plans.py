@@ -104,6 +104,41 @@ def test_stages_can_be_left_out_or_take_other_layers(
     assert not set(gone) & jobs
 
 
+GIVEN = [{"weights": str(ROOT / name)} for name in ("LICENSE", "Makefile", "README.md")]  # a plan reads no weights
+
+
+def twins(layer: str) -> str:
+    """The merged moments of the nets before training."""
+    return f"results/nothing_yet/moments/untrained/{layer}.zarr/zarr.json"
+
+
+@pytest.mark.parametrize(
+    ("changes", "layer", "untrained"),
+    [
+        ({}, "fc7", 4),
+        ({"nets.1": GIVEN[0], "stitching.layers": []}, "conv1", 3),
+        ({"moments.wide": {"units": 769}}, "fc6", 4),
+        ({"moments.wide": {"units": 768}}, "fc6", 0),
+        ({f"nets.{net}": entry for net, entry in enumerate(GIVEN)}, "conv1", 0),
+    ],
+    ids=["all", "one given", "not yet wide", "wide", "three given"],
+)
+def test_nets_before_training_have_moments_of_their_own(
+    config: dict, tmp_path: Path, changes: dict, layer: str, untrained: int
+) -> None:
+    """Nets that are trained here, in layers that are not wide; no net is trained for them."""
+    for key, value in changes.items():
+        change(config, key, value)
+    config["run"] = "nothing_yet"
+    done = plan(tmp_path, config, "--", twins(layer))
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, flags=re.M))
+    if untrained:
+        expected = {"images": 1, "untrained": untrained, "moments_untrained": 1, "merge_untrained": 1}
+        assert {rule: int(count) for rule, count in jobs.items() if rule != "total"} == expected
+    else:
+        assert f"There is no target {twins(layer)}" in done.stdout + done.stderr
+
+
 def images_of_nothing(folder: Path) -> Path:
     """Names of images in folders of classes: all that a plan looks at."""
     for split, number in ((split, number) for split in ("train", "val") for number in range(300)):

@@ -23,7 +23,7 @@ nets
     train           one net from its seed
     optimisation    settings of training, learning rate, optimiser
     checkpoints     the state of an interrupted training
-    untrained       a net before its first step, the control of the mappings
+    untrained       a net before its first step: the control of the mappings, the untrained twin of a trained net
     given           a net with weights of the user's own
     filters         first-layer filters as arrays
 moments
@@ -103,6 +103,7 @@ Glossary
     dead            a unit of constant activation: listed, without partner, an empty cell in tables
     control         what a number is compared with; a control net is a net before its training
     decay, alpha    L1 penalty of a mapping; alpha = decay times the number of target units, comparable across layers
+    untrained twin  a trained net before its training; twins are compared with each other as the trained nets are
     chance          similarity under random rotations of one net's standardised units
 
 Letters of shapes

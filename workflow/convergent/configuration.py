@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .nets.architecture import ALEXNET, fully_connected
+from .nets.architecture import ALEXNET, fully_connected, module_units
 from .sources import own_sources
 
 # Of pixels from 0 to 1. Most published weights were trained with them.
@@ -37,6 +37,37 @@ def logits(config: dict[str, Any]) -> list[str]:
         return []
     last = fully_connected(config["architecture"])[-1]
     return [layer for layer in config["layers"] if last in preset_modules(config, layer)]
+
+
+def units(config: dict[str, Any], net: int, layer: str, classes: int) -> int:
+    """Number of units of a layer in net number ``net``; 0 where the net is not the preset, so that it is not known."""
+    entry = config["nets"][net]
+    if entry["architecture"] != ALEXNET:
+        return 0
+    return module_units(config["architecture"], classes).get(module_of(entry, layer), 0)
+
+
+def widths(config: dict[str, Any], layer: str, classes: int) -> list[int]:
+    """``units`` of the nets that take part in a layer's moments: all nets, and where these are mapped the control."""
+    of_nets = [units(config, net, layer, classes) for net in range(len(config["nets"]))]
+    return of_nets + (of_nets[:1] if layer in config["stitching"]["layers"] else [])
+
+
+def trained(config: dict[str, Any]) -> list[int]:
+    """Numbers of the nets that are trained here. The others have weights of the user's own."""
+    return [number for number, entry in enumerate(config["nets"]) if "weights" not in entry]
+
+
+def twinned(config: dict[str, Any], classes: int) -> list[str]:
+    """Layers in which nets before training are compared: all but wide ones, as far as the configuration tells.
+
+    None where fewer than two nets are trained here. What nets other than the preset are before training is known, but
+    not how many units they have: a layer that only they have counts as one that is not wide.
+    """
+    if len(trained(config)) < 2:
+        return []
+    wide = config["moments"]["wide"]["units"]
+    return [layer for layer in config["layers"] if sum(widths(config, layer, classes)) < wide]
 
 
 def complete(config: dict[str, Any]) -> None:

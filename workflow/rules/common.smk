@@ -9,9 +9,16 @@ from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
 
-from workflow.convergent.configuration import logits, net_settings, own_code, spatial
+from workflow.convergent.configuration import (
+    logits,
+    net_settings,
+    own_code,
+    spatial,
+    trained,
+    twinned,
+)
 from workflow.convergent.images.groups import is_table
-from workflow.convergent.photographs import channels
+from workflow.convergent.photographs import channels, classes
 from workflow.convergent.sources import sources
 from workflow.convergent.tracked import file_digest, folder_digest, tracked
 
@@ -76,8 +83,8 @@ SPATIAL = spatial(config, LAYERS)
 SPLITS = ["train", "val"]
 STITCHED = config["stitching"]["layers"]
 CLUSTERED = config["clustering"]["layers"]
-GIVEN = [net for net, entry in zip(NETS, config["nets"]) if "weights" in entry]
-TRAINED = [net for net in NETS if net not in GIVEN]
+TRAINED = [NETS[number] for number in trained(config)]
+GIVEN = [net for net in NETS if net not in TRAINED]
 # What stages that run nets are told of their layers: names of modules, and what happens where grids differ.
 LAYERED = {
     "modules": lambda wildcards: as_json(
@@ -89,6 +96,9 @@ LAYERED = {
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
 CONTROLS = ["net0_untrained"] if STITCHED else []
+# Nets before training, and the layers in which they are compared with each other.
+TWINS = [f"{net}_untrained" for net in TRAINED]
+TWINNED = twinned(config, classes(config["data"]))
 
 
 wildcard_constraints:
@@ -111,9 +121,9 @@ def replayed(layer):
     return config["stitching"]["as_published"] and layer in SPATIAL
 
 
-def one_of(nets):
-    """A wildcard's pattern for some of the nets, which may be none."""
-    return "|".join(nets) or "none"
+def one_of(names):
+    """A wildcard's pattern for some nets or layers, which may be none."""
+    return "|".join(names) or "(?!)"
 
 
 def entry_of(wildcards):

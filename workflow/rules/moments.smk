@@ -1,35 +1,57 @@
-# One pass over the validation images for all statistics, one over training images for the mappings to be fitted on.
+# One pass over the validation images for all statistics, one over training images for the mappings to be fitted on, and
+# one of the nets before training over the validation images: what nets share without having learned anything.
 PASSES = {
-    "val": {"layers": LAYERS, "images": [], "section": "moments"},
+    "val": {
+        "split": "val",
+        "images": [],
+        "section": "moments",
+        "nets": NETS,
+        "controls": CONTROLS,
+        "layers": LAYERS,
+    },
     "train": {
-        "layers": STITCHED,
+        "split": "train",
         "images": options("stitching", "images"),
         "section": "stitching",
+        "nets": NETS,
+        "controls": CONTROLS,
+        "layers": STITCHED,
+    },
+    "untrained": {
+        "split": "val",
+        "images": [],
+        "section": "moments",
+        "nets": TWINS,
+        "controls": [],
+        "layers": TWINNED,
     },
 }
 
-for split, its in PASSES.items():
+for folder, its in PASSES.items():
 
     rule:
         name:
-            f"moments_{split}"
+            f"moments_{folder}"
         input:
-            images=f"results/{{run}}/images/{split}.zarr/zarr.json",
+            images=f"results/{{run}}/images/{its['split']}.zarr/zarr.json",
             weights=ancient(
-                expand("results/{{run}}/nets/{net}.pt", net=[*NETS, *CONTROLS])
+                expand(
+                    "results/{{run}}/nets/{net}.pt",
+                    net=[*its["nets"], *its["controls"]],
+                )
             ),
-            digests=expand("results/{{run}}/nets/{net}.json", net=NETS),
-            controls=expand("results/{{run}}/nets/{net}.json", net=CONTROLS),
+            digests=expand("results/{{run}}/nets/{net}.json", net=its["nets"]),
+            controls=expand("results/{{run}}/nets/{net}.json", net=its["controls"]),
         output:
             expand(
-                "results/{{run}}/moments/{split}/shards/{{shard}}/{layer}.zarr/zarr.json",
-                split=split,
+                "results/{{run}}/moments/{folder}/shards/{{shard}}/{layer}.zarr/zarr.json",
+                folder=folder,
                 layer=its["layers"],
             ),
         log:
-            f"results/{{run}}/logs/moments/{split}/{{shard}}.log",
+            f"results/{{run}}/logs/moments/{folder}/{{shard}}.log",
         benchmark:
-            f"results/{{run}}/benchmarks/moments/{split}/{{shard}}.tsv"
+            f"results/{{run}}/benchmarks/moments/{folder}/{{shard}}.tsv"
         threads: config["moments"]["threads"]
         resources:
             gpu=1,
@@ -37,7 +59,7 @@ for split, its in PASSES.items():
             *stage("moments.accumulate"),
             **LAYERED,
             layers=its["layers"],
-            control_layers=STITCHED,
+            control_layers=STITCHED if its["controls"] else [],
             images=its["images"],
             blocks=options(its["section"], "blocks", "shards"),
             wide=config["moments"]["wide"],
@@ -51,19 +73,21 @@ for split, its in PASSES.items():
 
     rule:
         name:
-            f"merge_{split}"
+            f"merge_{folder}"
         input:
             shards=expand(
-                "results/{{run}}/moments/{split}/shards/{shard}/{{layer}}.zarr/zarr.json",
-                split=split,
+                "results/{{run}}/moments/{folder}/shards/{shard}/{{layer}}.zarr/zarr.json",
+                folder=folder,
                 shard=range(config[its["section"]]["shards"]),
             ),
         output:
-            f"results/{{run}}/moments/{split}/{{layer}}.zarr/zarr.json",
+            f"results/{{run}}/moments/{folder}/{{layer}}.zarr/zarr.json",
         log:
-            f"results/{{run}}/logs/merge/{split}/{{layer}}.log",
+            f"results/{{run}}/logs/merge/{folder}/{{layer}}.log",
         benchmark:
-            f"results/{{run}}/benchmarks/merge/{split}/{{layer}}.tsv"
+            f"results/{{run}}/benchmarks/merge/{folder}/{{layer}}.tsv"
+        wildcard_constraints:
+            layer=one_of(map(re.escape, its["layers"])),
         params:
             *stage("moments.merge"),
         shell:

@@ -6,33 +6,43 @@ Units of nets other than the preset are not known before these are built; the es
 from itertools import combinations_with_replacement
 from typing import Any
 
-from workflow.convergent.configuration import module_of
-from workflow.convergent.nets.architecture import ALEXNET, module_units
+from workflow.convergent.configuration import module_of, trained, twinned, units, widths
+from workflow.convergent.nets.architecture import ALEXNET, module_positions
 from workflow.convergent.photographs import channels, classes, total
 
-NUMBER = 8  # bytes of a float64
+NUMBER, MEAN = 8, 4  # bytes of a float64, and of the mean at a position
 TOP, THUMBNAIL = 9, 64  # pictures of a unit; width of those of a unit without positions (patches.pictures)
 
 
-def units(config: dict[str, Any], net: int, layer: str, classes: int) -> int:
-    """Number of units of a layer; 0 where it is not known."""
-    entry = config["nets"][net]
-    if entry["architecture"] != ALEXNET:
-        return 0
-    return module_units(config["architecture"], classes).get(module_of(entry, layer), 0)
+def positions(config: dict[str, Any], layer: str) -> int:
+    """Number of positions of a layer in the nets that are the preset; 0 where none is."""
+    modules = {module_of(entry, layer) for entry in config["nets"] if entry["architecture"] == ALEXNET}
+    known = module_positions(config["architecture"]) if modules else {}
+    return min((known[module] for module in modules if module in known), default=0)
 
 
-def moments(config: dict[str, Any], section: str, layers: list[str], classes: int) -> int:
-    """Bytes of one pass: co-moments of all pairs of nets, by blocks, in shards and merged."""
+def moments(config: dict[str, Any], section: str, of_layers: dict[str, list[int]]) -> int:
+    """Bytes of one pass: co-moments of all pairs of nets and means of positions, by blocks, in shards and merged.
+
+    of_layers: layer -> units of each net that takes part
+    """
     wide, blocks, shards = config["moments"]["wide"], config[section]["blocks"], config[section]["shards"]
     total = 0
-    for layer in layers:
-        widths = [units(config, net, layer, classes) for net in range(len(config["nets"]))]
-        widths += widths[:1] if layer in config["stitching"]["layers"] else []  # the control
-        kept = min(blocks, wide["blocks"]) if sum(widths) >= wide["units"] else blocks
-        pairs = sum(a * b for a, b in combinations_with_replacement(widths, 2))
-        total += pairs * NUMBER * (max(kept, shards) + kept + 1)  # merged with their sum
+    for layer, of_nets in of_layers.items():
+        kept = min(blocks, wide["blocks"]) if sum(of_nets) >= wide["units"] else blocks
+        pairs = sum(a * b for a, b in combinations_with_replacement(of_nets, 2))
+        row = pairs * NUMBER + positions(config, layer) * sum(of_nets) * MEAN
+        total += row * (max(kept, shards) + kept + 1)  # merged with their sum
     return total
+
+
+def all_moments(config: dict[str, Any], classes: int) -> int:
+    """Bytes of all passes: over the validation images, over training images, and of the nets before training."""
+    nets, compared, mapped = trained(config), config["layers"], config["stitching"]["layers"]
+    twins = {layer: [units(config, net, layer, classes) for net in nets] for layer in twinned(config, classes)}
+    validation = moments(config, "moments", {layer: widths(config, layer, classes) for layer in compared})
+    training = moments(config, "stitching", {layer: widths(config, layer, classes) for layer in mapped})
+    return validation + training + moments(config, "moments", twins)
 
 
 def mappings(config: dict[str, Any], classes: int) -> int:
@@ -74,8 +84,7 @@ def estimate(config: dict[str, Any]) -> dict[str, int]:
     count = classes(data)
     return {
         "images": total(data) * data["size"] ** 2 * channels(data),
-        "moments": moments(config, "moments", config["layers"], count)
-        + moments(config, "stitching", config["stitching"]["layers"], count),
+        "moments": all_moments(config, count),
         "stitching": mappings(config, count),
         "patches": pictures(config, count),
     }

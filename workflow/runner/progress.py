@@ -33,8 +33,10 @@ SECONDS = {
     "filters": 3.0,
     "moments_val": 32.0,
     "moments_train": 44.0,
+    "moments_untrained": 32.0,
     "merge_val": 1.1,
     "merge_train": 1.0,
+    "merge_untrained": 1.1,
     "patches": 8.5,
     "information": 23.0,
     "agreement": 1.0,
@@ -50,7 +52,7 @@ OTHER = 2.7
 WAVES = (
     {"images"},
     {"train", "given", "untrained"},
-    {"filters", "moments_val", "moments_train", "patches", "information"},
+    {"filters", "moments_val", "moments_train", "moments_untrained", "patches", "information"},
 )
 EPOCH = re.compile(r"(net\d+): epoch (\d+)/(\d+)")
 

@@ -23,7 +23,10 @@ from .positions import PositionMeans
 
 
 class Accumulator(Protocol):
-    """A statistic of one layer: started with a block, updated with its batches, finished to named arrays."""
+    """A statistic of one layer: started with a block, updated with its batches, finished to named arrays.
+
+    Arrays ``<name>/<net>`` that are means over samples, (..., units), are joined without more where blocks are.
+    """
 
     def start(self) -> None:
         """Forget everything: a new block begins."""
@@ -105,7 +108,7 @@ def open_images(path: str, nets: Mapping[str, model.Net]) -> store.StoredArray:
 
 
 def finished(layer: str, accumulators: Sequence[Accumulator]) -> dict[str, np.ndarray]:
-    """Arrays of a layer's block by name. Raises InputError where a number of a unit is not finite."""
+    """Arrays of a layer's block by name. Raises InputError where a mean is not finite."""
     arrays = {name: array for accumulator in accumulators for name, array in accumulator.finish().items()}
     for name, array in arrays.items():
         if is_mean(name):  # co-moments are finite where the means are

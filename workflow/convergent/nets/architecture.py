@@ -75,6 +75,18 @@ def conv_sizes(architecture: Mapping[str, Any]) -> list[tuple[int, int]]:
     return sizes
 
 
+def module_positions(architecture: Mapping[str, Any]) -> dict[str, int]:
+    """Number of positions of each module of an AlexNet by its name, in their order; 1 from ``flatten`` on.
+
+    Raises InputError as ``conv_sizes`` does.
+    """
+    positions, sizes = {}, conv_sizes(architecture)
+    for module in modules(architecture):
+        convolved, pooled = dict(enumerate(sizes, 1)).get(module.number or 0, (1, 1))
+        positions[module.name] = (convolved if module.kind in ("conv", "relu") else pooled) ** 2
+    return positions
+
+
 def module_units(architecture: Mapping[str, Any], classes: int) -> dict[str, int]:
     """Number of units of each module of an AlexNet by its name, in their order; the last has as many as classes.
 
