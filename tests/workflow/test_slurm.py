@@ -42,7 +42,7 @@ SUBMITTED = {
     "stitching": 1,
     "functional": 1,
     "spectral": 1,
-    "evidence": 1,
+    "compare": 1,
 }
 USE_GPU = {"train", "moments_val", "moments_train", "information", "patches", "functional"}
 # Edits of the profile that give first attempts too little time, and too little memory.

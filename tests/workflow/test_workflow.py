@@ -128,7 +128,7 @@ def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -
     assert "Nothing to be done" in snakemake(project, "-n")
 
 
-STATISTICS = {"merge_val", "correlation", "matching", "evidence", "information", "agreement", "spectral"}
+STATISTICS = {"merge_val", "correlation", "matching", "compare", "information", "agreement", "spectral"}
 MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
 TREES = {"draw_fig5_hierarchy", "draw_fig6_clusters"}
 UNITS = {"draw_fig2_matches", "draw_figS4_information", "draw_figS11_active", "draw_nets_filters"}
@@ -144,7 +144,7 @@ EDITS = {
     ),
     "matching": (
         ("workflow/convergent/alignment/matching.py", '"""', '"""Edited. '),
-        {"matching", "evidence", "agreement", "spectral", *FIGURES},
+        {"matching", "compare", "agreement", "spectral", *FIGURES},
     ),
     "lasso": (
         ("workflow/convergent/stitching/lasso.py", '"""', '"""Edited. '),

@@ -2,7 +2,7 @@
 EVIDENCE = [f"results/{{run}}/evidence/{layer}.zarr/zarr.json" for layer in LAYERS]
 
 
-rule evidence:
+rule compare:
     input:
         moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
         untrained=lambda wildcards: (

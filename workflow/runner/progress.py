@@ -42,7 +42,7 @@ SECONDS = {
     "agreement": 1.0,
     "correlation": 0.7,
     "matching": 0.8,
-    "evidence": 8.0,
+    "compare": 8.0,
     "stitching": 11.0,
     "functional": 23.0,
     "hierarchy": 1.0,
