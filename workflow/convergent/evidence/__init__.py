@@ -1,0 +1,1 @@
+"""What training made alike, and how sure that is: similarity with its controls, from block moments."""
