@@ -86,6 +86,26 @@ def test_networkx_finds_the_same_total(rows: int, columns: int, dead: tuple[list
     assert total(array, partner) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("dead", [([], []), ([3, 8], [0, 9])])
+@pytest.mark.parametrize("seed", range(3))
+def test_prices_certify_an_assignment_and_do_not_change_others(dead: tuple[list[int], list[int]], seed: int) -> None:
+    array, other = (with_dead(similarity(12, 12, s), *dead) for s in (seed, seed + 9))
+    partner = matching.assignment(array)
+    prices = matching.prices(array, partner)
+    assert np.nanmin(prices - array) > -1e-12
+    matched = np.flatnonzero(partner != UNMATCHED)
+    np.testing.assert_allclose(prices[matched, partner[matched]], array[matched, partner[matched]], atol=1e-12)
+    assert prices.any()
+    np.testing.assert_array_equal(matching.assignment(other - prices), matching.assignment(other))
+
+
+def test_there_are_no_prices_where_a_live_unit_has_no_partner() -> None:
+    for array in (similarity(5, 7), similarity(7, 5), with_dead(similarity(5, 5), [1], [])):
+        assert not matching.prices(array, matching.assignment(array)).any()
+    nothing = np.full((3, 4), NAN)
+    assert not matching.prices(nothing, matching.assignment(nothing)).any()
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("shape", [(8, 8), (6, 9), (9, 6)])
 def test_greedy_is_an_upper_bound_of_assignment(shape: tuple[int, int], seed: int) -> None:

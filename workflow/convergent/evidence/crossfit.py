@@ -6,7 +6,7 @@ similarity.
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,8 @@ RESOLUTION = 1e-6  # moments are sums of float32 products: a similarity as near 
 Match = Callable[[np.ndarray], np.ndarray]  # partner of each row: matching.greedy or matching.assignment
 
 
-class Between(NamedTuple):
+@dataclass(frozen=True)
+class Between:
     """Sums of block moments of nets a and b in one layer, about the means of all blocks together. No unit is dropped.
 
     A dead unit has squares of 0. The shifts are means of blocks, of all positions together or of each.
@@ -69,8 +70,8 @@ def rotated(pair: Between, own: np.ndarray, rotation: np.ndarray) -> Between:
     live = squares > 0
     axes = np.zeros((len(rotation), len(live)))  # (rotated units, Ub)
     axes[:, live] = rotation / np.sqrt(squares[live])
-    squares_b = np.array([((axes @ block) * axes).sum(1) for block in own])
-    return pair._replace(products=pair.products @ axes.T, squares_b=squares_b, shift_b=pair.shift_b @ axes.T)
+    squares_b = np.array([np.einsum("ij,ij->i", axes @ block, axes) for block in own])
+    return replace(pair, products=pair.products @ axes.T, squares_b=squares_b, shift_b=pair.shift_b @ axes.T)
 
 
 def similarity(products: np.ndarray, squares_a: np.ndarray, squares_b: np.ndarray) -> np.ndarray:

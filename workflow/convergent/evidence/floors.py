@@ -1,16 +1,17 @@
-"""What similarity has other reasons than features: the layout of images, and photographs that do not belong together.
+"""Similarity that features do not explain: by the layout of images, and of photographs that do not belong together.
 
 Maps are the mean activations of each unit at each position, block by block, as stored: ``positions/<net>``.
 B blocks, P positions, Ua and Ub units.
 """
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 
 from ..alignment.matching import greedy, live_mean, partner_similarity
 from .crossfit import Between, similarity
-from .pairs import mean_numbers, numbers
+from .pairs import greedy_crossfit
 
 FLOAT32 = 1e-6  # rounding of a stored map, generously, as a share of its values
 LISTED = 6  # blocks up to which all derangements are listed, of 6 there are 265
@@ -56,10 +57,9 @@ def content(pair: Between, maps_a: np.ndarray, maps_b: np.ndarray) -> Between:
     products = pair.products.copy()
     for k, samples in enumerate(per_position):
         products[k] -= samples * ((blocks_a[k] - mean_a).T @ mean_b + mean_a.T @ blocks_b[k])
-    squares = [
-        _content_squares(each, per_position, *of) for each, of in ((pair.squares_a, of_a), (pair.squares_b, of_b))
-    ]
-    return Between(pair.count, products, *squares, blocks_a - mean_a, blocks_b - mean_b)
+    squares_a = _content_squares(pair.squares_a, per_position, *of_a)
+    squares_b = _content_squares(pair.squares_b, per_position, *of_b)
+    return Between(pair.count, products, squares_a, squares_b, blocks_a - mean_a, blocks_b - mean_b)
 
 
 def _content_squares(
@@ -91,7 +91,7 @@ def shuffled(pair: Between, maps_a: np.ndarray, maps_b: np.ndarray, order: np.nd
     shift_b = pair.shift_b[order]
     mean_squares = pair.squares_b[order] / count[order, None] - 2 * shift_b * step + step**2
     live = pair.squares_b.sum(0) > 0
-    return pair._replace(products=products, squares_b=count[:, None] * mean_squares * live, shift_b=shift_b - step)
+    return replace(pair, products=products, squares_b=count[:, None] * mean_squares * live, shift_b=shift_b - step)
 
 
 def derangements(blocks: int, wanted: int, rng: np.random.Generator) -> np.ndarray:
@@ -112,6 +112,9 @@ def derangements(blocks: int, wanted: int, rng: np.random.Generator) -> np.ndarr
 
 
 def shuffled_floor(pair: Between, maps_a: np.ndarray, maps_b: np.ndarray, orders: np.ndarray) -> float:
-    """Mean cross-fitted greedy similarity over shuffled photographs. orders: (orders, B) as of ``derangements``"""
-    several = (numbers(shuffled(pair, maps_a, maps_b, order), assign=False) for order in orders)
-    return mean_numbers(several)["greedy_crossfit"].value
+    """Mean cross-fitted greedy similarity over shuffled photographs; mean over both directions.
+
+    orders: (orders, B) as of ``derangements``. Of six pairs on 52 photographs, 10 orders each tell it to .001 in
+    convolutions and .004 in fc8, 200 to a quarter of that.
+    """
+    return float(np.mean([greedy_crossfit(shuffled(pair, maps_a, maps_b, order)) for order in orders]))

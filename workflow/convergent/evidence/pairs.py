@@ -66,11 +66,14 @@ def mean_crossfit(pair: Between, partners: Ways) -> Replicated:
     return Replicated(float(value), np.array(left))
 
 
-def both_ways(correlation: np.ndarray, assign: bool) -> dict[str, Ways]:
-    """Greedy and assigned partners in both directions. (Ua, Ub) -> name -> (Ua,), (Ub,)"""
+def both_ways(correlation: np.ndarray, assign: bool, prices: np.ndarray | float = 0) -> dict[str, Ways]:
+    """Greedy and assigned partners in both directions. (Ua, Ub) -> name -> (Ua,), (Ub,)
+
+    prices: as of ``matching.prices``, of an assignment of similar values, to save time
+    """
     chosen = {"greedy": (matching.greedy(correlation), matching.greedy(correlation.T))}
     if assign:
-        assigned = matching.assignment(correlation)
+        assigned = matching.assignment(correlation - prices)
         chosen["assigned"] = (assigned, inverse(assigned, correlation.shape[1]))
     return chosen
 
@@ -106,16 +109,26 @@ def numbers(pair: Between, assign: bool = True) -> Numbers:
     Without ``assign`` those of assigned partners are left out. Replicates of ``same_images`` choose partners again.
     """
     whole = all_blocks(pair)
-    value = same_images(whole, both_ways(whole, assign))
+    of_all = both_ways(whole, assign)
+    value = same_images(whole, of_all)
+    prices = matching.prices(whole, of_all["assigned"][0]) if assign else 0
     chosen, without = [], []
     for correlation in without_each_block(pair):
-        chosen.append(both_ways(correlation, assign))
+        chosen.append(both_ways(correlation, assign, prices))
         without.append(same_images(correlation, chosen[-1]))
     found = {name: Replicated(value[name], np.array([row[name] for row in without])) for name in value}
     for name in chosen[0]:
         of_a, of_b = (np.array(side) for side in zip(*(fold[name] for fold in chosen), strict=True))
         found[f"{name}_crossfit"] = mean_crossfit(pair, (of_a, of_b))
     return found
+
+
+def greedy_crossfit(pair: Between) -> float:
+    """The number of this name alone."""
+    of_a, of_b = zip(
+        *(both_ways(correlation, False)["greedy"] for correlation in without_each_block(pair)), strict=True
+    )
+    return mean_crossfit(pair, (np.array(of_a), np.array(of_b))).value
 
 
 def mean_numbers(several: Iterable[Numbers]) -> Numbers:
