@@ -17,7 +17,7 @@ from tests.moments.planted import (
     stacked,
 )
 from workflow.convergent.alignment import correlation
-from workflow.convergent.alignment.rotation import rotated_correlation
+from workflow.convergent.evidence import crossfit
 from workflow.convergent.moments import covariance
 from workflow.convergent.stitching import fit
 
@@ -144,17 +144,12 @@ def test_a_unit_that_varies_by_rounding_alone_is_dead(scale: float, deviation: f
 
 @SCALES
 def test_rotations_leave_out_units_that_vary_by_rounding_alone(scale: float) -> None:
-    """Also those that do so on some blocks only: there the rotated units are those of the others."""
     blocks = noisy_blocks(4e-8, scale)
+    pair, own = crossfit.between(blocks, "net0", "net1"), crossfit.between(blocks, "net1", "net1").products
     live = int((covariance.variance(blocks, "net1", np.ones(5)) > 0).sum())
-    found = rotated_correlation(blocks, "net0", "net1", np.ones(5), np.eye(live))
+    found = crossfit.all_blocks(crossfit.rotated(pair, own, np.eye(live)))
     expected = correlation.correlate(covariance.total(blocks), "net0", "net1")
     np.testing.assert_allclose(found, np.delete(expected, NOISY, 1), atol=1e-12)
-    blocks["mean/net1"][0, NOISY] *= 1.1  # alive, but in the first block's difference alone
-    without_first = np.array([0, 1, 1, 1, 1])
-    found = rotated_correlation(blocks, "net0", "net1", without_first, np.eye(3))
-    assert np.isnan(found[:, NOISY]).all()
-    assert np.isfinite(np.delete(found, NOISY, 1)[:DEAD]).all()
 
 
 def test_the_scale_of_one_block_does_not_decide_on_others() -> None:

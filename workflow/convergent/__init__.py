@@ -60,11 +60,6 @@ clustering (paper, section 3.3: many to many)
     graphs          spectral clustering of a weighted graph
     subspaces       canonical correlations and principal angles between the spans of two sets of units
     spectral        spectral clusters of both nets' units, with spans, stability and chance
-evidence (what training made alike, and how sure that is)
-    crossfit        partners chosen without a block, and their similarity on it
-    pairs           numbers of a pair of nets: cross-fitted, same images, rotated axes, excess
-    floors          similarity by layout alone, what is left without it, shuffled photographs
-    inference       intervals over photographs and nets
 patches
     search          the images that excite each unit most
     receptive       which pixels a unit sees

@@ -95,8 +95,10 @@ def store_in_parts(settings: ImageSettings, paths: dict[str, Path]) -> None:
     skipped.sort(key=lambda name: name.split("/"))
     attributes = describe(settings, classes, f"as in {folder.name}", skipped)
     for split, plan in plans.items():
-        labels, groups = files[split].labels[order[split]], group[split][order[split]]
-        parts.finish(plan, records[split], labels, groups, **attributes, split=split)
+        kept, groups = readable[split], np.zeros(len(order[split]), np.int32)
+        groups[kept] = np.unique(group[split][kept], return_inverse=True)[1]  # numbers those of the readable files
+        labels = files[split].labels[order[split]]
+        parts.finish(plan, records[split], labels, groups[order[split]], **attributes, split=split)
         report(split, int(readable[split].sum()), attributes)
     for plan in plans.values():
         parts.remove_records(plan)
@@ -130,12 +132,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="for an image_folder, which images are of one photograph: a regular expression that finds its name in "
         "<split>/<class>/<file>, or a table (.csv) with the columns file and group (default: each image its own)",
     )
-    parser.add_argument(
-        "--workers",
-        default=ImageSettings.workers,
-        type=int,
-        help="processes that decode an image_folder; no result depends on it",
-    )
+    decode = "processes that decode an image_folder; no result depends on it"
+    parser.add_argument("--workers", default=ImageSettings.workers, type=int, help=decode)
     parser.add_argument(
         "--crops",
         type=json.loads,
