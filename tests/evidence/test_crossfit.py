@@ -90,10 +90,11 @@ def test_the_left_out_block_does_not_leak_through_the_means() -> None:
 def test_a_unit_that_only_one_block_excites_is_not_similar() -> None:
     nets = correlated(sum(SIZES), 3, (6, 6), seed=3)
     for x in nets.values():
-        x[..., 4] = 0
-        x[: SIZES[0], :, 4] = 1 + np.arange(SIZES[0])[:, None]
+        x[..., 4] = 0.3
+        x[: SIZES[0], :, 4] = 1.1 + np.arange(SIZES[0])[:, None]
     pair = crossfit.between(moments(nets, SIZES), "net0", "net1")
     assert crossfit.all_blocks(pair)[4, 4] == 1
+    assert (next(crossfit.without_each_block(pair))[4, 1:] == 0).all()
     value, _ = crossfit.crossfit(pair, crossfit.partners_without(pair, matching.greedy))
     assert abs(value[4]) < 0.7
     assert np.isfinite(value[[0, 2, 3, 4, 5]]).all()

@@ -69,7 +69,7 @@ def _content_squares(
     left = squares - per_position[:, None] * ((2 * blocks - mean) * mean).sum(axis=1)
     total = squares.sum(0)
     size = total + per_position.sum() * len(mean) * overall**2  # of the activations themselves
-    return np.where(left.sum(0) > FLOAT32 * np.sqrt(total * size), left, 0)
+    return np.where(left.sum(0) > FLOAT32 * np.sqrt(total * size), left.clip(0), 0)
 
 
 def shuffled(pair: Between, maps_a: np.ndarray, maps_b: np.ndarray, order: np.ndarray) -> Between:

@@ -77,8 +77,8 @@ def half_width(errors: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.
     """Half an interval's width and its degrees of freedom from standard errors that add. (..., sources) each -> (...)
 
     The degrees of freedom are those of Satterthwaite (1946, Biometrics Bulletin 2) and Welch. They are too many where a
-    source with few of them (two blocks) is drawn small by luck: intervals with 2 blocks, 4 to 6 nets and small
-    differences between nets cover 88 to 90 %. So none is narrower than that of one source alone: 95 %.
+    source with few of them (two blocks, three nets) is small by luck: with 2 blocks, 4 to 6 nets and small differences
+    between nets, intervals cover 88 to 90 %. So none is narrower than that of one source alone: 94 % and more.
     errors: NaN of a source that is not known
     """
     variances = np.nan_to_num(errors**2)

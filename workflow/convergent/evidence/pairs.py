@@ -2,6 +2,12 @@
 
 All are means over both directions, a to b and b to a. Each comes with its replicates, the same number without each
 block, from which ``inference`` makes intervals.
+
+Replicates of cross-fitted numbers keep the partners, so that the luck in choosing these is not in the error over
+photographs: for one pair alone it is a sixth to two fifths too small, and a 95 % interval covers 73 to 94 %. The luck
+differs from pair to pair and is in the error over nets: of three and more nets, intervals cover about 94 to 98 %.
+Chosen again without each block, partners jump, and the error would be up to twice too large. That is how it is with the
+shares (mutual, overlap), which have no other replicates: with 52 blocks their errors are two to three times too large.
 """
 
 from collections.abc import Iterable
