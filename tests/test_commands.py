@@ -60,6 +60,8 @@ class OutOfMemoryError(RuntimeError):
 NAMED = OSError(errno.ENOSPC, "No space left on device", "results/x.zarr/c/0")
 CUDA = OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 is full")
 ALLOCATOR = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+LIBRARY = ImportError("libtorch_cpu.so: failed to map segment from shared object")
+FORBIDDEN = ImportError("libtorch_cpu.so: failed to map segment from shared object: Operation not permitted")
 HINT = "; DEBUG=1 shows the traceback"
 
 
@@ -83,6 +85,8 @@ HINT = "; DEBUG=1 shows the traceback"
         (raised(BrokenPipeError(errno.EPIPE, "Broken pipe")), f"stage: whoever read what is printed is gone{HINT}"),
         (raised(OSError("of its own")), f"stage: OSError: of its own{HINT}"),
         (raised(MemoryError()), f"stage: not enough memory (MemoryError); run fewer jobs at a time{HINT}"),
+        (raised(LIBRARY), f"stage: not enough memory (ImportError: {LIBRARY}); run fewer jobs at a time{HINT}"),
+        (raised(FORBIDDEN), f"stage: ImportError: {FORBIDDEN}{HINT}"),
         (
             raised(CUDA),
             "stage: not enough memory (OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 is "

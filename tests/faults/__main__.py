@@ -51,7 +51,9 @@ def tried(subject: str, campaign: Campaign) -> Outcome:
 
 def main() -> None:
     args = parse()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, and by all commands, where a shell says "&"
+    # Both are ignored, by all commands too, where a shell says "&" or nohup.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     environment.in_namespace()
     with tempfile.TemporaryDirectory(prefix="faults") as folder:
         campaign = Campaign(Path(folder), args.seed, args.patience)

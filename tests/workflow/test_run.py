@@ -19,19 +19,10 @@ import pytest
 from tests import ROOT
 from tests.configurations_refused import REFUSED, write
 from tests.workflow.test_workflow import DIVERGING, copy_project, edit, snakemake
-from workflow.convergent import tables
 from workflow.runner import run as runner
 from workflow.runner.alone import alive
 
 PYTHON = Path(sys.executable)
-SUMMARY = [
-    {"layer": layer, "state": state, "pair": pair, "similarity": kind, "greedy_crossfit": 0.5 + number / 100}
-    | ({"greedy": 0.75, "greedy_crossfit_rotated": 0.25} if state == "trained" else {})
-    for number, layer in enumerate(["conv1", "first", "conv3", "conv4", "conv5", "fc6"])
-    for state in ("trained", "untrained")
-    for pair in ("net0-net1", "mean")
-    for kind in ("correlation", "mutual_information")
-]
 
 
 def make(*goals: str) -> list[str]:
@@ -86,20 +77,6 @@ def digests(folder: Path) -> list[str]:
     return [(folder / f"results/scenes/nets/net{number}.json").read_text() for number in (0, 1)]
 
 
-def test_numbers_stand_beside_chance_and_the_papers() -> None:
-    """The first five layers, the mean over pairs, and no number of the paper's for a layer that it does not have."""
-    lines = runner.numbers(SUMMARY, tables.read_resource(runner.PAPER, ["layer", "greedy"])).splitlines()
-    assert [line.split() for line in lines[2:]] == [
-        ["layer", "trained", "untrained", "rotated", "axes", "same", "images", "the", "paper"],
-        ["conv1", "0.500", "0.500", "0.250", "0.750", "0.703"],
-        ["first", "0.510", "0.510", "0.250", "0.750", "-"],
-        ["conv3", "0.520", "0.520", "0.250", "0.750", "0.478"],
-        ["conv4", "0.530", "0.530", "0.250", "0.750", "0.369"],
-        ["conv5", "0.540", "0.540", "0.250", "0.750", "0.416"],
-    ]
-    assert len({len(line) for line in lines[2:]}) == 1
-
-
 def test_a_failure_shows_the_end_of_its_log_without_what_was_seen(tmp_path: Path) -> None:
     log = tmp_path / "net0.log"
     log.write_text("".join(f"line {number}\n" for number in range(100)))
@@ -128,13 +105,6 @@ def test_help_lists_every_goal() -> None:
     goals = re.search(r"^COMMANDS := (.*)", (ROOT / "Makefile").read_text(), flags=re.M)
     assert goals
     assert set(re.findall(r"^make ([a-z-]+) ", said, flags=re.M)) == set(goals[1].split())
-
-
-def test_numbers_that_are_missing_end_no_run() -> None:
-    row = {"layer": "conv1", "state": "trained", "pair": "mean", "similarity": "correlation", "greedy_crossfit": ""}
-    row |= {"greedy": 0.5, "greedy_crossfit_rotated": 0.25}
-    assert runner.numbers([row], []).splitlines()[-1].split() == ["conv1", "-", "-", "0.250", "0.500", "-"]
-    assert runner.numbers([], []) == "No pair of nets could be compared."
 
 
 @pytest.mark.parametrize("cores", ["abc", "0", "-1", "1.5"])

@@ -25,6 +25,7 @@ SYSTEM = {
     errno.EPIPE: "whoever read what is printed is gone",
 }
 MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED", "not enough memory", "Cannot allocate memory")
+UNLOADED = "failed to map segment from shared object"  # with a reason behind it where it is not for want of memory
 BATCHES = {  # key of the configuration that a stage's memory grows with
     "nets.train": "training.batch",
     "moments.accumulate": "moments.batch",
@@ -66,7 +67,8 @@ def causes(error: BaseException) -> list[BaseException]:
 
 def lacks_memory(error: BaseException) -> bool:
     """Whether memory of the machine or of the GPU was not enough, in the words of Python, numpy and torch."""
-    return isinstance(error, MemoryError) or any(word in str(error) for word in MEMORY)
+    said = str(error)
+    return isinstance(error, MemoryError) or said.endswith(UNLOADED) or any(word in said for word in MEMORY)
 
 
 def in_words(error: BaseException) -> str:

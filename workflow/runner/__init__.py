@@ -7,6 +7,7 @@ estimate    bytes of a run's large results
 child       Snakemake as a child process, its events and its jobs' lines
 progress    how much is done, how long the rest takes
 screen      what the user sees
+numbers     the table at the end
 clean       removes a run's results
 logger      Snakemake's messages as events
 """

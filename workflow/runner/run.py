@@ -27,11 +27,10 @@ from workflow.runner import progress as state
 from workflow.runner.alone import take_turn
 from workflow.runner.child import run_snakemake
 from workflow.runner.disk import check_room, shortage
+from workflow.runner.numbers import numbers, published
 from workflow.runner.progress import Progress
 from workflow.runner.screen import Screen
 
-PAPER = Path(__file__).parents[1] / "resources/paper_matching.csv"
-LAYERS = 5  # in the table at the end
 LOG_LINES = 30  # of a failed job
 # What is said of Snakemake's profile, and of a failure besides the job's own log.
 CHATTER = ("Using workflow specific profile", "RuleException", "Exiting because", "WorkflowError:\nAt least one job")
@@ -57,43 +56,6 @@ def failure(job: str, logs: Sequence[str], said: set[str]) -> str:
     """What is said of a job that failed: its name, its logs and how they end."""
     lines = [line for log in logs for line in last_lines(Path(log), said)]
     return "\n".join([f"Failed: {job}. Log: {', '.join(logs) or 'none'}", *(f"    {line}" for line in lines)])
-
-
-def decimal(cell: float | str) -> str:
-    """A number of a table, or "-" where its cell is empty."""
-    return "-" if cell == "" else f"{cell:.3f}"
-
-
-COLUMNS = {  # of the table at the end: nets and number of the summary
-    "trained": ("trained", "greedy_crossfit"),
-    "untrained": ("untrained", "greedy_crossfit"),
-    "rotated axes": ("trained", "greedy_crossfit_rotated"),
-    "same images": ("trained", "greedy"),
-}
-
-
-def numbers(summary: list[dict[str, Any]], paper: list[dict[str, Any]]) -> str:
-    """A table of the first layers: similarity of units, what it has to be compared with, and the paper's similarity."""
-    published = {row["layer"]: format(row["greedy"], ".3f") for row in paper}
-    means = {
-        (row["layer"], row["state"]): row
-        for row in summary
-        if row["pair"] == "mean" and row["similarity"] == "correlation"
-    }
-    layers = list(dict.fromkeys(layer for layer, _ in means))[:LAYERS]
-    if not layers:
-        return "No pair of nets could be compared."
-    width = max(map(len, layers))
-    lines = [f"{'layer':{width}}  {'  '.join(f'{name:>12}' for name in COLUMNS)}  {'the paper':>12}"]
-    for layer in layers:
-        cells = [decimal(means.get((layer, nets), {}).get(name, "")) for nets, name in COLUMNS.values()]
-        cells.append(published.get(layer, "-"))
-        lines.append(f"{layer:{width}}  {'  '.join(f'{cell:>12}' for cell in cells)}")
-    title = (
-        "Mean correlation of a unit with its most similar unit in another net, chosen on other photographs than it is\n"
-        "measured on; same images: chosen and measured on the same ones, as in the paper."
-    )
-    return "\n".join([title, *lines])
 
 
 def phases(waiting: Counter[str]) -> list[list[str]]:
@@ -226,8 +188,7 @@ def run(args: argparse.Namespace) -> int:
         return status
     summary = results / "tables/summary.csv"
     if whole and summary.exists():
-        published = tables.read_resource(PAPER, ["layer", "greedy"])
-        one.screen.say(f"\n{numbers(tables.read(summary), published)}\n")
+        one.screen.say(f"\n{numbers(tables.read(summary), published())}\n")
     if args.target == "report" and (status := one.report(results / "report.zip")):
         return status
     one.screen.say("\n".join([*made(results, targets), f"Took {state.elapsed(time.monotonic() - begun)}."]))
