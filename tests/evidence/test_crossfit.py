@@ -87,16 +87,19 @@ def test_the_left_out_block_does_not_leak_through_the_means() -> None:
     assert np.mean(leaking) > 0.3
 
 
-def test_a_unit_that_only_one_block_excites_is_not_similar() -> None:
+@pytest.mark.parametrize("seed", range(8))
+def test_a_unit_that_only_one_block_excites_is_not_similar(seed: int) -> None:
+    """Without the block, rounding is left of its squares, and may be as large as that of its products."""
     nets = correlated(sum(SIZES), 3, (6, 6), seed=3)
+    excited = np.random.default_rng(seed).gamma(1, size=(SIZES[0], 3))
     for x in nets.values():
         x[..., 4] = 0.3
-        x[: SIZES[0], :, 4] = 1.1 + np.arange(SIZES[0])[:, None]
+        x[: SIZES[0], :, 4] = excited
     pair = crossfit.between(moments(nets, SIZES), "net0", "net1")
     assert crossfit.all_blocks(pair)[4, 4] == 1
     assert (next(crossfit.without_each_block(pair))[4, 1:] == 0).all()
     value, _ = crossfit.crossfit(pair, crossfit.partners_without(pair, matching.greedy))
-    assert abs(value[4]) < 0.7
+    assert abs(value[4]) < 0.9
     assert np.isfinite(value[[0, 2, 3, 4, 5]]).all()
 
 
