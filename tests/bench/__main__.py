@@ -9,6 +9,7 @@ from workflow.convergent.nets import device
 from .checking import bench_checking
 from .clustering import bench_clustering
 from .cuda import bench_cuda
+from .evidence import bench_evidence
 from .imagenet import bench_imagenet
 from .images import bench_images
 from .information import bench_information
@@ -23,6 +24,7 @@ BENCHES = {
     "moments": bench_moments,
     "memory": bench_memory,
     "scale": bench_scale,
+    "evidence": bench_evidence,
     "information": bench_information,
     "stitching": bench_stitching,
     "clustering": bench_clustering,

@@ -1,5 +1,6 @@
 # Room on the disk, which `make` looks at itself. Without a target everything is to be made.
 import atexit
+import logging
 
 from workflow.runner.disk import check_room, shortage
 
@@ -18,3 +19,6 @@ def say_shortage():
 
 if by_hand:
     atexit.register(say_shortage)
+
+# Snakemake's log lies on the same disk. Python would print a traceback for each line that does not fit there.
+logging.raiseExceptions = False
