@@ -40,7 +40,7 @@ alignment (paper, section 3.1: one to one)
     sampling        samples of a layer: the bins of its units, and chunks of samples to count
     information     mutual information of the units of two nets
     matching        greedy and assigned partners, and how far they agree
-    rotation        random rotations of a net's units: the chance level
+    rotation        random rotations of a net's units
     agreement       how far mutual information and correlation agree
 evidence (beyond the paper: what training made alike, and how sure that is)
     compare         all numbers of every pair of nets in a layer, trained and untrained, and without each block
@@ -104,7 +104,9 @@ Glossary
     control         what a number is compared with; a control net is a net before its training
     decay, alpha    L1 penalty of a mapping; alpha = decay times the number of target units, comparable across layers
     untrained twin  a trained net before its training; twins are compared with each other as the trained nets are
-    chance          similarity under random rotations of one net's standardised units
+    rotated axes    a number after random rotations of one net's standardised units; of clusters it is called chance
+    cross-fitted    measured on photographs that did not choose the partner
+    twin            a net before its training, which is compared with the other nets before theirs
 
 Letters of shapes
     N images    U units    B blocks    S source units    T target units

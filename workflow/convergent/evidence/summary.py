@@ -11,7 +11,7 @@ from ..moments.covariance import in_order
 from . import inference
 from .compare import WAYS
 
-SHARES = ("overlap", "mutual", "below_half")  # numbers that are shares of units
+SHARES = ("overlap", "mutual")  # numbers that are shares of units
 MEASURED = ("greedy_crossfit", "assigned_crossfit", "greedy", "assigned", *SHARES)
 
 Row = dict[str, object]
