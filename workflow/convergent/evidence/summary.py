@@ -64,9 +64,9 @@ def cells(of: Evidence, pairs: slice) -> Row:
     row: Row = {}
     for name in of.value:
         found = of.interval(name, pairs)
-        row[name] = found.estimate
+        row[name] = float(found.estimate)
         if name in MEASURED or name.endswith("_excess"):
-            row |= {f"{name}_low": found.low, f"{name}_high": found.high}
+            row |= {f"{name}_low": float(found.low), f"{name}_high": float(found.high)}
     return row | {name: float(floor[pairs].mean()) for name, floor in of.floors.items()}
 
 
