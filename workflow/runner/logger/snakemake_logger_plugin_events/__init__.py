@@ -6,6 +6,7 @@ terminal; `.snakemake/log` receives them as always.
 
 import json
 import os
+from contextlib import suppress
 from logging import LogRecord
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -21,8 +22,11 @@ class LogHandler(LogHandlerBase):
     needs_rulegraph = False
 
     def emit(self, record: LogRecord) -> None:
-        """Append one line. The file is opened each time: it need not exist before, and nothing stays in a buffer."""
+        """Append one line. The file is opened each time: it need not exist before, and nothing stays in a buffer.
+
+        What a full disk does not take is lost: an exception here would end the messages, and print a traceback.
+        """
         fields = {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
         event = {"time": record.created, "level": record.levelname, "text": record.getMessage(), **fields}
-        with open(os.environ["SNAKEMAKE_EVENTS"], "a") as file:
+        with suppress(OSError), open(os.environ["SNAKEMAKE_EVENTS"], "a") as file:
             file.write(json.dumps(event, default=str) + "\n")
