@@ -1,5 +1,6 @@
 """The store of a layer's evidence."""
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,18 @@ def test_dead_units_are_counted(tmp_path: Path) -> None:
     nets["net1"][..., 2] = 0.3
     path = stores.moments(tmp_path / "m.zarr/zarr.json", nets)
     assert compare.units(path) == {"net0": (6, 6), "net1": (6, 5)}
+
+
+@pytest.mark.parametrize("dead", ["net0", "net1"])
+def test_a_dead_net_has_no_numbers_and_harms_no_others(tmp_path: Path, dead: str) -> None:
+    nets = stores.activations(0)
+    nets[dead][:] = 0.3
+    path = stores.moments(tmp_path / "m.zarr/zarr.json", nets)
+    _, found = compare.evidence(path, compare.EvidenceSettings(rotations=2, derangements=3, seed=0))
+    pairs = [dead in pair for pair in combinations(nets, 2)]
+    for name, array in found.items():
+        assert (np.isnan(array).all(axis=tuple(i for i in range(array.ndim) if i != 1)) == pairs).all(), name
+    assert np.isfinite(found["value"][:, [not of for of in pairs]]).all()
 
 
 def test_nets_that_were_not_trained_here_have_no_twins(tmp_path: Path) -> None:

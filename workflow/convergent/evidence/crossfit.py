@@ -58,7 +58,7 @@ def _squares(blocks: Arrays, net: str, shift: np.ndarray) -> np.ndarray:
 
 def by_position(shift: np.ndarray) -> np.ndarray:
     """Shifts with an axis of positions, of one where all have the same. -> (B, positions, units)"""
-    return shift.reshape(len(shift), -1, shift.shape[-1])
+    return shift if shift.ndim == 3 else shift[:, None]
 
 
 def rotated(pair: Between, own: np.ndarray, rotation: np.ndarray) -> Between:

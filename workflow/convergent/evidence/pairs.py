@@ -21,6 +21,8 @@ from ..alignment.rotation import random_rotation
 from ..seeds import derive
 from .crossfit import Between, all_blocks, crossfit, exact_ones, inverse, rotated, without_each_block
 
+EXCEEDING = ("greedy_crossfit", "assigned_crossfit")  # numbers whose excess over rotated axes is computed
+
 Ways = tuple[np.ndarray, np.ndarray]  # partners of a's units in b, and of b's in a
 
 
@@ -165,9 +167,11 @@ def pair_numbers(pair: Between, own: np.ndarray | None = None, rotations: Rotati
     if own is None or rotations is None:
         return PairNumbers(measured, {}, {})
     live = int((pair.squares_b.sum(0) > 0).sum())
+    if not live:  # no axes to rotate: all numbers are NaN
+        return PairNumbers(measured, measured, {name: measured[name] for name in EXCEEDING})
     turns = (random_rotation(live, np.random.default_rng(derive(rotations.seed, k))) for k in range(rotations.greedy))
     null = mean_numbers(
         numbers(rotated(pair, own, turn), assign=k < rotations.assigned) for k, turn in enumerate(turns)
     )
-    names = [name for name in ("greedy_crossfit", "assigned_crossfit") if name in null]
+    names = [name for name in EXCEEDING if name in null]
     return PairNumbers(measured, null, {name: excess(measured[name], null[name]) for name in names})

@@ -152,8 +152,9 @@ def summary_convergence(
     rows = [row for layer, of in layers.items() for row in summary.rows(layer, of)]
     informed = tables.read(information, INFORMATION) if information else []
     tables.write(table, [*rows, *({"state": TRAINED, **row} for row in informed)], digits=4, kind="summary")
-    widths = [*[max(7, 1 + len(layers))] * len(PANELS), *([max(4, 1 + len(informed))] if informed else [])]
-    figure, axes = plt.subplots(1, len(widths), figsize=(0.5 * sum(widths), 4), width_ratios=widths)
+    widths = [max(7, 1 + len(layers))] * len(PANELS)
+    widths += [max(5, 2 * len({row["layer"] for row in informed}))] if informed else []
+    figure, axes = plt.subplots(1, len(widths), figsize=(0.48 * sum(widths), 4), width_ratios=widths)
     for ax, panel in zip(axes, PANELS, strict=False):
         draw_panel(ax, panel, layers, read_paper(paper))
     if informed:
