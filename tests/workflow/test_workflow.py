@@ -40,7 +40,7 @@ ALIASES = {"all"}
 DIVERGING = tuple(f"clip: {clip}\n  decay: linear\n  learning_rate: {rate}" for clip, rate in ((5, 0.02), (0, 999.0)))
 
 
-def copy_project(folder: Path, optional: bool = False) -> Path:
+def copy_project(folder: Path, optional: bool = False, photographs: int = 6) -> Path:
     """Everything a run needs, with a configuration of seconds; optional stages in one layer, or left out."""
     for name in ("workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -48,7 +48,7 @@ def copy_project(folder: Path, optional: bool = False) -> Path:
         shutil.copy(ROOT / name, folder)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     scenes = folder / "workflow/resources/scenes"
-    for file in sorted(scenes.glob("*.jpg"))[6:]:
+    for file in sorted(scenes.glob("*.jpg"))[photographs:]:
         file.unlink()
     config["data"]["crops"] |= {"train": 20, "val": 6}
     config["nets"] = [{"seed": 0}, {"seed": 1}]
@@ -116,8 +116,8 @@ def test_every_figure_and_table_is_there(project: Path) -> None:
     assert sorted(file.name for file in (project / "results/scenes/figures").iterdir()) == expected
     written = (project / "results/scenes/tables").glob("*.csv")
     tables = {file.name: len(file.read_text().splitlines()) - 1 for file in written}
-    # a pair and the mean in each layer by correlation and in conv1 by information; two decays and two alphas
-    assert tables == {"summary.csv": 2 * 3 + 2, "information.csv": 2, "table1_mapping.csv": 4}
+    # a pair and the mean, trained and not, in each layer, and in conv1 by information; two decays and two alphas
+    assert tables == {"summary.csv": 4 * 3 + 2, "information.csv": 2, "table1_mapping.csv": 4}
 
 
 def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -> None:
@@ -129,6 +129,7 @@ def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -
 
 
 STATISTICS = {"merge_val", "correlation", "matching", "compare", "information", "agreement", "spectral"}
+TWINS = {"untrained", "moments_untrained", "merge_untrained"}
 MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
 TREES = {"draw_fig5_hierarchy", "draw_fig6_clusters"}
 UNITS = {"draw_fig2_matches", "draw_figS4_information", "draw_figS11_active", "draw_nets_filters"}
@@ -156,7 +157,7 @@ EDITS = {
     ),
     "paper": (("workflow/resources/paper_table1.csv", ".170", ".171"), {"draw_table1_mapping"}),
     "clusters": (("config.yaml", "clusters: auto", "clusters: 3"), {"spectral", "draw_figS_spectral"}),
-    "seed": (NEW_SEED, {"train", "moments_val", "filters", "patches", *STATISTICS, *MAPPINGS, *FIGURES}),
+    "seed": (NEW_SEED, {"train", "moments_val", "filters", "patches", *TWINS, *STATISTICS, *MAPPINGS, *FIGURES}),
     "rotations": (
         ("config.yaml", "rotations: 2", "rotations: 3"),
         {"evidence", "draw_evidence", "draw_summary_convergence"},

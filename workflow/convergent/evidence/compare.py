@@ -37,10 +37,11 @@ class EvidenceSettings:
 def pair_evidence(blocks: Arrays, a: str, b: str, settings: EvidenceSettings) -> tuple[Numbers, list[float]]:
     """All numbers of a pair of nets, and FLOORS. blocks: moments and position means of both"""
     pair, own = between(blocks, a, b), between(blocks, b, b).products
-    measured, rotated, excess = pair_numbers(pair, own, Rotations(settings.seed, settings.rotations))
+    turns = Rotations(derive(settings.seed, "rotations", a, b), settings.rotations)  # independent for each pair
+    measured, rotated, excess = pair_numbers(pair, own, turns)
     maps = blocks[f"positions/{a}"], blocks[f"positions/{b}"]
     content = numbers(floors.content(pair, *maps)) if maps[0].shape[1] > 1 else measured
-    rng = np.random.default_rng(derive(settings.seed, "derangements"))
+    rng = np.random.default_rng(derive(settings.seed, "derangements", a, b))
     orders = floors.derangements(len(pair.count), settings.derangements, rng)
     found = {
         **measured,
