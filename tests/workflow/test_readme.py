@@ -39,7 +39,7 @@ def run(folder: Path, command: str) -> str:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project in an odd folder, where the embedded experiment (a tiny one) and all examples ran, in their order."""
-    folder = copy_project(tmp_path_factory.mktemp("readme") / ODD)
+    folder = copy_project(tmp_path_factory.mktemp("readme") / ODD, photographs=12)
     for name, text in FILES.items():
         (folder / name).write_text(text)
     for command in ["make figures", *COMMANDS]:
@@ -80,7 +80,7 @@ def test_nets_are_trained_on_images_of_ones_own(project: Path) -> None:
     assert store.attributes(results / "images/train.zarr/zarr.json")["classes"] == sorted(
         folder.name for folder in (project / "my_images/train").iterdir()
     )
-    assert json.loads((results / "nets/net0.json").read_text())["top1"] > 0.5  # of three classes
+    assert json.loads((results / "nets/net0.json").read_text())["top1"] > 0.7  # of two classes
     figures = {file.stem for file in (results / "figures").glob("*.pdf")}
     assert {"fig1_correlation", "fig2_matches_conv2", "nets_training", "summary_convergence"} <= figures
     assert not {"fig4_mapping", "figS4_information_conv1"} & figures

@@ -35,8 +35,10 @@ SUBMITTED = {
     "train": 2,
     "moments_val": 2,
     "moments_train": 1,
+    "moments_untrained": 2,
     "merge_val": 1,
     "merge_train": 1,
+    "merge_untrained": 1,
     "information": 1,
     "patches": 2,
     "stitching": 1,
@@ -44,7 +46,7 @@ SUBMITTED = {
     "spectral": 1,
     "compare": 1,
 }
-USE_GPU = {"train", "moments_val", "moments_train", "information", "patches", "functional"}
+USE_GPU = {"train", "moments_val", "moments_train", "moments_untrained", "information", "patches", "functional"}
 # Edits of the profile that give first attempts too little time, and too little memory.
 TOO_LITTLE = {
     "runtime: attempt * 480 # one pass": "runtime: attempt # one pass",
