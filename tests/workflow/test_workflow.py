@@ -158,9 +158,9 @@ EDITS = {
     "paper": (("workflow/resources/paper_table1.csv", ".170", ".171"), {"draw_table1_mapping"}),
     "clusters": (("config.yaml", "clusters: auto", "clusters: 3"), {"spectral", "draw_figS_spectral"}),
     "seed": (NEW_SEED, {"train", "moments_val", "filters", "patches", *TWINS, *STATISTICS, *MAPPINGS, *FIGURES}),
-    "rotations": (
-        ("config.yaml", "rotations: 2", "rotations: 3"),
-        {"evidence", "draw_evidence", "draw_summary_convergence"},
+    "derangements": (
+        ("config.yaml", "derangements: 2", "derangements: 3"),
+        {"compare", "draw_evidence", "draw_summary_convergence"},
     ),
 }
 
