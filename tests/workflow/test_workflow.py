@@ -160,7 +160,7 @@ EDITS = {
     "seed": (NEW_SEED, {"train", "moments_val", "filters", "patches", *TWINS, *STATISTICS, *MAPPINGS, *FIGURES}),
     "derangements": (
         ("config.yaml", "derangements: 2", "derangements: 3"),
-        {"compare", "draw_evidence", "draw_summary_convergence"},
+        {"compare", *SUMMARIES},
     ),
 }
 
