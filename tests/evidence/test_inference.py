@@ -185,3 +185,12 @@ def test_shares_of_none_and_all_have_the_interval_of_wilson() -> None:
         # Wilson's limit solves |p - share| = t sqrt(p (1 - p) / units)
         limit = other(found)
         assert limit == pytest.approx(np.sqrt(squared * limit * (1 - limit) / 96))
+
+
+@pytest.mark.parametrize("units", [3, 7, 50])
+def test_rounding_puts_no_end_of_a_share_beyond_it(units: int) -> None:
+    """Where nothing varies both ends are the share itself, which the logit and back may miss by a bit."""
+    for hits in range(1, units):
+        value = np.array([hits / units])
+        found = inference.share_interval(value, np.tile(value[:, None], 4), [(0, 1)], units)
+        assert found.low <= found.estimate <= found.high

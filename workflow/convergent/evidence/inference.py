@@ -121,4 +121,4 @@ def share_interval(value: np.ndarray, without: np.ndarray, pairs: Pairs, units: 
         low, high = (1 / (1 + np.exp(-sign * step) / odds) for sign in (-1, 1))
     low = np.where(inside, low, np.where(share == 1, 1 - reach, share))[()]
     high = np.where(inside, high, np.where(share == 0, reach, share))[()]
-    return plain._replace(low=low, high=high)
+    return plain._replace(low=np.minimum(low, share), high=np.maximum(high, share))  # rounding may put them beyond
