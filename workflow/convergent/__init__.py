@@ -106,7 +106,6 @@ Glossary
     untrained twin  a trained net before its training; twins are compared with each other as the trained nets are
     rotated axes    a number after random rotations of one net's standardised units; of clusters it is called chance
     cross-fitted    measured on photographs that did not choose the partner
-    twin            a net before its training, which is compared with the other nets before theirs
 
 Letters of shapes
     N images    U units    B blocks    S source units    T target units

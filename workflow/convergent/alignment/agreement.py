@@ -1,7 +1,7 @@
 """How far mutual information and correlation agree on which units are similar (paper, supplement S.2).
 
 One row for each layer and pair of nets, and one for each layer's mean over pairs. Columns:
-- means and overlap by mutual information, as the evidence gives them by correlation;
+- means and overlap by mutual information, of the first net's units;
 - how many of the best pairs of units by mutual information are among the best by correlation;
 - the share of units whose partner is equal by both, for greedy and for assigned partners;
 - Spearman's rank correlation of the two similarities over all pairs of live units, also with the absolute correlation:
