@@ -9,6 +9,7 @@ import pytest
 from tests.evidence import stores
 from workflow.convergent import store
 from workflow.convergent.evidence import compare
+from workflow.convergent.evidence.units import verdicts
 
 
 def test_the_store_holds_each_pair_trained_and_untrained(tmp_path: Path) -> None:
@@ -33,10 +34,14 @@ def test_numbers_are_those_of_the_pair(tmp_path: Path) -> None:
     settings = compare.EvidenceSettings(rotations=2, derangements=3, seed=0)
     whole = stores.moments(tmp_path / "three.zarr/zarr.json", nets)
     alone = stores.moments(tmp_path / "two.zarr/zarr.json", {net: nets[net] for net in ("net0", "net2")})
-    names, found = compare.evidence(whole, settings)
-    assert compare.evidence(alone, settings)[0] == names
-    for name, array in compare.evidence(alone, settings)[1].items():
-        np.testing.assert_allclose(array[:, 0], found[name][:, 1], atol=1e-12)
+    found, one = compare.evidence(whole, settings), compare.evidence(alone, settings)
+    assert list(one.numbers[0]) == list(found.numbers[1])
+    for name, number in one.numbers[0].items():
+        np.testing.assert_allclose(np.append(*number), np.append(*found.numbers[1][name]), atol=1e-12)
+    assert one.floors[0] == found.floors[1]
+    for name, column in one.units["net2", "net0"]._asdict().items():
+        if name != "nets":  # the size of a group is of all nets
+            np.testing.assert_allclose(column, found.units["net2", "net0"]._asdict()[name], atol=1e-12)
 
 
 def test_dead_units_are_counted(tmp_path: Path) -> None:
@@ -51,11 +56,14 @@ def test_a_dead_net_has_no_numbers_and_harms_no_others(tmp_path: Path, dead: str
     nets = stores.activations(0)
     nets[dead][:] = 0.3
     path = stores.moments(tmp_path / "m.zarr/zarr.json", nets)
-    _, found = compare.evidence(path, compare.EvidenceSettings(rotations=2, derangements=3, seed=0))
-    pairs = [dead in pair for pair in combinations(nets, 2)]
-    for name, array in found.items():
-        assert (np.isnan(array).all(axis=tuple(i for i in range(array.ndim) if i != 1)) == pairs).all(), name
-    assert np.isfinite(found["value"][:, [not of for of in pairs]]).all()
+    found = compare.evidence(path, compare.EvidenceSettings(rotations=2, derangements=3, seed=0))
+    for pair, of_pair, of_floors in zip(combinations(nets, 2), found.numbers, found.floors, strict=True):
+        values = {name: number.value for name, number in of_pair.items() if name != "means_apart"}
+        assert np.isnan([*values.values(), *of_floors]).all() == (dead in pair), values
+        assert np.isfinite([*values.values(), *of_floors]).all() == (dead not in pair), values
+    for (net, other), of_units in found.units.items():
+        assert (verdicts(of_units) == "dead").all() == (net == dead)
+        assert np.isfinite(of_units.q).all() == (dead not in (net, other))
 
 
 def test_nets_that_were_not_trained_here_have_no_twins(tmp_path: Path) -> None:

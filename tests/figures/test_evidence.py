@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 
 from tests import ROOT
 from tests.evidence.stores import evidence
@@ -12,7 +13,9 @@ from tests.figures import stores
 from workflow.convergent import tables
 from workflow.convergent.commands import InputError
 from workflow.convergent.evidence import summary
+from workflow.convergent.evidence.units import VERDICTS
 from workflow.convergent.figures import evidence as figures
+from workflow.convergent.figures import plots
 
 PAPER = ROOT / "workflow/resources/paper_matching.csv"
 
@@ -52,12 +55,38 @@ def test_the_evidence_shows_trained_and_untrained_nets(tmp_path: Path) -> None:
     paths = [evidence(tmp_path, "conv1"), evidence(tmp_path, "conv2", untrained=False)]
     figure = figures.evidence(paths, PAPER)
     ways = [summary.read(path) for path in paths]
-    similar, excess = figure.axes
+    similar, excess, verdicts = figure.axes
     assert drawn(similar) == [[ways[0]["untrained"].interval("greedy_crossfit").estimate]]
     for axes, name in ((similar, "greedy_crossfit"), (excess, "greedy_crossfit_excess")):
         trained = [of["trained"].interval(name).estimate for of in ways]
         assert any(np.allclose(values, trained) for values in drawn(axes, "C0") if len(values) == 2)
     assert [0.70299, 0.55595] in [line.get_ydata().tolist() for line in similar.get_lines()]  # the paper's
+    heights = [[bar.get_height() for bar in bars] for bars in verdicts.containers]
+    assert len(heights) == 2 * len(VERDICTS)  # of two layers trained, then of one untrained
+    np.testing.assert_allclose(np.sum(heights[: len(VERDICTS)], axis=0), 1)
+    shown = [bars[0] for bars in heights[len(VERDICTS) :]]
+    order = [VERDICTS.index(verdict) for verdict in plots.VERDICTS]
+    np.testing.assert_allclose(shown, ways[0]["untrained"].verdict_shares()[order])
+    plt.close("all")
+
+
+def test_the_scorecard_shows_each_claim_in_its_layer(tmp_path: Path) -> None:
+    claim = {"claim": "axes are alike", "against": "rotated axes", "paper": np.nan, "ours": 0.5}
+    rows = [
+        {**claim, "layer": "conv1", "low": 0.4, "high": 0.6, "verdict": "holds"},
+        {**claim, "layer": "conv2", "low": np.nan, "high": np.nan, "verdict": "cannot tell"},
+        {**claim, "claim": "similarity falls", "layer": "conv2", "paper": 0.25, "ours": -0.3, "low": -0.4, "high": -0.2,
+         "verdict": "fails"},
+    ]  # fmt: skip
+    tables.write(tmp_path / "scorecard.csv", rows, kind="scorecard")
+    (axes,) = figures.scorecard(tmp_path / "scorecard.csv").axes
+    cells = {(patch.get_center()[0], patch.get_center()[1]): patch.get_facecolor() for patch in axes.patches}
+    colours = {verdict: to_rgba(colour) for verdict, colour in plots.JUDGED.items()}
+    assert cells == {
+        (0, 0): colours["holds"], (1, 0): colours["cannot tell"], (1, 1): colours["fails"]
+    }  # fmt: skip
+    texts = {text.get_text() for text in axes.texts}
+    assert {"0.50", "0.40 to 0.60", "-0.30", "-0.40 to -0.20\npaper 0.25"} <= texts
     plt.close("all")
 
 

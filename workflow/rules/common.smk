@@ -165,13 +165,19 @@ def every_figure(wildcards):
 
 def every_table():
     return [
-        f"{RUN}/tables/summary.csv",
+        *(f"{RUN}/tables/{name}.csv" for name in ("summary", "scorecard", "units", "measures")),
         *([f"{RUN}/tables/information.csv"] if INFORMED else []),
         *([f"{RUN}/tables/table1_mapping.csv"] if STITCHED else []),
         *expand(
             "{run}/matching/mutual_information/{layer}/{pair}.csv",
             run=RUN,
             layer=INFORMED,
+            pair=BETWEEN,
+        ),
+        *expand(
+            "{run}/matching/correlation/{layer}/{pair}.csv",
+            run=RUN,
+            layer=LAYERS,
             pair=BETWEEN,
         ),
         *expand(

@@ -1,4 +1,5 @@
 # How alike units are in each layer, beside the same nets before training and other controls.
+PAPER = "workflow/resources/paper_matching.csv"
 EVIDENCE = [f"results/{{run}}/evidence/{layer}.zarr/zarr.json" for layer in LAYERS]
 
 
@@ -19,6 +20,41 @@ rule compare:
     params:
         *stage("evidence.compare"),
         options=options("evidence", "rotations", "derangements", "seed"),
+        logits=lambda wildcards: (
+            "--logits" if wildcards.layer in logits(config) else ""
+        ),
     shell:
         "python -m workflow.convergent.evidence.compare {input.moments} {output} --untrained {input.untrained}"
-        " {params.options:q} > {log} 2>&1"
+        " {params.options:q} {params.logits} > {log} 2>&1"
+
+
+rule tabulate:
+    input:
+        EVIDENCE,
+    output:
+        units="results/{run}/tables/units.csv",
+        measures="results/{run}/tables/measures.csv",
+    log:
+        "results/{run}/logs/tabulate.log",
+    localrule: True
+    params:
+        *stage("evidence.tabulate"),
+    shell:
+        "python -m workflow.convergent.evidence.tabulate {output} --evidence {input} > {log} 2>&1"
+
+
+rule scorecard_table:
+    input:
+        evidence=EVIDENCE,
+    output:
+        "results/{run}/tables/scorecard.csv",
+    log:
+        "results/{run}/logs/scorecard.log",
+    localrule: True
+    params:
+        *stage("evidence.scorecard"),
+        *tracked([PAPER]),
+        paper=PAPER,
+    shell:
+        "python -m workflow.convergent.evidence.scorecard {output} --evidence {input.evidence} --paper {params.paper}"
+        " > {log} 2>&1"

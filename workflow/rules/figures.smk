@@ -136,15 +136,20 @@ DRAWN = {
         "report": ("Summary", "Evidence"),
         "inputs": {
             "evidence": EVIDENCE,
-            "paper": "workflow/resources/paper_matching.csv",
+            "paper": PAPER,
         },
+    },
+    "scorecard": {
+        "family": "evidence",
+        "report": ("Summary", "Scorecard"),
+        "inputs": {"scorecard": "results/{run}/tables/scorecard.csv"},
     },
     "summary_convergence": {
         "family": "evidence",
         "report": ("Summary", "Summary"),
         "inputs": {
             "evidence": EVIDENCE,
-            "paper": "workflow/resources/paper_matching.csv",
+            "paper": PAPER,
             **({"information": INFORMATION} if INFORMED else {}),
         },
         "table": "results/{run}/tables/summary.csv",

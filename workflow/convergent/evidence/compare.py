@@ -2,7 +2,7 @@
 
 Beside it stand the same nets before training, rotated axes, what the layout of the images gives, and shuffled
 photographs. Everything is computed from moments, without images. The store has each number of each pair of nets, and
-the same number without each block, from which intervals follow (``inference``).
+the same number without each block, from which intervals follow (``inference``), and what is known of each unit.
 """
 
 import argparse
@@ -10,16 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from .. import store
+from ..alignment.rotation import random_rotation
 from ..commands import command, new_parser
-from ..moments.covariance import Arrays, compared, load_pair, own_variance
+from ..moments.covariance import compared, load_pair, own_variance
 from ..seeds import derive
 from . import floors
-from .crossfit import between
+from .crossfit import Between, between, rotated, rotated_axes
+from .measures import means_apart, measures
 from .pairs import Numbers, Rotations, numbers, pair_numbers
+from .partners import same_class
+from .units import Units, describe, with_groups
 
 TRAINED, UNTRAINED = WAYS = ("trained", "untrained")
 FLOORS = ("layout", "shuffled")
@@ -32,36 +37,107 @@ class EvidenceSettings:
     rotations: int
     derangements: int
     seed: int
+    logits: bool = False  # whether the layer's units are the classes of the images
 
 
-def pair_evidence(blocks: Arrays, a: str, b: str, settings: EvidenceSettings) -> tuple[Numbers, list[float]]:
-    """All numbers of a pair of nets, and FLOORS. blocks: moments and position means of both"""
-    pair, own = between(blocks, a, b), between(blocks, b, b).products
-    turns = Rotations(derive(settings.seed, "rotations", a, b), settings.rotations)  # independent for each pair
-    measured, rotated, excess = pair_numbers(pair, own, turns)
-    maps = blocks[f"positions/{a}"], blocks[f"positions/{b}"]
-    content = numbers(floors.content(pair, *maps)) if maps[0].shape[1] > 1 else measured
-    rng = np.random.default_rng(derive(settings.seed, "derangements", a, b))
-    orders = floors.derangements(len(pair.count), settings.derangements, rng)
-    found = {
+class Found(NamedTuple):
+    """What there is to say of all pairs of nets of a layer."""
+
+    numbers: list[Numbers]  # of each pair
+    floors: list[list[float]]  # FLOORS of each pair
+    units: dict[tuple[str, str], Units]  # of the first net of each ordered pair
+
+
+class Compared(NamedTuple):
+    """Two nets in one layer."""
+
+    a: str
+    b: str
+    pair: Between
+    own_a: np.ndarray  # products of each with itself (B, Ua, Ua), (B, Ub, Ub)
+    own_b: np.ndarray
+    means: tuple[np.ndarray, np.ndarray]  # mean activations of blocks, of each (B, U)
+    maps: tuple[np.ndarray, np.ndarray]  # the same at each position (B, P, U)
+
+    def seed(self, seed: int, what: str) -> int:
+        """Of something random that differs from pair to pair."""
+        return derive(seed, what, self.a, self.b)
+
+    def reversed(self) -> "Compared":
+        turned = self.pair.reversed(), self.own_b, self.own_a, self.means[::-1], self.maps[::-1]
+        return Compared(self.b, self.a, *turned)
+
+
+def load(path: Path, a: str, b: str) -> Compared:
+    """Two nets of a store of moments."""
+    blocks = load_pair(path, a, b, positions=True)
+    own_a, own_b = (between(blocks, net, net).products for net in (a, b))
+    means, maps = (blocks[f"mean/{a}"], blocks[f"mean/{b}"]), (blocks[f"positions/{a}"], blocks[f"positions/{b}"])
+    return Compared(a, b, between(blocks, a, b), own_a, own_b, means, maps)
+
+
+def all_numbers(nets: Compared, settings: EvidenceSettings) -> Numbers:
+    """All numbers of a pair of nets."""
+    turns = Rotations(nets.seed(settings.seed, "rotations"), settings.rotations)
+    measured, on_rotated, excess = pair_numbers(nets.pair, nets.own_b, turns)
+    content = numbers(floors.content(nets.pair, *nets.maps)) if nets.maps[0].shape[1] > 1 else measured
+    return {
         **measured,
-        **{f"{name}_rotated": number for name, number in rotated.items()},
+        **{f"{name}_rotated": number for name, number in on_rotated.items()},
         **{f"{name}_excess": number for name, number in excess.items()},
         **{f"{name}_content": content[name] for name in ("greedy_crossfit", "assigned_crossfit")},
+        "means_apart": means_apart(nets.pair.count, *nets.means),
+        **({"same_class": same_class(nets.pair)} if settings.logits else {}),
+        **measures(nets.pair, nets.own_a, nets.own_b),
+        **{f"{name}_rotated": number for name, number in rotated_measures(nets, turns.seed).items()},
     }
-    return found, [floors.layout_floor(pair, *maps), floors.shuffled_floor(pair, *maps, orders)]
 
 
-def evidence(path: Path, settings: EvidenceSettings) -> tuple[list[str], dict[str, np.ndarray]]:
-    """Names of the numbers, and arrays of all pairs of nets: the numbers, these without each block, the floors."""
-    nets = compared(store.attributes(path, "moments"))
-    found = [pair_evidence(load_pair(path, a, b, positions=True), a, b, settings) for a, b in combinations(nets, 2)]
-    names = list(found[0][0])
-    return names, {
-        "value": np.array([[of_pair[name].value for of_pair, _ in found] for name in names]),
-        "without": np.array([[of_pair[name].without for of_pair, _ in found] for name in names]),
-        "floors": np.array([of_pair for _, of_pair in found]).T,
+def rotated_measures(nets: Compared, seed: int) -> Numbers:
+    """Measures of whole layers after the first random rotation of the pair; NaN where b has no axes."""
+    live = int((nets.pair.squares_b.sum(0) > 0).sum())
+    if not live:
+        return measures(nets.pair, nets.own_a, nets.own_b)
+    turn = random_rotation(live, np.random.default_rng(derive(seed, 0)))
+    axes = rotated_axes(nets.pair, turn)
+    return measures(rotated(nets.pair, nets.own_b, turn), nets.own_a, axes @ nets.own_b @ axes.T)
+
+
+def all_floors(nets: Compared, settings: EvidenceSettings) -> list[float]:
+    """FLOORS of a pair of nets."""
+    rng = np.random.default_rng(nets.seed(settings.seed, "derangements"))
+    orders = floors.derangements(len(nets.pair.count), settings.derangements, rng)
+    return [floors.layout_floor(nets.pair, *nets.maps), floors.shuffled_floor(nets.pair, *nets.maps, orders)]
+
+
+def evidence(path: Path, settings: EvidenceSettings) -> Found:
+    """All evidence of a store of moments."""
+    found = Found([], [], {})
+    for a, b in combinations(compared(store.attributes(path, "moments")), 2):
+        nets = load(path, a, b)
+        found.numbers.append(all_numbers(nets, settings))
+        found.floors.append(all_floors(nets, settings))
+        for way in (nets, nets.reversed()):
+            seed = way.seed(settings.seed, "rotations")
+            found.units[way.a, way.b] = describe(way.pair, way.own_b, seed, settings.rotations)
+    return found._replace(units=with_groups(found.units))
+
+
+def arrays_of(found: Found) -> dict[str, np.ndarray]:
+    """Arrays of all pairs of nets: the numbers, these without each block, the floors; units of each ordered pair."""
+    names = list(found.numbers[0])
+    described = {f"units/{trained_name(a)}-{trained_name(b)}": np.array(of) for (a, b), of in found.units.items()}
+    return {
+        "value": np.array([[of[name].value for of in found.numbers] for name in names]),
+        "without": np.array([[of[name].without for of in found.numbers] for name in names]),
+        "floors": np.array(found.floors).T,
+        **described,
     }
+
+
+def trained_name(net: str) -> str:
+    """The net that an untrained one becomes; any other is its own."""
+    return net.removesuffix("_untrained")
 
 
 def units(path: Path) -> dict[str, tuple[int, int]]:
@@ -70,7 +146,7 @@ def units(path: Path) -> dict[str, tuple[int, int]]:
     totals = store.load(path, "total/count", *(f"total/*/{each}" for net in nets for each in (net, f"{net}-{net}")))
     moments = {name.removeprefix("total/"): array for name, array in totals.items()}
     live = {net: own_variance(moments, net) > 0 for net in nets}
-    return {net.removesuffix("_untrained"): (len(of), int(of.sum())) for net, of in live.items()}
+    return {trained_name(net): (len(of), int(of.sum())) for net, of in live.items()}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -83,6 +159,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rotations", type=int, default=10, help="random rotations of each pair of nets")
     parser.add_argument("--derangements", type=int, default=10, help="ways to shuffle the photographs")
     parser.add_argument("--seed", type=int, default=0, help="seed of both")
+    parser.add_argument("--logits", action="store_true", help="the layer's units are the classes of the images")
     return parser.parse_args(argv)
 
 
@@ -96,19 +173,29 @@ def require_same(paths: Mapping[str, Path]) -> None:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    settings = EvidenceSettings(args.rotations, args.derangements, args.seed)
+    settings = EvidenceSettings(args.rotations, args.derangements, args.seed, args.logits)
     paths = dict(zip(WAYS, [args.moments, *args.untrained], strict=False))
     require_same(paths)
     attributes = store.attributes(args.moments, "moments")
     arrays: dict[str, np.ndarray] = {}
     of_units: dict[str, dict[str, tuple[int, int]]] = {}
     for way, path in paths.items():
-        names, found = evidence(path, settings)
-        arrays |= {f"{way}/{name}": array for name, array in found.items()}
+        found = evidence(path, settings)
+        names = list(found.numbers[0])
+        arrays |= {f"{way}/{name}": array for name, array in arrays_of(found).items()}
         of_units[way] = units(path)
     nets = {net: attributes["nets"][net] for net in compared(attributes)}
     about = {"layer": attributes["layer"], "images": attributes["images"], "nets": nets}
-    store.save(args.output, arrays, kind="evidence", numbers=names, floors=FLOORS, units=of_units, **about)
+    store.save(
+        args.output,
+        arrays,
+        kind="evidence",
+        numbers=names,
+        floors=FLOORS,
+        units=of_units,
+        columns=Units._fields,
+        **about,
+    )
 
 
 if __name__ == "__main__":

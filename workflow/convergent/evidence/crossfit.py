@@ -7,6 +7,7 @@ similarity.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,16 @@ from ..moments.covariance import Arrays, comoment, mean_deviations, variance
 CONSTANT = 1e-12  # share of a unit's squares below which it is constant in the blocks that are left
 RESOLUTION = 1e-6  # moments are sums of float32 products: a similarity as near to 1 as this is that of equal units
 
+Maps = tuple[np.ndarray, np.ndarray]  # means of blocks by position, and a mean of these
 Match = Callable[[np.ndarray], np.ndarray]  # partner of each row: matching.greedy or matching.assignment
+Ways = tuple[np.ndarray, np.ndarray]  # partners of a's units in b, and of b's in a
+
+
+class Replicated(NamedTuple):
+    """A number, and the same number without each block."""
+
+    value: float
+    without: np.ndarray  # (B,)
 
 
 @dataclass(frozen=True)
@@ -61,15 +71,21 @@ def by_position(shift: np.ndarray) -> np.ndarray:
     return shift if shift.ndim == 3 else shift[:, None]
 
 
+def rotated_axes(pair: Between, rotation: np.ndarray) -> np.ndarray:
+    """Live standardised units of b after a rotation, as sums of b's units. (live, live) -> (live, Ub)"""
+    squares = pair.squares_b.sum(0)
+    live = squares > 0
+    axes = np.zeros((len(rotation), len(live)))
+    axes[:, live] = rotation / np.sqrt(squares[live])
+    return axes
+
+
 def rotated(pair: Between, own: np.ndarray, rotation: np.ndarray) -> Between:
     """Moments after a rotation of net b's live standardised units.
 
     own: products of b with itself, as of ``between`` (B, Ub, Ub); rotation: (live units of b, live units of b)
     """
-    squares = pair.squares_b.sum(0)
-    live = squares > 0
-    axes = np.zeros((len(rotation), len(live)))  # (rotated units, Ub)
-    axes[:, live] = rotation / np.sqrt(squares[live])
+    axes = rotated_axes(pair, rotation)
     squares_b = np.array([np.einsum("ij,ij->i", axes @ block, axes) for block in own])
     return replace(pair, products=pair.products @ axes.T, squares_b=squares_b, shift_b=pair.shift_b @ axes.T)
 
@@ -87,6 +103,36 @@ def similarity(products: np.ndarray, squares_a: np.ndarray, squares_b: np.ndarra
 def exact_ones(correlation: np.ndarray) -> np.ndarray:
     """Values that are 1 in size but for rounding, made so; no value is larger. (...) -> (...)"""
     return np.where(np.abs(correlation) > 1 - RESOLUTION, np.sign(correlation), correlation)
+
+
+def less_means(pair: Between, of_a: Maps, of_b: Maps) -> np.ndarray:
+    """Products of samples less a mean, which may differ by position. (B, Ua, Ub)
+
+    of_a, of_b: means of each block (B, positions, units) and what is taken off (positions, units), about the means that
+    the products are about
+    """
+    (maps_a, mean_a), (maps_b, mean_b) = of_a, of_b
+    products = pair.products.copy()
+    for k, samples in enumerate(pair.count / len(mean_a)):
+        products[k] -= samples * ((maps_a[k] - mean_a).T @ mean_b + mean_a.T @ maps_b[k])
+    return products
+
+
+def squares_less_means(squares: np.ndarray, count: np.ndarray, maps: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Squares of samples less a mean, as of ``less_means``. (B, U)"""
+    return squares - (count / len(mean))[:, None] * ((2 * maps - mean) * mean).sum(axis=1)
+
+
+def some_blocks(pair: Between, kept: np.ndarray) -> Between:
+    """Moments of some blocks about the means of these. A unit that is constant there is dead. kept: (B,) bool"""
+    count, maps = pair.count[kept], [by_position(shift)[kept] for shift in (pair.shift_a, pair.shift_b)]
+    of_a, of_b = ((each, np.tensordot(count / count.sum(), each, 1)) for each in maps)
+    some = replace(pair, count=count, products=pair.products[kept])
+    squares = []
+    for each, of in ((pair.squares_a, of_a), (pair.squares_b, of_b)):
+        left = squares_less_means(each[kept], count, *of)
+        squares.append(np.where(left.sum(0) > CONSTANT * each.sum(0), left, 0))
+    return Between(count, less_means(some, of_a, of_b), *squares, *(means - mean for means, mean in (of_a, of_b)))
 
 
 def all_blocks(pair: Between) -> np.ndarray:

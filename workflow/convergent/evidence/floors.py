@@ -10,7 +10,7 @@ from itertools import permutations
 import numpy as np
 
 from ..alignment.matching import greedy, live_mean, partner_similarity
-from .crossfit import Between, similarity
+from .crossfit import Between, less_means, similarity, squares_less_means
 from .pairs import greedy_crossfit
 
 FLOAT32 = 1e-6  # rounding of a stored map, generously, as a share of its values
@@ -51,24 +51,21 @@ def content(pair: Between, maps_a: np.ndarray, maps_b: np.ndarray) -> Between:
     Exact: with m the maps and M their mean over blocks, about the overall means, the products of block k lose
     n_k / P sum_p (m_ak M_b' + M_a m_bk' - M_a M_b'). A unit of which only rounding is left is dead.
     """
-    per_position = pair.count / maps_a.shape[1]  # samples of a block at each position (B,)
     of_a, of_b = _centred(maps_a, pair.count), _centred(maps_b, pair.count)
     (blocks_a, mean_a, _), (blocks_b, mean_b, _) = of_a, of_b
-    products = pair.products.copy()
-    for k, samples in enumerate(per_position):
-        products[k] -= samples * ((blocks_a[k] - mean_a).T @ mean_b + mean_a.T @ blocks_b[k])
-    squares_a = _content_squares(pair.squares_a, per_position, *of_a)
-    squares_b = _content_squares(pair.squares_b, per_position, *of_b)
+    products = less_means(pair, (blocks_a, mean_a), (blocks_b, mean_b))
+    squares_a = _content_squares(pair.squares_a, pair.count, *of_a)
+    squares_b = _content_squares(pair.squares_b, pair.count, *of_b)
     return Between(pair.count, products, squares_a, squares_b, blocks_a - mean_a, blocks_b - mean_b)
 
 
 def _content_squares(
-    squares: np.ndarray, per_position: np.ndarray, blocks: np.ndarray, mean: np.ndarray, overall: np.ndarray
+    squares: np.ndarray, count: np.ndarray, blocks: np.ndarray, mean: np.ndarray, overall: np.ndarray
 ) -> np.ndarray:
     """Sums of squares of what is left, 0 of a unit of which no more than the rounding of its map is left. (B, U)"""
-    left = squares - per_position[:, None] * ((2 * blocks - mean) * mean).sum(axis=1)
+    left = squares_less_means(squares, count, blocks, mean)
     total = squares.sum(0)
-    size = total + per_position.sum() * len(mean) * overall**2  # of the activations themselves
+    size = total + count.sum() * overall**2  # of the activations themselves
     return np.where(left.sum(0) > FLOAT32 * np.sqrt(total * size), left.clip(0), 0)
 
 

@@ -19,19 +19,20 @@ from ..alignment import matching
 from ..alignment.matching import UNMATCHED, live_mean, overlap, partner_similarity
 from ..alignment.rotation import random_rotation
 from ..seeds import derive
-from .crossfit import Between, all_blocks, crossfit, exact_ones, inverse, rotated, without_each_block
+from .crossfit import (
+    Between,
+    Replicated,
+    Ways,
+    all_blocks,
+    crossfit,
+    exact_ones,
+    inverse,
+    rotated,
+    without_each_block,
+)
+from .partners import greedy_ways, stability
 
 EXCEEDING = ("greedy_crossfit", "assigned_crossfit")  # numbers whose excess over rotated axes is computed
-
-Ways = tuple[np.ndarray, np.ndarray]  # partners of a's units in b, and of b's in a
-
-
-class Replicated(NamedTuple):
-    """A number, and the same number without each block."""
-
-    value: float
-    without: np.ndarray  # (B,)
-
 
 Numbers = dict[str, Replicated]
 
@@ -45,7 +46,7 @@ class PairNumbers(NamedTuple):
 
 
 class Rotations(NamedTuple):
-    """How many random rotations of a pair. Only the first few are assigned: that takes most of the time."""
+    """How many random rotations of a pair. Only the first few are assigned and halved: that takes most of the time."""
 
     seed: int
     greedy: int = 10
@@ -79,7 +80,7 @@ def both_ways(correlation: np.ndarray, assign: bool, prices: np.ndarray | float 
 
     prices: as of ``matching.prices``, of an assignment of similar values, to save time
     """
-    chosen = {"greedy": (matching.greedy(correlation), matching.greedy(correlation.T))}
+    chosen = {"greedy": greedy_ways(correlation)}
     if assign:
         assigned = matching.assignment(correlation - prices)
         chosen["assigned"] = (assigned, inverse(assigned, correlation.shape[1]))
@@ -112,9 +113,10 @@ def same_images(correlation: np.ndarray, chosen: dict[str, Ways]) -> dict[str, f
 
 
 def numbers(pair: Between, assign: bool = True) -> Numbers:
-    """Numbers of an unordered pair: ``same_images``, ``greedy_crossfit`` and ``assigned_crossfit``.
+    """Numbers of an unordered pair: ``same_images``, ``greedy_crossfit``, ``assigned_crossfit`` and ``stability``.
 
-    Without ``assign`` those of assigned partners are left out. Replicates of ``same_images`` choose partners again.
+    Without ``assign`` those of assigned partners and of halves are left out. Replicates of ``same_images`` choose
+    partners again.
     """
     whole = all_blocks(pair)
     of_all = both_ways(whole, assign)
@@ -128,14 +130,12 @@ def numbers(pair: Between, assign: bool = True) -> Numbers:
     for name in chosen[0]:
         of_a, of_b = (np.array(side) for side in zip(*(fold[name] for fold in chosen), strict=True))
         found[f"{name}_crossfit"] = mean_crossfit(pair, (of_a, of_b))
-    return found
+    return found | ({"stability": stability(pair)} if assign else {})
 
 
 def greedy_crossfit(pair: Between) -> float:
     """The number of this name alone."""
-    of_a, of_b = zip(
-        *(both_ways(correlation, False)["greedy"] for correlation in without_each_block(pair)), strict=True
-    )
+    of_a, of_b = zip(*map(greedy_ways, without_each_block(pair)), strict=True)
     return mean_crossfit(pair, (np.array(of_a), np.array(of_b))).value
 
 

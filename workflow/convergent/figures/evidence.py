@@ -9,22 +9,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
-from .. import store, tables
+from .. import tables
 from ..commands import command
 from ..evidence import summary
 from ..evidence.compare import TRAINED, UNTRAINED
 from ..evidence.inference import Interval
+from ..evidence.units import VERDICTS
 from . import draw, plots
 from .inputs import InformationTable, TableToWrite
 
 EvidenceStores = Annotated[list[Path], "stores of the evidence of each layer (zarr.json), in the order to show"]
 PaperTable = Annotated[Path, "table of the paper's numbers (.csv)"]
+ScorecardTable = Annotated[Path, "table of claims and verdicts (.csv)"]
+SCORECARD = ("claim", "layer", "against", "paper", "ours", "low", "high", "verdict")
 INFORMATION = ("layer", "pair", "greedy", "assigned")  # columns that are drawn
-PAPER = ("layer", "greedy", "assigned", "overlap")
 
-Layers = dict[str, dict[str, summary.Evidence]]  # layer -> trained or untrained -> its numbers
 Paper = Mapping[str, Mapping[str, float]]  # layer -> number -> its value in the paper
 
 
@@ -51,21 +52,6 @@ PANELS = [
 ]
 
 
-def read_layers(paths: Sequence[Path], *others: Path) -> Layers:
-    """The evidence of each layer. Raises InputError where stores, or other tables, are of other nets or images."""
-    about = {str(path): store.attributes(path, "evidence") for path in paths}
-    store.require_distinct("--evidence", (of["layer"] for of in about.values()))
-    about |= {str(path): tables.about(path, "agreement") for path in others}
-    store.same_nets({path: of["nets"] for path, of in about.items()})
-    store.require_equal("images", **{path: of["images"] for path, of in about.items()})
-    return {about[str(path)]["layer"]: summary.read(path) for path in paths}
-
-
-def read_paper(path: Path) -> dict[str, dict[str, float]]:
-    """The paper's numbers by layer."""
-    return {row["layer"]: row for row in tables.read_resource(path, PAPER)}
-
-
 def draw_rotated(axes: Axes, where: Sequence[float], rotated: Sequence[Interval]) -> None:
     """Draw numbers on rotated axes: a grey bar over the interval of each."""
     low, high = (np.array([getattr(of, end) for of in rotated]) for end in ("low", "high"))
@@ -73,7 +59,7 @@ def draw_rotated(axes: Axes, where: Sequence[float], rotated: Sequence[Interval]
     axes.plot(where, [of.estimate for of in rotated], "_", color="0.4", markersize=9, zorder=2)
 
 
-def draw_number(axes: Axes, layers: Layers, name: str, colour: str, shift: float = 0.0) -> None:
+def draw_number(axes: Axes, layers: summary.Layers, name: str, colour: str, shift: float = 0.0) -> None:
     """Draw a number by layer: filled of trained nets, hollow of untrained, grey on rotated axes; dots are pairs."""
     for way, offset in ((UNTRAINED, 0.1), (TRAINED, 0.0)):
         known = {layer: of[way] for layer, of in layers.items() if way in of}
@@ -88,7 +74,7 @@ def draw_number(axes: Axes, layers: Layers, name: str, colour: str, shift: float
         plots.estimates(axes, where, [of.interval(name) for of in known.values()], colour, filled=way == TRAINED)
 
 
-def draw_paper(axes: Axes, layers: Layers, paper: Paper, name: str, colour: str, shift: float = 0.0) -> None:
+def draw_paper(axes: Axes, layers: summary.Layers, paper: Paper, name: str, colour: str, shift: float = 0.0) -> None:
     """Draw the paper's number of each layer that it has, as a small square."""
     known = [layer for layer in layers if layer in paper]
     where = [list(layers).index(layer) + shift - 0.1 for layer in known]
@@ -129,12 +115,12 @@ def draw_information(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
     axes.set(title="partners by\nmutual information", ylabel="mean information, nats", ylim=(0, None))
 
 
-def draw_panel(axes: Axes, panel: Panel, layers: Layers, paper: Paper) -> None:
+def draw_panel(axes: Axes, panel: Panel, layers: summary.Layers, paper: Paper) -> None:
     """Draw the numbers of a panel, side by side in each layer."""
     for k, (name, colour) in enumerate(panel.colours.items()):
         shift = (k - (len(panel.colours) - 1) / 2) * 0.36
         draw_number(axes, layers, name, colour, shift)
-        if name in PAPER:
+        if name in summary.PAPER:
             draw_paper(axes, layers, paper, name, colour, shift)
     label_layers(axes, list(layers))
     axes.set(title=panel.title, ylabel=panel.label, ylim=(min(0, axes.get_ylim()[0]), 1.02))
@@ -148,7 +134,7 @@ def summary_convergence(
     table: TableToWrite,
 ) -> Figure:
     """How similar matched units are in each layer, beside controls and the paper. Writes all rows to one table."""
-    layers = read_layers(evidence, *([information] if information else []))
+    layers = summary.read_layers(evidence, *([information] if information else []))
     rows = [row for layer, of in layers.items() for row in summary.rows(layer, of)]
     informed = tables.read(information, INFORMATION) if information else []
     tables.write(table, [*rows, *({"state": TRAINED, **row} for row in informed)], digits=4, kind="summary")
@@ -156,7 +142,7 @@ def summary_convergence(
     widths += [max(5, 2 * len({row["layer"] for row in informed}))] if informed else []
     figure, axes = plt.subplots(1, len(widths), figsize=(0.48 * sum(widths), 4), width_ratios=widths)
     for ax, panel in zip(axes, PANELS, strict=False):
-        draw_panel(ax, panel, layers, read_paper(paper))
+        draw_panel(ax, panel, layers, summary.read_paper(paper))
     if informed:
         draw_information(axes[-1], informed)
     partners = ("greedy partner", "assigned partner", "same partner", "rotated axes")
@@ -165,23 +151,70 @@ def summary_convergence(
     return figure
 
 
+def draw_verdicts(axes: Axes, layers: summary.Layers) -> None:
+    """Draw the share of units of each verdict, stacked by layer: trained nets, and hatched beside them untrained."""
+    for way, shift in ((TRAINED, -0.2), (UNTRAINED, 0.2)):
+        known = {layer: of[way].verdict_shares() for layer, of in layers.items() if way in of}
+        where = [list(layers).index(layer) + shift for layer in known]
+        bottom = np.zeros(len(known))
+        for verdict, colour in plots.VERDICTS.items():
+            share = np.array([shares[VERDICTS.index(verdict)] for shares in known.values()])
+            bars = axes.bar(where, share, 0.36, bottom=bottom, color=colour, edgecolor="w", linewidth=0.3)
+            if way == UNTRAINED:
+                plt.setp(bars, alpha=0.5, hatch="////")
+            bottom += share
+    label_layers(axes, list(layers))
+    axes.set(title="what can be said of a unit,\ntrained and (hatched) untrained", ylabel="share of units", ylim=(0, 1))
+
+
 def evidence(evidence: EvidenceStores, paper: PaperTable) -> Figure:
-    """Cross-fitted similarity of units and its excess over rotated axes, of nets trained and before training."""
-    layers = read_layers(evidence)
-    figure, axes = plt.subplots(1, 2, figsize=(1.1 * len(layers) + 3, 4))
+    """Cross-fitted similarity, its excess over rotated axes and verdicts on units, trained and before training."""
+    layers = summary.read_layers(evidence)
+    figure, axes = plt.subplots(1, 3, figsize=(1.5 * len(layers) + 4, 4.2))
     draw_number(axes[0], layers, "greedy_crossfit", plots.GREEDY)
-    draw_paper(axes[0], layers, read_paper(paper), "greedy", plots.GREEDY)
+    draw_paper(axes[0], layers, summary.read_paper(paper), "greedy", plots.GREEDY)
     for place, of in enumerate(layers.values()):
         axes[0].plot(place, of[TRAINED].floors["shuffled"].mean(), "_", color="0.2", markersize=10)
     axes[0].set(title="similarity to the partner,\nchosen on other photographs", ylabel="mean correlation")
     draw_number(axes[1], layers, "greedy_crossfit_excess", plots.GREEDY)
     axes[1].axhline(0, color="0.7", linewidth=0.5, zorder=0)
     axes[1].set(title="excess over rotated axes:\n0 like rotated, 1 equal axes", ylabel="(r - rotated) / (1 - rotated)")
-    for ax in axes:
+    for ax in axes[:2]:
         label_layers(ax, list(layers))
         ax.set_ylim(min(0, ax.get_ylim()[0]), 1.02)
+    draw_verdicts(axes[2], layers)
     shown = ("trained nets, 95 % interval", "the same nets before training", "rotated axes", "shuffled photographs")
-    figure.legend(*key(*shown, "the paper"), loc="outside lower center", ncols=3)
+    handles, labels = key(*shown, "the paper")
+    handles += [Patch(color=colour) for colour in plots.VERDICTS.values()]
+    figure.legend(handles, [*labels, *plots.VERDICTS], loc="outside lower center", ncols=5)
+    return figure
+
+
+def draw_claim(axes: Axes, place: tuple[int, int], row: dict[str, Any]) -> None:
+    """Draw a claim's contrast, interval and verdict as a cell. place: column and row"""
+    column, line = place
+    axes.add_patch(Rectangle((column - 0.47, line - 0.45), 0.94, 0.9, color=plots.JUDGED[row["verdict"]], linewidth=0))
+    shown = {name: "" if row[name] == "" else f"{row[name]:.2f}" for name in ("ours", "low", "high", "paper")}
+    axes.text(column, line - 0.17, shown["ours"], ha="center", va="center", fontsize=9, fontweight="bold")
+    below = f"{shown['low']} to {shown['high']}" + (f"\npaper {shown['paper']}" if shown["paper"] else "")
+    axes.text(column, line + 0.17, below, ha="center", va="center", fontsize=6, linespacing=0.9)
+
+
+def scorecard(scorecard: ScorecardTable) -> Figure:
+    """Claims by layer: what each says is above 0, with its 95 % interval, and whether it holds."""
+    rows = tables.read(scorecard, SCORECARD)
+    claims = list(dict.fromkeys((row["claim"], row["against"]) for row in rows))
+    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    figure, axes = plt.subplots(figsize=(0.85 * len(layers) + 3.6, 0.5 * len(claims) + 1.2))
+    for row in rows:
+        draw_claim(axes, (layers.index(row["layer"]), claims.index((row["claim"], row["against"]))), row)
+    axes.set_yticks(range(len(claims)), [f"{claim}\nagainst {against}" for claim, against in claims], fontsize=7)
+    axes.set_xticks(range(len(layers)), layers)
+    axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    axes.set(xlim=(-0.5, len(layers) - 0.5), ylim=(len(claims) - 0.5, -0.5))
+    handles = [Patch(color=colour) for colour in plots.JUDGED.values()]
+    figure.legend(handles, [*plots.JUDGED], loc="outside lower center", ncols=len(handles))
     return figure
 
 

@@ -16,6 +16,9 @@ from ..evidence.inference import Interval
 
 NET_COLOURS = ("C0", "C1")  # of the first and the second net of a pair
 GREEDY, ASSIGNED, OVERLAP, ROTATED = "C0", "C1", "C2", "0.75"
+JUDGED = {"holds": "#a6d8b1", "fails": "#f3b0a6", "cannot tell": "0.88"}  # colours of claims
+# Of verdicts on units, from what has a partner to what has nothing.
+VERDICTS = {"matched": "C0", "several": "C9", "unmatched": "0.8", "one photograph": "C1", "dead": "0.4"}
 
 
 def title(net: str) -> str:

@@ -1,0 +1,77 @@
+"""Claims are judged by the interval of their contrast, and can fail."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests import ROOT
+from tests.evidence import stores
+from workflow.convergent import tables
+from workflow.convergent.evidence import inference, scorecard, summary
+from workflow.convergent.evidence.scorecard import Claim, Contrast
+
+PAPER = ROOT / "workflow/resources/paper_matching.csv"
+PAIRS = [(0, 1), (0, 2), (1, 2)]
+
+
+def contrast(mean: float, spread: float = 0.01, blocks: int = 8, seed: int = 0) -> Contrast:
+    """A number of three pairs of nets with errors of about ``spread``."""
+    rng = np.random.default_rng(seed)
+    without = mean + spread / np.sqrt(blocks) * rng.normal(size=(3, blocks))
+    return Contrast(np.full(3, mean) + spread * rng.normal(size=3), without, PAIRS)
+
+
+@pytest.mark.parametrize(("mean", "verdict"), [(0.2, "holds"), (-0.2, "fails"), (0.0, "cannot tell")])
+def test_a_claim_holds_fails_or_cannot_be_told(mean: float, verdict: str) -> None:
+    row = scorecard.row(Claim("similarity falls", "conv2", "the layer before", contrast(mean)))
+    assert row["verdict"] == verdict
+    assert row["low"] <= row["ours"] <= row["high"]
+
+
+def test_true_null_claims_are_seldom_judged() -> None:
+    judged = [scorecard.row(Claim("c", "l", "a", contrast(0, seed=seed)))["verdict"] for seed in range(400)]
+    assert judged.count("cannot tell") >= 0.93 * 400
+
+
+def test_differences_are_taken_pair_by_pair_and_block_by_block() -> None:
+    first, second = contrast(0.5, seed=1), contrast(0.3, seed=2)
+    found = scorecard.difference(first, second._replace(value=second.value[1:], without=second.without[1:],
+                                                        pairs=PAIRS[1:]))  # fmt: skip
+    assert found.pairs == PAIRS[1:]
+    np.testing.assert_allclose(found.value, first.value[1:] - second.value[1:])
+    np.testing.assert_allclose(found.without, first.without[1:] - second.without[1:])
+    shared = contrast(0, spread=1, seed=3)  # what both have in common does not blur the difference
+    together = [of._replace(value=of.value + shared.value, without=of.without + shared.without)
+                for of in (first, second)]  # fmt: skip
+    np.testing.assert_allclose(scorecard.difference(*together).value, scorecard.difference(first, second).value)
+
+
+def test_layers_of_other_blocks_cannot_be_told_apart_by_photographs() -> None:
+    found = scorecard.difference(contrast(0.5), contrast(0.1, blocks=4))
+    assert np.isnan(found.without).all()
+    assert np.isfinite(inference.interval(*found).low)  # over nets alone
+    alone = Contrast(found.value[:1], found.without[:1], PAIRS[:1])
+    assert scorecard.row(Claim("c", "l", "a", alone))["verdict"] == "cannot tell"
+
+
+def test_claims_on_planted_nets(tmp_path: Path) -> None:
+    """Nets that share units, and did less so before training, in two layers that are the same."""
+    paths = [stores.evidence(tmp_path, layer) for layer in ("conv1", "conv2")]
+    output = tmp_path / "scorecard.csv"
+    scorecard.main([str(output), "--evidence", *map(str, paths), "--paper", str(PAPER)])
+    rows = {(row["claim"], row["layer"]): row for row in tables.read(output)}
+    assert rows["similarity falls", "conv2"]["verdict"] == "cannot tell"
+    assert rows["similarity falls", "conv2"]["ours"] == 0
+    assert rows["similarity falls", "conv2"]["paper"] == pytest.approx(0.70299 - 0.55595, abs=1e-4)
+    assert ("similarity rises", "conv5") not in rows
+    for claim in ("axes are alike", "training made axes alike"):
+        assert rows[claim, "conv1"]["verdict"] == "holds"
+    assert rows["axes are alike", "conv1"]["paper"] == ""
+
+
+def test_without_twins_nothing_is_said_of_training(tmp_path: Path) -> None:
+    layers = summary.read_layers([stores.evidence(tmp_path, untrained=False, nets=2)])
+    claims = {row["claim"] for row in scorecard.scorecard(layers, {}, [])}
+    assert "axes are alike" in claims
+    assert "training made axes alike" not in claims

@@ -1,0 +1,150 @@
+"""Claims about what nets have in common, each with a verdict: holds, fails, or cannot tell.
+
+A claim is a contrast that it says is above 0: one layer less the next, trained nets less the same before training, a
+number less what it would be on rotated axes. It holds where the 95 % interval of the contrast, over photographs and
+nets, lies above 0, fails where it lies below, and else cannot be told. Claims of the paper about its layers are judged
+where the run has layers of these names.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import tables
+from ..commands import command, new_parser
+from . import inference, summary
+from .compare import TRAINED, UNTRAINED
+from .summary import Evidence, Layers
+
+STEPS = {
+    "conv2": ("similarity falls", "conv1", "conv2"),
+    "conv3": ("similarity falls", "conv2", "conv3"),
+    "conv4": ("similarity falls", "conv3", "conv4"),
+    "conv5": ("similarity rises", "conv5", "conv4"),
+}  # the paper's claims on how a layer differs from the one before: the first layer of the two is above the second
+SIMILARITY, EXCESS = "greedy_crossfit", "greedy_crossfit_excess"
+APART = 0.1  # difference of sorted mean activations, as a share of their size, within which they count as alike
+HALF = 0.5  # share of logits with a partner of the same class that nets that learned must exceed
+HOLDS, FAILS, UNKNOWN = VERDICTS = ("holds", "fails", "cannot tell")
+
+
+class Contrast(NamedTuple):
+    """What a claim says is above 0, for each pair of nets, and the same without each block."""
+
+    value: np.ndarray  # (pairs,)
+    without: np.ndarray  # (pairs, B)
+    pairs: inference.Pairs  # the two nets of each
+
+
+class Claim(NamedTuple):
+    """A claim on a layer, what the contrast is against, and the paper's value of it."""
+
+    claim: str
+    layer: str
+    against: str
+    contrast: Contrast
+    paper: float = np.nan
+
+
+def number(of: Evidence, name: str) -> Contrast:
+    """A number as it is: the claim that it is above 0."""
+    return Contrast(of.value[name], of.without[name], of.pairs())
+
+
+def difference(first: Contrast, second: Contrast) -> Contrast:
+    """One number less another, pair by pair and block by block.
+
+    Of pairs of nets that both have. Layers that keep different blocks have no block in common: NaN without each.
+    """
+    both = [pair for pair in first.pairs if pair in second.pairs]
+    (x, without_x), (y, without_y) = (
+        (of.value[where], of.without[where])
+        for of in (first, second)
+        for where in [[list(of.pairs).index(pair) for pair in both]]
+    )
+    same = without_x.shape == without_y.shape
+    return Contrast(x - y, without_x - without_y if same else np.full((len(both), 2), np.nan), both)
+
+
+def above(of: Contrast, bound: float) -> Contrast:
+    """How far a number is above a bound."""
+    return of._replace(value=of.value - bound, without=of.without - bound)
+
+
+def below(of: Contrast, bound: float) -> Contrast:
+    """How far a number is below a bound."""
+    return of._replace(value=bound - of.value, without=bound - of.without)
+
+
+def steps(layers: Layers, paper: Mapping[str, Mapping[str, float]]) -> Iterator[Claim]:
+    """The paper's claims on how similarity changes from layer to layer."""
+    for layer, (claim, high, low) in STEPS.items():
+        if high in layers and low in layers:
+            contrast = difference(*(number(layers[each][TRAINED], SIMILARITY) for each in (high, low)))
+            yield Claim(claim, layer, "the layer before", contrast, paper[high]["greedy"] - paper[low]["greedy"])
+
+
+def of_layer(layer: str, evidence: Mapping[str, Evidence]) -> Iterator[Claim]:
+    """Claims on one layer."""
+    trained = evidence[TRAINED]
+    overlap, on_rotated = (number(trained, name) for name in ("overlap", "overlap_rotated"))
+    yield Claim("greedy and assigned partners are the same", layer, "rotated axes", difference(overlap, on_rotated))
+    excess = number(trained, EXCESS)
+    yield Claim("axes are alike", layer, "rotated axes", excess)
+    if UNTRAINED in evidence:
+        twins = number(evidence[UNTRAINED], EXCESS)
+        yield Claim("training made axes alike", layer, "before training", difference(excess, twins))
+    if "same_class" in trained.value:
+        same = above(number(trained, "same_class"), HALF)
+        yield Claim("most partners are of the same class", layer, "half of the units", same)
+    else:
+        apart = below(number(trained, "means_apart"), APART)
+        yield Claim("sorted mean activations are alike", layer, f"a difference of {APART:.0%}", apart)
+
+
+def verdict(low: float, high: float) -> str:
+    """One of VERDICTS, from the ends of a contrast's interval; cannot tell without ends."""
+    return HOLDS if low > 0 else FAILS if high < 0 else UNKNOWN
+
+
+def row(claim: Claim) -> dict[str, object]:
+    """A claim with its contrast, interval and verdict, as a row of the table."""
+    contrast = claim.contrast
+    found = inference.interval(*contrast)
+    low, high = float(found.low), float(found.high)
+    ours = {"paper": claim.paper, "ours": float(found.estimate), "low": low, "high": high}
+    head = {"claim": claim.claim, "layer": claim.layer}
+    return {**head, **ours, "against": claim.against, "verdict": verdict(low, high)}
+
+
+def scorecard(layers: Layers, paper: Mapping[str, Mapping[str, float]], others: Sequence[Claim]) -> list[dict]:
+    """All claims, those of one kind together."""
+    of_layers = [claim for layer, evidence in layers.items() for claim in of_layer(layer, evidence)]
+    claims = [*of_layers, *steps(layers, paper), *others]
+    kinds = list(dict.fromkeys(claim.claim for claim in claims))
+    return [row(claim) for claim in sorted(claims, key=lambda claim: kinds.index(claim.claim))]
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = new_parser(__doc__)
+    parser.add_argument("output", type=Path, help="table to write (.csv)")
+    parser.add_argument(
+        "--evidence", type=Path, nargs="+", required=True, help="stores of the evidence of each layer (zarr.json)"
+    )
+    parser.add_argument("--paper", type=Path, required=True, help="table of the paper's numbers (.csv)")
+    return parser.parse_args(argv)
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    args = parse(argv)
+    rows = scorecard(summary.read_layers(args.evidence), summary.read_paper(args.paper), [])
+    tables.write(args.output, rows, digits=4, kind="scorecard")
+    print(", ".join(f"{sum(row['verdict'] == each for row in rows)} {each}" for each in VERDICTS))
+
+
+if __name__ == "__main__":
+    main()
