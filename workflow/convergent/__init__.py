@@ -48,7 +48,14 @@ evidence (beyond the paper: what training made alike, and how sure that is)
     pairs           numbers of a pair of nets: cross-fitted, on the same images, on rotated axes, in excess of these
     floors          what the layout of images and photographs that do not belong together give
     inference       intervals over photographs and nets
+    partners        shares of greedy partners: equal in both halves of the photographs, of the same class
+    directions      p of a unit's best similarity among random directions of the other net
+    regression      held-out R2 of linear mappings, from moments of blocks
+    units           what can be said of a unit: partner, group, influence of one photograph, stability, verdict
+    measures        CKA, Procrustes, ridge R2, soft matching of whole layers; sorted means
     summary         stored numbers as rows with intervals
+    tabulate        tables of units and of measures
+    scorecard       claims, each with its contrast, interval and verdict
 stitching (paper, section 3.2: one to few)
     mappings        stored sparse mappings and the scale that units are standardised with
     lasso           the whole L1 path, exactly, from Gram matrices
@@ -106,6 +113,8 @@ Glossary
     untrained twin  a trained net before its training; twins are compared with each other as the trained nets are
     rotated axes    a number after random rotations of one net's standardised units; of clusters it is called chance
     cross-fitted    measured on photographs that did not choose the partner
+    matched         a unit that is mutually best and beats random directions of the other net (q <= .05)
+    several         a unit that several units of the other net predict better than its partner does
 
 Letters of shapes
     N images    U units    B blocks    S source units    T target units
