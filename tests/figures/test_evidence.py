@@ -86,7 +86,7 @@ def test_the_scorecard_shows_each_claim_in_its_layer(tmp_path: Path) -> None:
         (0, 0): colours["holds"], (1, 0): colours["cannot tell"], (1, 1): colours["fails"]
     }  # fmt: skip
     texts = {text.get_text() for text in axes.texts}
-    assert {"0.50", "0.40 to 0.60", "-0.30", "-0.40 to -0.20\npaper 0.25"} <= texts
+    assert {"0.50", "0.40 to 0.60", "no interval", "-0.30", "-0.40 to -0.20", "paper 0.25"} <= texts
     plt.close("all")
 
 

@@ -25,7 +25,7 @@ rule compare:
         ),
     shell:
         "python -m workflow.convergent.evidence.compare {input.moments} {output} --untrained {input.untrained}"
-        " {params.options:q} {params.logits} > {log} 2>&1"
+        " {params.options:q} {params.logits:q} > {log} 2>&1"
 
 
 rule tabulate:
@@ -56,5 +56,5 @@ rule scorecard_table:
         *tracked([PAPER]),
         paper=PAPER,
     shell:
-        "python -m workflow.convergent.evidence.scorecard {output} --evidence {input.evidence} --paper {params.paper}"
+        "python -m workflow.convergent.evidence.scorecard {output} --evidence {input.evidence} --paper {params.paper:q}"
         " > {log} 2>&1"

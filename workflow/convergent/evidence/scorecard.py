@@ -95,8 +95,9 @@ def of_layer(layer: str, evidence: Mapping[str, Evidence]) -> Iterator[Claim]:
     excess = number(trained, EXCESS)
     yield Claim("axes are alike", layer, "rotated axes", excess)
     if UNTRAINED in evidence:
-        twins = number(evidence[UNTRAINED], EXCESS)
-        yield Claim("training made axes alike", layer, "before training", difference(excess, twins))
+        for claim, name in (("training made axes alike", EXCESS), ("more units are mutually best", "mutual")):
+            contrast = difference(*(number(of, name) for of in (trained, evidence[UNTRAINED])))
+            yield Claim(claim, layer, "before training", contrast)
     if "same_class" in trained.value:
         same = above(number(trained, "same_class"), HALF)
         yield Claim("most partners are of the same class", layer, "half of the units", same)

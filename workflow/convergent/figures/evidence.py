@@ -195,9 +195,11 @@ def draw_claim(axes: Axes, place: tuple[int, int], row: dict[str, Any]) -> None:
     column, line = place
     axes.add_patch(Rectangle((column - 0.47, line - 0.45), 0.94, 0.9, color=plots.JUDGED[row["verdict"]], linewidth=0))
     shown = {name: "" if row[name] == "" else f"{row[name]:.2f}" for name in ("ours", "low", "high", "paper")}
-    axes.text(column, line - 0.17, shown["ours"], ha="center", va="center", fontsize=9, fontweight="bold")
-    below = f"{shown['low']} to {shown['high']}" + (f"\npaper {shown['paper']}" if shown["paper"] else "")
-    axes.text(column, line + 0.17, below, ha="center", va="center", fontsize=6, linespacing=0.9)
+    interval = f"{shown['low']} to {shown['high']}" if shown["low"] else "no interval"
+    axes.text(column, line - 0.22, shown["ours"], ha="center", va="center", fontsize=9, fontweight="bold")
+    axes.text(column, line + 0.08, interval, ha="center", va="center", fontsize=6)
+    if shown["paper"]:
+        axes.text(column, line + 0.31, f"paper {shown['paper']}", ha="center", va="center", fontsize=6)
 
 
 def scorecard(scorecard: ScorecardTable) -> Figure:
