@@ -110,6 +110,14 @@ def all_floors(nets: Compared, settings: EvidenceSettings) -> list[float]:
     return [floors.layout_floor(nets.pair, *nets.maps), floors.shuffled_floor(nets.pair, *nets.maps, orders)]
 
 
+def described(nets: Compared, settings: EvidenceSettings) -> dict[tuple[str, str], Units]:
+    """What is known of the units of both nets, each against the other."""
+    return {
+        (way.a, way.b): describe(way.pair, way.own_b, way.seed(settings.seed, "rotations"), settings.rotations)
+        for way in (nets, nets.reversed())
+    }
+
+
 def evidence(path: Path, settings: EvidenceSettings) -> Found:
     """All evidence of a store of moments."""
     found = Found([], [], {})
@@ -117,21 +125,19 @@ def evidence(path: Path, settings: EvidenceSettings) -> Found:
         nets = load(path, a, b)
         found.numbers.append(all_numbers(nets, settings))
         found.floors.append(all_floors(nets, settings))
-        for way in (nets, nets.reversed()):
-            seed = way.seed(settings.seed, "rotations")
-            found.units[way.a, way.b] = describe(way.pair, way.own_b, seed, settings.rotations)
+        found.units.update(described(nets, settings))
     return found._replace(units=with_groups(found.units))
 
 
 def arrays_of(found: Found) -> dict[str, np.ndarray]:
     """Arrays of all pairs of nets: the numbers, these without each block, the floors; units of each ordered pair."""
     names = list(found.numbers[0])
-    described = {f"units/{trained_name(a)}-{trained_name(b)}": np.array(of) for (a, b), of in found.units.items()}
+    of_units = {f"units/{trained_name(a)}-{trained_name(b)}": np.array(of) for (a, b), of in found.units.items()}
     return {
         "value": np.array([[of[name].value for of in found.numbers] for name in names]),
         "without": np.array([[of[name].without for of in found.numbers] for name in names]),
         "floors": np.array(found.floors).T,
-        **described,
+        **of_units,
     }
 
 

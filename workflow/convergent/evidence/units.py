@@ -155,8 +155,8 @@ def unpacked(stored: np.ndarray) -> Units:
 def verdicts(units: Units) -> np.ndarray:
     """One of VERDICTS for each unit, the first that is true of it; "" where there is no q to tell. (units,)
 
-    A partner whose cross-fitted similarity is negative predicts nothing. Against a net that is dead as a whole a unit is
-    unmatched.
+    A partner whose cross-fitted similarity is negative predicts nothing. Against a net of dead units alone a live unit
+    is unmatched.
     """
     alone = units.partner == UNMATCHED
     predicted = np.maximum(units.crossfit, 0) ** 2
