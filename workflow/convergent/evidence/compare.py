@@ -6,7 +6,7 @@ the same number without each block, from which intervals follow (``inference``).
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -19,7 +19,7 @@ from ..moments.covariance import Arrays, compared, load_pair, own_variance
 from ..seeds import derive
 from . import floors
 from .crossfit import between
-from .pairs import Numbers, Rotations, numbers, pair_numbers
+from .pairs import Numbers, Rotations, numbers, pair_numbers, stacked
 
 TRAINED, UNTRAINED = WAYS = ("trained", "untrained")
 FLOORS = ("layout", "shuffled")
@@ -38,39 +38,29 @@ def pair_evidence(blocks: Arrays, a: str, b: str, settings: EvidenceSettings) ->
     """All numbers of a pair of nets, and FLOORS. blocks: moments and position means of both"""
     pair, own = between(blocks, a, b), between(blocks, b, b).products
     turns = Rotations(derive(settings.seed, "rotations", a, b), settings.rotations)  # independent for each pair
-    measured, rotated, excess = pair_numbers(pair, own, turns)
+    found = pair_numbers(pair, own, turns)
     maps = blocks[f"positions/{a}"], blocks[f"positions/{b}"]
-    content = numbers(floors.content(pair, *maps)) if maps[0].shape[1] > 1 else measured
+    content = numbers(floors.content(pair, *maps)) if maps[0].shape[1] > 1 else found.measured
     rng = np.random.default_rng(derive(settings.seed, "derangements", a, b))
     orders = floors.derangements(len(pair.count), settings.derangements, rng)
-    found = {
-        **measured,
-        **{f"{name}_rotated": number for name, number in rotated.items()},
-        **{f"{name}_excess": number for name, number in excess.items()},
-        **{f"{name}_content": content[name] for name in ("greedy_crossfit", "assigned_crossfit")},
-    }
-    return found, [floors.layout_floor(pair, *maps), floors.shuffled_floor(pair, *maps, orders)]
+    of_content = {f"{name}_content": content[name] for name in ("greedy_crossfit", "assigned_crossfit")}
+    return found.named() | of_content, [floors.layout_floor(pair, *maps), floors.shuffled_floor(pair, *maps, orders)]
 
 
 def evidence(path: Path, settings: EvidenceSettings) -> tuple[list[str], dict[str, np.ndarray]]:
     """Names of the numbers, and arrays of all pairs of nets: the numbers, these without each block, the floors."""
     nets = compared(store.attributes(path, "moments"))
     found = [pair_evidence(load_pair(path, a, b, positions=True), a, b, settings) for a, b in combinations(nets, 2)]
-    names = list(found[0][0])
-    return names, {
-        "value": np.array([[of_pair[name].value for of_pair, _ in found] for name in names]),
-        "without": np.array([[of_pair[name].without for of_pair, _ in found] for name in names]),
-        "floors": np.array([of_pair for _, of_pair in found]).T,
-    }
+    arrays = stacked([of_pair for of_pair, _ in found])
+    return list(found[0][0]), arrays | {"floors": np.array([of_pair for _, of_pair in found]).T}
 
 
-def units(path: Path) -> dict[str, tuple[int, int]]:
-    """Number of all units and of live ones of each net; an untrained net is called as the one that it becomes."""
-    nets = compared(store.attributes(path, "moments"))
+def units(path: Path, nets: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Number of all units and of live ones of some nets, each called as the trained net that it is or becomes."""
     totals = store.load(path, "total/count", *(f"total/*/{each}" for net in nets for each in (net, f"{net}-{net}")))
     moments = {name.removeprefix("total/"): array for name, array in totals.items()}
     live = {net: own_variance(moments, net) > 0 for net in nets}
-    return {net.removesuffix("_untrained"): (len(of), int(of.sum())) for net, of in live.items()}
+    return {net.split("_")[0]: (len(of), int(of.sum())) for net, of in live.items()}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -105,7 +95,7 @@ def main(argv: list[str] | None = None) -> None:
     for way, path in paths.items():
         names, found = evidence(path, settings)
         arrays |= {f"{way}/{name}": array for name, array in found.items()}
-        of_units[way] = units(path)
+        of_units[way] = units(path, compared(store.attributes(path, "moments")))
     nets = {net: attributes["nets"][net] for net in compared(attributes)}
     about = {"layer": attributes["layer"], "images": attributes["images"], "nets": nets}
     store.save(args.output, arrays, kind="evidence", numbers=names, floors=FLOORS, units=of_units, **about)

@@ -9,7 +9,6 @@ import numpy as np
 from .. import store
 from ..moments.covariance import in_order
 from . import inference
-from .compare import WAYS
 
 SHARES = ("overlap", "mutual")  # numbers that are shares of units
 MEASURED = ("greedy_crossfit", "assigned_crossfit", "greedy", "assigned", *SHARES)
@@ -43,7 +42,7 @@ class Evidence(NamedTuple):
 
 
 def read(path: str | Path) -> dict[str, Evidence]:
-    """The evidence of a layer: of the trained nets and, where there are any, of the untrained ones."""
+    """The evidence of a layer: of trained nets and, where there are any, of untrained ones and of snapshots."""
     attributes, arrays = store.attributes(path, "evidence"), store.load(path)
     names = attributes["numbers"]
     return {
@@ -52,10 +51,9 @@ def read(path: str | Path) -> dict[str, Evidence]:
             attributes["units"][way],
             dict(zip(names, arrays[f"{way}/value"], strict=True)),
             dict(zip(names, arrays[f"{way}/without"], strict=True)),
-            dict(zip(attributes["floors"], arrays[f"{way}/floors"], strict=True)),
+            dict(zip(attributes["floors"], arrays.get(f"{way}/floors", ()), strict=True)),
         )
-        for way in WAYS
-        if f"{way}/value" in arrays
+        for way in attributes["units"]
     }
 
 
