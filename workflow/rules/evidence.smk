@@ -22,3 +22,32 @@ rule compare:
     shell:
         "python -m workflow.convergent.evidence.compare {input.moments} {output} --untrained {input.untrained}"
         " {params.options:q} > {log} 2>&1"
+
+
+# Likewise through their training.
+TRAINING = [
+    f"results/{{run}}/evidence/training/{layer}.zarr/zarr.json" for layer in FOLLOWED
+]
+
+
+rule compare_training:
+    input:
+        moments=expand(
+            "results/{{run}}/moments/{way}/{{layer}}.zarr/zarr.json",
+            way=["val", "untrained", "snapshots"],
+        ),
+        descriptions=expand("results/{{run}}/nets/{net}.json", net=SNAPPED),
+    output:
+        "results/{run}/evidence/training/{layer}.zarr/zarr.json",
+    log:
+        "results/{run}/logs/evidence/training/{layer}.log",
+    benchmark:
+        "results/{run}/benchmarks/evidence/training/{layer}.tsv"
+    wildcard_constraints:
+        layer=one_of(map(re.escape, FOLLOWED)),
+    params:
+        *stage("evidence.training"),
+        options=options("evidence", "seed"),
+    shell:
+        "python -m workflow.convergent.evidence.training {input.moments} {output}"
+        " --descriptions {input.descriptions} {params.options:q} > {log} 2>&1"
