@@ -18,6 +18,7 @@ from workflow.convergent import store, tables
 from workflow.convergent.commands import InputError
 from workflow.convergent.images import parts
 from workflow.convergent.nets import checkpoints, model
+from workflow.convergent.nets.snapshots import Snapshots
 
 Change = Callable[[Path, Path], None]  # of a file, with another of its kind
 Read = Callable[[Path], Any]  # what a folder holds, as something to compare
@@ -97,7 +98,7 @@ def training(seed: int) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
 
 def make_checkpoint(folder: Path, seed: int) -> None:
     net, optimiser = training(seed + 1)
-    state = {"key": f"{seed}", "net": net.state_dict(), "optimiser": optimiser.state_dict(), "history": [{"epoch": 1}]}
+    state = checkpoints.state_of(f"{seed}", net, optimiser, Snapshots([]), [{"epoch": 1}])
     checkpoints.save(folder / "state.pt", state)
 
 
@@ -217,12 +218,12 @@ def test_a_damaged_checkpoint_counts_as_absent(change: str, tmp_path: Path, caps
         make_checkpoint(tmp_path / f"{seed}", seed)
     file = tmp_path / "0/state.pt"
     net, optimiser = training(0)
-    assert checkpoints.resume(file, "0", net, optimiser, "net0") == [{"epoch": 1}]
+    assert checkpoints.resume(file, "0", net, optimiser, Snapshots([]), "net0") == [{"epoch": 1}]
     assert (net.weight == 1).all()
     capsys.readouterr()
     CHANGES[change](file, tmp_path / "1/state.pt")
     net, optimiser = training(0)
-    assert checkpoints.resume(file, "0", net, optimiser, "net0") == []
+    assert checkpoints.resume(file, "0", net, optimiser, Snapshots([]), "net0") == []
     assert (net.weight == 0).all()
     said = {"other": "net0: the checkpoint is of other settings, images or code; training starts anew\n", "deleted": ""}
     assert capsys.readouterr().out == said.get(change, "net0: the checkpoint is damaged; training starts anew\n")

@@ -13,6 +13,7 @@ from workflow.convergent import store
 from workflow.convergent.moments import accumulate
 from workflow.convergent.nets import activations, device, train
 from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
+from workflow.convergent.nets.snapshots import Snapshots
 from workflow.convergent.stitching import mappings, stitched
 
 from .common import LAYERS, Photographs, paper_nets, section
@@ -52,7 +53,9 @@ def bench_training(images: Photographs, place: torch.device, steps: int = 60, re
     labels = np.arange(STORED) % 1000
 
     def rate(loader: Iterator[Sequence[torch.Tensor]]) -> float:
-        epoch = functools.partial(train.train_epoch, net, optimiser, loader, settings, "net", 0, range(steps))
+        epoch = functools.partial(
+            train.train_epoch, net, optimiser, loader, settings, "net", 0, range(steps), Snapshots([])
+        )
         return steps * batch / seconds(epoch)
 
     with tempfile.TemporaryDirectory() as folder:

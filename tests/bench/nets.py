@@ -11,6 +11,7 @@ from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.nets import alexnet, train
 from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
+from workflow.convergent.nets.snapshots import Snapshots
 from workflow.convergent.patches import pictures, receptive, search
 
 from .common import LAYERS, Photographs, section
@@ -43,7 +44,7 @@ def bench_training(steps: int = 100, repeats: int = 5) -> None:
 
         def rate(loader) -> float:
             begun = time.perf_counter()
-            train.train_epoch(net, optimiser, loader, settings, "net0", 0, range(steps))
+            train.train_epoch(net, optimiser, loader, settings, "net0", 0, range(steps), Snapshots([]))
             return steps * settings.batch / (time.perf_counter() - begun)
 
         def stored():

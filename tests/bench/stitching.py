@@ -21,6 +21,7 @@ from workflow.convergent.moments import accumulate
 from workflow.convergent.nets import activations, train
 from workflow.convergent.nets.model import Net
 from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
+from workflow.convergent.nets.snapshots import Snapshots
 from workflow.convergent.stitching import fit, lasso
 
 from .common import in_fresh_process, section
@@ -44,7 +45,9 @@ def trained_nets(split: datasets.Split) -> dict[str, Net]:
         net.standardise_with(split.images)
         drawn = train.draws(len(split.labels), BATCH, 4, seed)
         batches = train.batches(split.images, split.labels, drawn, torch.device("cpu"))
-        train.train_epoch(net, new_optimiser(net, settings), batches, settings, f"net{seed}", 0, range(STEPS))
+        train.train_epoch(
+            net, new_optimiser(net, settings), batches, settings, f"net{seed}", 0, range(STEPS), Snapshots([])
+        )
         net.eval()
     return nets
 

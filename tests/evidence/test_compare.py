@@ -48,7 +48,7 @@ def test_dead_units_are_counted(tmp_path: Path) -> None:
     nets = stores.activations(0, nets=2)
     nets["net1"][..., 2] = 0.3
     path = stores.moments(tmp_path / "m.zarr/zarr.json", nets)
-    assert compare.units(path) == {"net0": (6, 6), "net1": (6, 5)}
+    assert compare.units(path, ["net0", "net1"]) == {"net0": (6, 6), "net1": (6, 5)}
 
 
 @pytest.mark.parametrize("dead", ["net0", "net1"])

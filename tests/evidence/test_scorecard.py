@@ -7,7 +7,7 @@ import pytest
 
 from tests import ROOT
 from tests.evidence import stores
-from workflow.convergent import tables
+from workflow.convergent import store, tables
 from workflow.convergent.evidence import inference, scorecard, summary
 from workflow.convergent.evidence.scorecard import Claim, Contrast
 
@@ -68,6 +68,22 @@ def test_claims_on_planted_nets(tmp_path: Path) -> None:
     for claim in ("axes are alike", "training made axes alike"):
         assert rows[claim, "conv1"]["verdict"] == "holds"
     assert rows["axes are alike", "conv1"]["paper"] == ""
+
+
+def test_an_early_step_is_judged_by_its_share_of_the_final_excess(tmp_path: Path) -> None:
+    """The planted nets grow alike slowly, so that the claim fails; of nets that were alike at once it holds."""
+    through = stores.through(tmp_path)
+    states, steps = summary.read(through), list(store.attributes(through)["steps"].values())
+    row = scorecard.row(scorecard.early("conv1", states, steps))
+    assert (row["claim"], row["verdict"]) == ("axes are alike after 3 of 100 steps", "fails")
+    excess = [states[state].value[summary.EXCESS].mean() for state in ("snapshot1", "trained")]
+    assert row["ours"] == pytest.approx(excess[0] - 0.8 * excess[1])
+    at_once = states | {"snapshot1": states["trained"]}
+    assert scorecard.row(scorecard.early("conv1", at_once, steps))["verdict"] == "holds"
+    output = tmp_path / "scorecard.csv"
+    paths = ["--evidence", str(stores.evidence(tmp_path)), "--training", str(through), "--paper", str(PAPER)]
+    scorecard.main([str(output), *paths])
+    assert row["claim"] in {each["claim"] for each in tables.read(output)}
 
 
 def test_without_twins_nothing_is_said_of_training(tmp_path: Path) -> None:

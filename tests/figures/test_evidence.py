@@ -101,7 +101,7 @@ def test_layers_that_are_not_the_papers_have_no_square(tmp_path: Path) -> None:
     [
         ({"nets": {"net1": "of another run"}}, "weights of net1 differ"),
         ({"images": "others"}, "images differ"),
-        ({"layer": "conv1"}, "--evidence: conv1 is given twice"),
+        ({"layer": "conv1"}, "stores of evidence: conv1 is given twice"),
         ({"kind": "moments"}, "a store of moments; must be one of evidence"),
     ],
 )

@@ -1,6 +1,7 @@
 """The stage of the moments: any number of shards gives equal bits, and they are the moments of all images."""
 
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -74,6 +75,36 @@ def test_wide_layers_keep_few_blocks_and_leave_the_others_as_they_are(
     assert [few[layer].read_bytes() == every[layer].read_bytes() for layer in LAYERS] == [True, False, True]
     shards = [store.attributes(tmp_path / f"few/2/{shard}/fc6.zarr/zarr.json") for shard in (0, 1)]
     assert [shard["nodes"] for shard in shards] == [[[0, 2, 0]], [[1, 2, 0]]]
+
+
+@pytest.mark.slow
+def test_nets_of_different_sets_have_no_comoments(
+    tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]
+) -> None:
+    """All else has the bits of a pass of each set alone, and a layer is wide where one of a set is."""
+    for number, path in enumerate(nets.values()):
+        for end in (".json", ".pt"):
+            shutil.copy(path.with_suffix(end), tmp_path / f"net{number + 2}{end}")
+    more = {net: tmp_path / f"{net}.json" for net in ("net2", "net3")}
+    both = staged(tmp_path / "both", images["val"], nets | more, shards=2, wide=[*WIDE, "--sets", "2"])
+    alone = {layer: [] for layer in LAYERS}
+    for name, of in (("first", nets), ("second", more)):
+        for layer, path in staged(tmp_path / name, images["val"], of, shards=2).items():
+            alone[layer].append(store.load(path))
+    for layer, path in both.items():
+        first, second = alone[layer]
+        found = store.load(path)
+        assert found.keys() == first.keys() | second.keys()
+        assert {name.split("/")[-1] for name in found if "comoment/" in name} == {
+            *("net0-net0", "net0-net1", "net1-net1", "net2-net2", "net2-net3", "net3-net3")
+        }
+        for name, array in found.items():
+            np.testing.assert_array_equal(array, (first if name in first else second)[name])
+
+
+def test_sets_of_different_size_are_refused(tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]) -> None:
+    with pytest.raises(SystemExit, match="--sets: 3, but there are 2 nets; sets must be of equal size"):
+        staged(tmp_path, images["val"], nets, shards=1, wide=["--sets", "3"])
 
 
 @pytest.mark.slow

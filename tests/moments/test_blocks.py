@@ -51,6 +51,12 @@ def test_wide_layers_keep_at_most_so_many_blocks(units: int, fine: int, kept: in
     assert blocks.WideLayers(units=100, blocks=3).kept_blocks(units, fine) == kept
 
 
+@pytest.mark.parametrize(("units", "kept"), [(99, 5), (100, 3)])
+def test_other_layers_may_keep_few_blocks_too(units: int, kept: int) -> None:
+    assert blocks.WideLayers(units=100, blocks=3, others=5).kept_blocks(units, 7) == kept
+    assert blocks.WideLayers(units=100, blocks=3, others=5).kept_blocks(units, 2) == 2
+
+
 def splits(count: int) -> list[list[range]]:
     """All ways to share ``count`` fine blocks out to shards: consecutive runs, none of them empty."""
     cuts = [cut for number in range(count) for cut in combinations(range(1, count), number)]

@@ -53,6 +53,15 @@ def test_many_resamples_at_once(blocks: Arrays, a: str, b: str) -> None:
         np.testing.assert_allclose(together, covariance.pooled(blocks, a, b, weights), rtol=1e-12, atol=1e-10)
 
 
+def test_joined_blocks_are_those_of_all_their_data(blocks: Arrays) -> None:
+    found = covariance.joined(blocks, [range(2), range(2, 3), range(3, 5)])
+    assert found.keys() == {name for name in blocks if not name.startswith("positions/")}
+    for row, weights in enumerate(([1, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 1, 1])):
+        for name, array in repeated(np.array(weights)).items():
+            if name in found:
+                assert_near(found[name][row], array)
+
+
 @pytest.mark.parametrize("weights", [WEIGHTS, WEIGHTS[1]])
 def test_variance_is_the_diagonal(blocks: Arrays, weights: np.ndarray) -> None:
     for net in WIDTHS:

@@ -22,6 +22,7 @@ from workflow.convergent.commands import InputError
 from workflow.convergent.nets import checkpoints, device, train
 from workflow.convergent.nets.model import load
 from workflow.convergent.nets.optimisation import new_optimiser
+from workflow.convergent.nets.snapshots import Snapshots
 from workflow.convergent.tracked import installed
 
 CPU = torch.device("cpu")
@@ -95,7 +96,7 @@ def test_one_step_is_that_of_gradient_descent(
     norm = torch.cat([slope.flatten() for slope in slopes.values()]).norm()
     factor = min(1.0, clip / norm.item()) if clip else 1.0
     assert (factor < 1) == bool(clip)
-    train.train_epoch(net, new_optimiser(net, settings), iter([batch]), settings, "net0", 0, range(1))
+    train.train_epoch(net, new_optimiser(net, settings), iter([batch]), settings, "net0", 0, range(1), Snapshots([]))
     for name, p in net.named_parameters():
         rate, decay = (0.02 * bias_rate, 0.1 * bias_decay) if name.endswith("bias") else (0.02, 0.1)
         expected = before[name] - rate * (factor * slopes[name] + decay * before[name])
@@ -275,10 +276,10 @@ def test_an_edit_of_a_module_that_a_users_net_imports_trains_anew(
     )
     net = train.model.build("users:make", OWN, 3, 4, 20, seed=0)
     given = [net, settings_with(), 0, ["train", "val"], "cpu", []]
-    key = train.training_key(*given)
-    assert key == train.training_key(*given)
+    key = checkpoints.training_key(*given)
+    assert key == checkpoints.training_key(*given)
     Path(f"users_{edited}.py").write_text("width = 9\n")
-    assert (train.training_key(*given) != key) == (edited != "no longer")
+    assert (checkpoints.training_key(*given) != key) == (edited != "no longer")
 
 
 def test_the_key_is_of_all_that_weights_depend_on(
@@ -288,16 +289,16 @@ def test_the_key_is_of_all_that_weights_depend_on(
     code.write_text("")
     net, other = (preset(architecture | {"dropout": share}, 3, 4, 20, seed=0) for share in (0.5, 0.4))
     given = [net, settings_with(), 0, ["train", "val"], "cpu", [code]]
-    key = train.training_key(*given)
-    assert key == train.training_key(*given)
+    key = checkpoints.training_key(*given)
+    assert key == checkpoints.training_key(*given)
     for place, value in enumerate([other, settings_with(clip=4), 1, ["train", "other"], "cuda", [code, code]]):
-        assert train.training_key(*given[:place], value, *given[place + 1 :]) != key
+        assert checkpoints.training_key(*given[:place], value, *given[place + 1 :]) != key
     for changed in ("torch", "numpy", "numba"):
         with monkeypatch.context() as patch:
             patch.setattr(
-                train, "installed", lambda name, changed=changed: None if name == changed else installed(name)
+                checkpoints, "installed", lambda name, changed=changed: None if name == changed else installed(name)
             )
-            assert train.training_key(*given) != key
+            assert checkpoints.training_key(*given) != key
 
 
 @pytest.mark.parametrize(
@@ -414,7 +415,7 @@ def synchronisations(architecture: dict, steps: int) -> int:
     loader = train.batches(made["images"], made["labels"], drawn, CPU)
     optimiser = new_optimiser(net, settings_with())
     with Synchronisations() as counted:
-        train.train_epoch(net, optimiser, loader, settings_with(batch=4), "net0", 0, range(steps))
+        train.train_epoch(net, optimiser, loader, settings_with(batch=4), "net0", 0, range(steps), Snapshots([]))
     return counted.count
 
 
@@ -494,11 +495,11 @@ def test_on_cuda_steps_compute_in_bfloat16_and_never_wait(architecture: dict) ->
     net.body.get_submodule("conv2").register_forward_hook(lambda m, i, output: kinds.add(output.dtype))
     loader = list(train.batches(made["images"], made["labels"], train.draws(80, 8, 4, seed=0), place))
     optimiser = new_optimiser(net, settings_with())
-    train.train_epoch(net, optimiser, iter(loader[:2]), settings_with(batch=8), "net0", 0, range(2))
+    train.train_epoch(net, optimiser, iter(loader[:2]), settings_with(batch=8), "net0", 0, range(2), Snapshots([]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "require_finite", lambda *args: torch.cuda.set_sync_debug_mode("default"))
         torch.cuda.set_sync_debug_mode("error")
-        train.train_epoch(net, optimiser, iter(loader[2:]), settings_with(batch=8), "net0", 0, range(8))
+        train.train_epoch(net, optimiser, iter(loader[2:]), settings_with(batch=8), "net0", 0, range(8), Snapshots([]))
     assert kinds == {torch.bfloat16}
     assert net.body.get_submodule("conv2").weight.is_contiguous(memory_format=torch.channels_last)
 

@@ -14,6 +14,7 @@ from typing import Any
 from . import configuration, memory, photographs
 from .configuration import module_of, own_code, spatial
 from .nets.architecture import ALEXNET, conv_sizes, module_names, module_units
+from .nets.snapshots import steps_of
 from .photographs import Images
 from .schema import conform, refuse
 
@@ -93,6 +94,18 @@ def check_training(config: dict[str, Any]) -> None:
         refuse("training", None, "it is needed where a net has no weights of its own")
     if (training := config.get("training", {})).get("nesterov") and not training["momentum"]:
         refuse("training.nesterov", True, "with training.momentum 0 it must be false")
+    if training:
+        check_snapshots(training["snapshots"], training["steps"])
+
+
+def check_snapshots(shares: list[float], steps: int) -> None:
+    """Refuse shares that do not ascend, and those after which no weights are left to keep: of one step, or the last."""
+    if shares != sorted(shares):
+        refuse("training.snapshots", shares, "shares must ascend")
+    at = steps_of(shares, steps)
+    if len({*at, steps}) <= len(at):
+        listed = ", ".join(map(str, at))
+        refuse("training.snapshots", shares, f"of {steps} steps these are {listed}; each must be another, not the last")
 
 
 def check_names(layers: list[str]) -> None:

@@ -70,6 +70,15 @@ def twinned(config: dict[str, Any], classes: int) -> list[str]:
     return [layer for layer in config["layers"] if sum(widths(config, layer, classes)) < wide]
 
 
+def snapshot_blocks(config: dict[str, Any]) -> int:
+    """Blocks that a layer which is not wide keeps of the moments of snapshots: a quarter, but four where there are.
+
+    All blocks of all snapshots would take most of a run's disk.
+    """
+    blocks = config["moments"]["blocks"]
+    return max(blocks // 4, min(4, blocks))
+
+
 def complete(config: dict[str, Any]) -> None:
     """Fill in the layers of the stages that name none. The schema cannot: they depend on ``layers``.
 

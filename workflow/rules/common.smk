@@ -13,11 +13,13 @@ from workflow.convergent.configuration import (
     logits,
     net_settings,
     own_code,
+    snapshot_blocks,
     spatial,
     trained,
     twinned,
 )
 from workflow.convergent.images.groups import is_table
+from workflow.convergent.nets.snapshots import snapshot_name
 from workflow.convergent.photographs import channels, classes
 from workflow.convergent.sources import sources
 from workflow.convergent.tracked import file_digest, folder_digest, tracked
@@ -99,6 +101,10 @@ CONTROLS = ["net0_untrained"] if STITCHED else []
 # Nets before training, and the layers in which they are compared with each other.
 TWINS = [f"{net}_untrained" for net in TRAINED]
 TWINNED = twinned(config, classes(config["data"]))
+# Numbers of the snapshots of each trained net, their names by step, and the layers in which these are compared.
+SNAPSHOTS = range(1, len(config.get("training", {}).get("snapshots", [])) + 1)
+SNAPPED = [snapshot_name(net, number) for number in SNAPSHOTS for net in TRAINED]
+FOLLOWED = TWINNED if SNAPSHOTS else []
 
 
 wildcard_constraints:
@@ -119,6 +125,12 @@ def stage(module, without=()):
 def replayed(layer):
     """Whether the published optimiser is replayed: at 4096 units it takes days."""
     return config["stitching"]["as_published"] and layer in SPATIAL
+
+
+def snapshot_files(net, kind):
+    """Files of the snapshots of a net, by step. kind: json or pt"""
+    names = [snapshot_name(net, number) for number in SNAPSHOTS]
+    return [f"results/{{run}}/nets/{name}.{kind}" for name in names]
 
 
 def one_of(names):
@@ -166,6 +178,7 @@ def every_figure(wildcards):
 def every_table():
     return [
         *(f"{RUN}/tables/{name}.csv" for name in ("summary", "scorecard", "units", "measures")),
+        *([f"{RUN}/tables/training.csv"] if FOLLOWED else []),
         *([f"{RUN}/tables/information.csv"] if INFORMED else []),
         *([f"{RUN}/tables/table1_mapping.csv"] if STITCHED else []),
         *expand(

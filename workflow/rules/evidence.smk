@@ -43,9 +43,39 @@ rule tabulate:
         "python -m workflow.convergent.evidence.tabulate {output} --evidence {input} > {log} 2>&1"
 
 
+# Likewise through their training.
+TRAINING = [
+    f"results/{{run}}/evidence/training/{layer}.zarr/zarr.json" for layer in FOLLOWED
+]
+
+
+rule compare_training:
+    input:
+        moments=expand(
+            "results/{{run}}/moments/{way}/{{layer}}.zarr/zarr.json",
+            way=["val", "untrained", "snapshots"],
+        ),
+        descriptions=expand("results/{{run}}/nets/{net}.json", net=SNAPPED),
+    output:
+        "results/{run}/evidence/training/{layer}.zarr/zarr.json",
+    log:
+        "results/{run}/logs/evidence/training/{layer}.log",
+    benchmark:
+        "results/{run}/benchmarks/evidence/training/{layer}.tsv"
+    wildcard_constraints:
+        layer=one_of(map(re.escape, FOLLOWED)),
+    params:
+        *stage("evidence.training"),
+        options=options("evidence", "seed"),
+    shell:
+        "python -m workflow.convergent.evidence.training {input.moments} {output}"
+        " --descriptions {input.descriptions} {params.options:q} > {log} 2>&1"
+
+
 rule scorecard_table:
     input:
         evidence=EVIDENCE,
+        training=TRAINING,
     output:
         "results/{run}/tables/scorecard.csv",
     log:
@@ -56,5 +86,5 @@ rule scorecard_table:
         *tracked([PAPER]),
         paper=PAPER,
     shell:
-        "python -m workflow.convergent.evidence.scorecard {output} --evidence {input.evidence} --paper {params.paper:q}"
-        " > {log} 2>&1"
+        "python -m workflow.convergent.evidence.scorecard {output} --evidence {input.evidence}"
+        " --training {input.training} --paper {params.paper:q} > {log} 2>&1"

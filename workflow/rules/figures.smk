@@ -154,6 +154,13 @@ DRAWN = {
         },
         "table": "results/{run}/tables/summary.csv",
     },
+    "summary_training": {
+        "family": "training",
+        "report": ("Summary", "Through training"),
+        "inputs": {"evidence": TRAINING},
+        "when": FOLLOWED,
+        "table": "results/{run}/tables/training.csv",
+    },
 }
 
 FIGURES = []

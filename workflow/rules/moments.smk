@@ -1,9 +1,10 @@
 # One pass over the validation images for all statistics, one over training images for the mappings to be fitted on, and
-# one of the nets before training over the validation images: what nets share without having learned anything.
+# two over the validation images of the nets before training, for what nets share without having learned anything, and
+# at steps of it, where nets of one step are a set: only these are compared with each other.
 PASSES = {
     "val": {
         "split": "val",
-        "images": [],
+        "options": [],
         "section": "moments",
         "nets": NETS,
         "controls": CONTROLS,
@@ -11,7 +12,7 @@ PASSES = {
     },
     "train": {
         "split": "train",
-        "images": options("stitching", "images"),
+        "options": options("stitching", "images"),
         "section": "stitching",
         "nets": NETS,
         "controls": CONTROLS,
@@ -19,11 +20,21 @@ PASSES = {
     },
     "untrained": {
         "split": "val",
-        "images": [],
+        "options": [],
         "section": "moments",
         "nets": TWINS,
         "controls": [],
         "layers": TWINNED,
+    },
+    "snapshots": {
+        "split": "val",
+        "options": as_options(
+            {"sets": len(SNAPSHOTS), "other_blocks": snapshot_blocks(config)}
+        ),
+        "section": "moments",
+        "nets": SNAPPED,
+        "controls": [],
+        "layers": FOLLOWED,
     },
 }
 
@@ -60,14 +71,14 @@ for folder, its in PASSES.items():
             **LAYERED,
             layers=its["layers"],
             control_layers=STITCHED if its["controls"] else [],
-            images=its["images"],
+            of_pass=its["options"],
             blocks=options(its["section"], "blocks", "shards"),
             wide=config["moments"]["wide"],
             options=options("moments", "batch", "seed", "threads"),
         shell:
             "python -m workflow.convergent.moments.accumulate {input.images} {output} --nets {input.digests}"
             " --layers {params.layers:q} --controls {input.controls} --control-layers {params.control_layers:q}"
-            " {params.images:q} {params.blocks:q} --shard {wildcards.shard} --wide-units {params.wide[units]:q}"
+            " {params.of_pass:q} {params.blocks:q} --shard {wildcards.shard} --wide-units {params.wide[units]:q}"
             " --wide-blocks {params.wide[blocks]:q} {params.options:q} --modules {params.modules:q}"
             " --resample {params.resample:q} > {log} 2>&1"
 

@@ -11,6 +11,8 @@ rule train:
         description="results/{run}/nets/{net}.json",
         weights="results/{run}/nets/{net}.pt",
         history="results/{run}/nets/{net}.csv",
+        snapshots=snapshot_files("{net}", "json"),
+        snapshot_weights=snapshot_files("{net}", "pt"),
     log:
         "results/{run}/logs/train/{net}.log",
     benchmark:
@@ -26,7 +28,8 @@ rule train:
         code=sources("nets.train", UNRELATED),
         training=lambda wildcards: as_json(config.get("training")),
     shell:
-        "python -m workflow.convergent.nets.train {input.images} {output} --name {wildcards.net} {params.net:q}"
+        "python -m workflow.convergent.nets.train {input.images} {output.description} {output.weights}"
+        " {output.history} --snapshots {output.snapshots} --name {wildcards.net} {params.net:q}"
         " --settings {params.settings:q} --training {params.training:q} --code {params.code:q}"
         " --checkpoints results/{wildcards.run}/checkpoints/{wildcards.net} 2>&1 | tee {log}"
 

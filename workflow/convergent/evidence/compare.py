@@ -6,7 +6,7 @@ the same number without each block, from which intervals follow (``inference``),
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -22,7 +22,7 @@ from ..seeds import derive
 from . import floors
 from .crossfit import Between, between, rotated, rotated_axes
 from .measures import means_apart, measures
-from .pairs import Numbers, Rotations, numbers, pair_numbers
+from .pairs import Numbers, Rotations, numbers, pair_numbers, stacked
 from .partners import same_class
 from .units import Units, describe, with_groups
 
@@ -79,12 +79,10 @@ def load(path: Path, a: str, b: str) -> Compared:
 def all_numbers(nets: Compared, settings: EvidenceSettings) -> Numbers:
     """All numbers of a pair of nets."""
     turns = Rotations(nets.seed(settings.seed, "rotations"), settings.rotations)
-    measured, on_rotated, excess = pair_numbers(nets.pair, nets.own_b, turns)
-    content = numbers(floors.content(nets.pair, *nets.maps)) if nets.maps[0].shape[1] > 1 else measured
+    found = pair_numbers(nets.pair, nets.own_b, turns)
+    content = numbers(floors.content(nets.pair, *nets.maps)) if nets.maps[0].shape[1] > 1 else found.measured
     return {
-        **measured,
-        **{f"{name}_rotated": number for name, number in on_rotated.items()},
-        **{f"{name}_excess": number for name, number in excess.items()},
+        **found.named(),
         **{f"{name}_content": content[name] for name in ("greedy_crossfit", "assigned_crossfit")},
         "means_apart": means_apart(nets.pair.count, *nets.means),
         **({"same_class": same_class(nets.pair)} if settings.logits else {}),
@@ -131,24 +129,21 @@ def evidence(path: Path, settings: EvidenceSettings) -> Found:
 
 def arrays_of(found: Found) -> dict[str, np.ndarray]:
     """Arrays of all pairs of nets: the numbers, these without each block, the floors; units of each ordered pair."""
-    names = list(found.numbers[0])
     of_units = {f"units/{trained_name(a)}-{trained_name(b)}": np.array(of) for (a, b), of in found.units.items()}
     return {
-        "value": np.array([[of[name].value for of in found.numbers] for name in names]),
-        "without": np.array([[of[name].without for of in found.numbers] for name in names]),
+        **stacked(found.numbers),
         "floors": np.array(found.floors).T,
         **of_units,
     }
 
 
 def trained_name(net: str) -> str:
-    """The net that an untrained one becomes; any other is its own."""
-    return net.removesuffix("_untrained")
+    """The trained net that a net is or becomes: net0 of net0_untrained."""
+    return net.split("_")[0]
 
 
-def units(path: Path) -> dict[str, tuple[int, int]]:
-    """Number of all units and of live ones of each net; an untrained net is called as the one that it becomes."""
-    nets = compared(store.attributes(path, "moments"))
+def units(path: Path, nets: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Number of all units and of live ones of some nets, each called as the trained net that it is or becomes."""
     totals = store.load(path, "total/count", *(f"total/*/{each}" for net in nets for each in (net, f"{net}-{net}")))
     moments = {name.removeprefix("total/"): array for name, array in totals.items()}
     live = {net: own_variance(moments, net) > 0 for net in nets}
@@ -187,16 +182,15 @@ def main(argv: list[str] | None = None) -> None:
     of_units: dict[str, dict[str, tuple[int, int]]] = {}
     for way, path in paths.items():
         found = evidence(path, settings)
-        names = list(found.numbers[0])
         arrays |= {f"{way}/{name}": array for name, array in arrays_of(found).items()}
-        of_units[way] = units(path)
+        of_units[way] = units(path, compared(store.attributes(path, "moments")))
     nets = {net: attributes["nets"][net] for net in compared(attributes)}
     about = {"layer": attributes["layer"], "images": attributes["images"], "nets": nets}
     store.save(
         args.output,
         arrays,
         kind="evidence",
-        numbers=names,
+        numbers=list(found.numbers[0]),
         floors=FLOORS,
         units=of_units,
         columns=Units._fields,

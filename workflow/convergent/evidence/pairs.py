@@ -10,7 +10,7 @@ Chosen again without each block, partners jump, and the error would be up to twi
 shares (mutual, overlap), which have no other replicates: with 52 blocks their errors are two to three times too large.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +43,11 @@ class PairNumbers(NamedTuple):
     measured: Numbers
     rotated: Numbers  # means over random rotations of b's standardised units
     excess: Numbers  # of the cross-fitted ones: (measured - rotated) / (1 - rotated)
+
+    def named(self) -> Numbers:
+        """All numbers, with ``_rotated`` and ``_excess`` behind the names of the latter."""
+        endings = zip(("", "_rotated", "_excess"), self, strict=True)
+        return {f"{name}{ending}": number for ending, of in endings for name, number in of.items()}
 
 
 class Rotations(NamedTuple):
@@ -139,6 +144,15 @@ def greedy_crossfit(pair: Between) -> float:
     return mean_crossfit(pair, (np.array(of_a), np.array(of_b))).value
 
 
+def stacked(pairs: Sequence[Numbers]) -> dict[str, np.ndarray]:
+    """Numbers of several pairs as arrays: value (numbers, pairs), and without each block (numbers, pairs, B)."""
+    of_pairs = [[pair[name] for pair in pairs] for name in pairs[0]]
+    return {
+        "value": np.array([[number.value for number in row] for row in of_pairs]),
+        "without": np.array([[number.without for number in row] for row in of_pairs]),
+    }
+
+
 def mean_numbers(several: Iterable[Numbers]) -> Numbers:
     """Mean of each number over those that have it."""
     names: dict[str, list[Replicated]] = {}
@@ -158,20 +172,23 @@ def excess(measured: Replicated, rotated: Replicated) -> Replicated:
     return Replicated(float(value), without)
 
 
-def pair_numbers(pair: Between, own: np.ndarray | None = None, rotations: Rotations | None = None) -> PairNumbers:
+def pair_numbers(
+    pair: Between, own: np.ndarray | None = None, rotations: Rotations | None = None, assign: bool = True
+) -> PairNumbers:
     """All numbers of an unordered pair: measured, on rotated axes of net b, and in excess of these.
 
     own: products of b with itself, as of ``between`` (B, Ub, Ub); needed for rotations
+    assign: whether numbers of assigned partners are among them
     """
-    measured = numbers(pair)
+    measured = numbers(pair, assign)
     if own is None or rotations is None:
         return PairNumbers(measured, {}, {})
     live = int((pair.squares_b.sum(0) > 0).sum())
     if not live:  # no axes to rotate: all numbers are NaN
-        return PairNumbers(measured, measured, {name: measured[name] for name in EXCEEDING})
+        return PairNumbers(measured, measured, {name: measured[name] for name in EXCEEDING if name in measured})
     turns = (random_rotation(live, np.random.default_rng(derive(rotations.seed, k))) for k in range(rotations.greedy))
     null = mean_numbers(
-        numbers(rotated(pair, own, turn), assign=k < rotations.assigned) for k, turn in enumerate(turns)
+        numbers(rotated(pair, own, turn), assign and k < rotations.assigned) for k, turn in enumerate(turns)
     )
     names = [name for name in EXCEEDING if name in null]
     return PairNumbers(measured, null, {name: excess(measured[name], null[name]) for name in names})

@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import tables
+from .. import store, tables
 from ..commands import command, new_parser
 from . import inference, summary
 from .compare import TRAINED, UNTRAINED
-from .summary import Evidence, Layers
+from .summary import EXCESS, SIMILARITY, THROUGH_TRAINING, Evidence, Layers
 
 STEPS = {
     "conv2": ("similarity falls", "conv1", "conv2"),
@@ -25,7 +25,7 @@ STEPS = {
     "conv4": ("similarity falls", "conv3", "conv4"),
     "conv5": ("similarity rises", "conv5", "conv4"),
 }  # the paper's claims on how a layer differs from the one before: the first layer of the two is above the second
-SIMILARITY, EXCESS = "greedy_crossfit", "greedy_crossfit_excess"
+MOST = 0.8  # share of the final excess that the first snapshot has
 APART = 0.1  # difference of sorted mean activations, as a share of their size, within which they count as alike
 HALF = 0.5  # share of logits with a partner of the same class that nets that learned must exceed
 HOLDS, FAILS, UNKNOWN = VERDICTS = ("holds", "fails", "cannot tell")
@@ -106,6 +106,14 @@ def of_layer(layer: str, evidence: Mapping[str, Evidence]) -> Iterator[Claim]:
         yield Claim("sorted mean activations are alike", layer, f"a difference of {APART:.0%}", apart)
 
 
+def early(layer: str, states: Mapping[str, Evidence], steps: Sequence[int]) -> Claim:
+    """The claim that the first snapshot has most of the excess of the trained nets. steps: of each state"""
+    first, last = (number(of, EXCESS) for of in (list(states.values())[1], states[TRAINED]))
+    most = last._replace(value=MOST * last.value, without=MOST * last.without)
+    claim = f"axes are alike after {steps[1]:,} of {steps[-1]:,} steps"
+    return Claim(claim, layer, f"{MOST:.0%} of the excess at the end", difference(first, most))
+
+
 def verdict(low: float, high: float) -> str:
     """One of VERDICTS, from the ends of a contrast's interval; cannot tell without ends."""
     return HOLDS if low > 0 else FAILS if high < 0 else UNKNOWN
@@ -135,6 +143,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--evidence", type=Path, nargs="+", required=True, help="stores of the evidence of each layer (zarr.json)"
     )
+    parser.add_argument(
+        "--training", type=Path, nargs="*", default=[], help="the same through training (default: none)"
+    )
     parser.add_argument("--paper", type=Path, required=True, help="table of the paper's numbers (.csv)")
     return parser.parse_args(argv)
 
@@ -142,7 +153,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    rows = scorecard(summary.read_layers(args.evidence), summary.read_paper(args.paper), [])
+    through = summary.read_layers(args.training, kind=THROUGH_TRAINING) if args.training else {}
+    steps = {str(path): list(store.attributes(path)["steps"].values()) for path in args.training}
+    of_training = [
+        early(layer, states, of) for (layer, states), of in zip(through.items(), steps.values(), strict=True)
+    ]
+    rows = scorecard(summary.read_layers(args.evidence), summary.read_paper(args.paper), of_training)
     tables.write(args.output, rows, digits=4, kind="scorecard")
     print(", ".join(f"{sum(row['verdict'] == each for row in rows)} {each}" for each in VERDICTS))
 

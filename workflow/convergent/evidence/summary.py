@@ -10,13 +10,14 @@ import numpy as np
 from .. import store, tables
 from ..moments.covariance import in_order
 from . import inference
-from .compare import WAYS
 from .measures import MEASURES
 from .units import Units, shares, unpacked, verdicts
 from .units import rows as unit_cells
 
 SHARES = ("overlap", "mutual", "stability", "same_class")  # numbers that are shares of units
 
+SIMILARITY, EXCESS = "greedy_crossfit", "greedy_crossfit_excess"  # the numbers that most is said of
+KINDS = EVIDENCE, THROUGH_TRAINING = ("evidence", "training evidence")  # of stores
 PAPER = ("layer", "greedy", "assigned", "overlap")  # columns of the paper's numbers
 
 Row = dict[str, object]
@@ -56,27 +57,31 @@ Layers = dict[str, dict[str, Evidence]]  # layer -> trained or untrained -> its 
 
 
 def read(path: str | Path) -> dict[str, Evidence]:
-    """The evidence of a layer: of the trained nets and, where there are any, of the untrained ones."""
-    attributes, arrays = store.attributes(path, "evidence"), store.load(path)
+    """The evidence of a layer: of trained nets and, where there are any, of untrained ones and of snapshots."""
+    attributes, arrays = store.attributes(path, *KINDS), store.load(path)
     names = attributes["numbers"]
     found = {}
-    for way in (way for way in WAYS if f"{way}/value" in arrays):
+    for way in attributes["units"]:
         nets = in_order(attributes["units"][way])
         found[way] = Evidence(
             nets,
             attributes["units"][way],
             dict(zip(names, arrays[f"{way}/value"], strict=True)),
             dict(zip(names, arrays[f"{way}/without"], strict=True)),
-            dict(zip(attributes["floors"], arrays[f"{way}/floors"], strict=True)),
-            {(a, b): unpacked(arrays[f"{way}/units/{a}-{b}"]) for a, b in permutations(nets, 2)},
+            dict(zip(attributes["floors"], arrays.get(f"{way}/floors", ()), strict=True)),
+            {
+                pair: unpacked(arrays[name])
+                for pair in permutations(nets, 2)
+                if (name := f"{way}/units/{'-'.join(pair)}") in arrays
+            },
         )
     return found
 
 
-def read_layers(paths: Sequence[Path], *others: Path) -> Layers:
+def read_layers(paths: Sequence[Path], *others: Path, kind: str = EVIDENCE) -> Layers:
     """The evidence of each layer. Raises InputError where stores, or other tables, are of other nets or images."""
-    about = {str(path): store.attributes(path, "evidence") for path in paths}
-    store.require_distinct("--evidence", (of["layer"] for of in about.values()))
+    about = {str(path): store.attributes(path, kind) for path in paths}
+    store.require_distinct(f"stores of {kind}", (of["layer"] for of in about.values()))
     about |= {str(path): tables.about(path, "agreement") for path in others}
     store.same_nets({path: of["nets"] for path, of in about.items()})
     store.require_equal("images", **{path: of["images"] for path, of in about.items()})

@@ -41,7 +41,6 @@ class Accumulator(Protocol):
 # statistics of every layer; each is made from the units of each net and the device of the activations
 ACCUMULATORS: list[Callable[[Mapping[str, int], torch.device], Accumulator]] = [CoMoments, PositionMeans]
 
-
 LayerMoments = dict[str, dict[str, np.ndarray]]  # layer -> name -> array
 
 
@@ -58,6 +57,7 @@ class MomentsSettings:
     seed: int = 0  # of the assignment of groups to blocks
     wide: WideLayers = field(default_factory=WideLayers)
     resample: str = "none"  # or "area": what happens where the grids of nets differ
+    sets: int = 1  # of nets, of equal size, one after another: only nets of one set have co-moments with each other
 
     def __post_init__(self) -> None:
         if self.shards > self.blocks:
@@ -116,12 +116,24 @@ def finished(layer: str, accumulators: Sequence[Accumulator]) -> dict[str, np.nd
     return arrays
 
 
+def new_accumulators(outputs: Mapping[str, torch.Tensor], sets: int) -> list[Accumulator]:
+    """Accumulators of a layer, all of each set of nets. outputs: net -> (images, positions, units)"""
+    widths = [(net, x.shape[2]) for net, x in outputs.items()]
+    place, size = next(iter(outputs.values())).device, len(widths) // sets
+    parts = (dict(widths[first : first + size]) for first in range(0, len(widths), size))
+    return [make(part, place) for part in parts for make in ACCUMULATORS]
+
+
 def block_moments(
-    recorder: activations.Recorder, images: store.StoredArray, blocks: Sequence[np.ndarray], batch: int
+    recorder: activations.Recorder,
+    images: store.StoredArray,
+    blocks: Sequence[np.ndarray],
+    batch: int,
+    sets: int = 1,
 ) -> Iterator[LayerMoments]:
     """Moments of each block in turn, valid until the next one.
 
-    blocks: rows of the images of each block, (images of the block,); batch: images in one forward pass
+    blocks: rows of the images of each block, (images of the block,); batch, sets: as of ``MomentsSettings``
     """
     running: dict[str, list[Accumulator]] = {}
     for rows in blocks:
@@ -131,9 +143,7 @@ def block_moments(
         for batch_activations in recorder.stream(images, rows, batch):
             for layer, outputs in batch_activations.items():
                 if layer not in running:
-                    widths = {net: x.shape[2] for net, x in outputs.items()}
-                    place = next(iter(outputs.values())).device
-                    running[layer] = [make(widths, place) for make in ACCUMULATORS]
+                    running[layer] = new_accumulators(outputs, sets)
                 for accumulator in running[layer]:
                     accumulator.update(outputs)
         yield {layer: finished(layer, running[layer]) for layer in recorder.layers}
@@ -154,7 +164,7 @@ def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs:
     stores = {layer: ShardStore(path, settings.blocks, len(numbers), settings.wide) for layer, path in outputs.items()}
     layers_of_controls = dict.fromkeys(nets.controls, nets.control_layers)
     recorder = activations.Recorder(nets.all(), settings.layers, layers_of_controls, settings.resample)
-    moments = block_moments(recorder, images, [blocks[number] for number in numbers], settings.batch)
+    moments = block_moments(recorder, images, [blocks[number] for number in numbers], settings.batch, settings.sets)
     for number, layers in zip(numbers, moments, strict=True):
         for layer, arrays in layers.items():
             stores[layer].add_block(number, arrays)
@@ -184,7 +194,7 @@ def add_block_options(parser: argparse.ArgumentParser) -> None:
         "--wide-units",
         type=int,
         default=WideLayers.units,
-        help="units of all nets together from which a layer is wide",
+        help="units of all nets of a set together from which a layer is wide",
     )
     parser.add_argument(
         "--wide-blocks",
@@ -192,6 +202,7 @@ def add_block_options(parser: argparse.ArgumentParser) -> None:
         default=WideLayers.blocks,
         help="blocks that a wide layer keeps, each a run of fine blocks",
     )
+    parser.add_argument("--other-blocks", type=int, help="blocks that any other layer keeps, likewise (default: all)")
     parser.add_argument("--shard", type=int, default=MomentsSettings.shard, help="number of this shard, from 0")
     parser.add_argument(
         "--shards", type=int, default=MomentsSettings.shards, help="number of shards, at most the number of blocks"
@@ -205,6 +216,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--nets", nargs="+", required=True, type=Path, help="descriptions of nets (.json), with weights beside them"
     )
+    parser.add_argument("--sets", type=int, default=1, help="sets of equal size that nets are in, in order, each alone")
     parser.add_argument(
         "--controls", nargs="*", default=[], type=Path, help="descriptions of control nets, for some layers only"
     )
@@ -238,9 +250,12 @@ def main(argv: list[str] | None = None) -> None:
         limit=args.limit,
         batch=args.batch,
         seed=args.seed,
-        wide=WideLayers(args.wide_units, args.wide_blocks),
+        wide=WideLayers(args.wide_units * args.sets, args.wide_blocks, args.other_blocks),
         resample=args.resample,
+        sets=args.sets,
     )
+    if len(args.nets) % args.sets:
+        raise InputError(f"--sets: {args.sets}, but there are {len(args.nets)} nets; sets must be of equal size")
     if len(args.outputs) != len(args.layers):
         raise InputError(f"outputs: {len(args.outputs)}, but {len(args.layers)} layers; give one store for each layer")
     device.deterministic(args.threads)

@@ -54,10 +54,12 @@ class WideLayers:
 
     units: int = 8192  # a layer with so many units of all nets together, or more, is wide
     blocks: int = 4  # kept blocks of a wide layer, at most
+    others: int | None = None  # kept blocks of any other layer, at most; None keeps all
 
     def kept_blocks(self, units: int, fine_blocks: int) -> int:
         """Number of blocks that a layer keeps; ``units`` are those of all nets together."""
-        return min(fine_blocks, self.blocks) if units >= self.units else fine_blocks
+        most = self.blocks if units >= self.units else self.others
+        return min(fine_blocks, most or fine_blocks)
 
 
 class Node(NamedTuple):

@@ -4,7 +4,7 @@
 counts; the bootstrap draws them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,21 @@ def total(blocks: Arrays) -> dict[str, np.ndarray]:
         elif name.startswith("comoment/"):
             a, b = name.removeprefix("comoment/").split("-")
             moments[name] = pooled(blocks, a, b, np.ones(len(count)))
+    return moments
+
+
+def joined(blocks: Arrays, runs: Sequence[range]) -> dict[str, np.ndarray]:
+    """``count``, ``mean/<net>`` and co-moments of fewer blocks, of which each is a run of the blocks that there are."""
+    weights = np.zeros((len(runs), len(blocks["count"])))
+    for row, run in zip(weights, runs, strict=True):
+        row[run] = 1
+    moments = {"count": (weights @ blocks["count"]).astype(blocks["count"].dtype)}
+    for name in blocks:
+        if name.startswith("mean/"):
+            moments[name] = mean_deviations(blocks, name.removeprefix("mean/"), weights)[2]
+        elif name.startswith("comoment/"):
+            a, b = name.removeprefix("comoment/").split("-")
+            moments[name] = pooled(blocks, a, b, weights)
     return moments
 
 

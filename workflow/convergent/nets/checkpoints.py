@@ -6,16 +6,42 @@ A checkpoint is what torch saves, after its sha256 in hexadecimal digits. One th
 import fcntl
 import hashlib
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..files import write_atomically
+from ..tracked import installed, packages
+from . import model, own
+from .optimisation import TrainingSettings
+from .snapshots import Snapshots
 
 DIGITS = 64  # of a sha256
+
+
+def versions(architecture: str) -> list[str | None]:
+    """Versions of the packages that weights depend on; for a user's net of all that its code imports."""
+    names = ["torch", "numpy", "numba", architecture.split(":")[0].split(".")[0]]  # torchvision, or a user's package
+    named = {package for file in own.files(architecture) for package in packages(file)}
+    return [*map(installed, names), *sorted(named)]
+
+
+def training_key(
+    net: model.Net, settings: TrainingSettings, seed: int, images: Sequence[str], device_kind: str, code: Iterable[Path]
+) -> str:
+    """sha256 of all that weights and history depend on. A checkpoint of another key is not resumed.
+
+    images: digests of the stores of training and validation images; device_kind: ``cpu``, ``cuda`` or ``mps``;
+    code: files of this package that weights depend on; a user's own count besides, as do versions of packages
+    """
+    contents = [[file.read_text() for file in code], own.digests(net.architecture), versions(net.architecture)]
+    parts = [net.architecture, net.settings, asdict(settings), seed, images, device_kind, contents]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -51,22 +77,40 @@ def lock(folder: Path, name: str) -> Iterator[None]:
         yield
 
 
-def resume(
-    checkpoint: Path, key: str, net: torch.nn.Module, optimiser: torch.optim.Optimizer, name: str
-) -> list[dict[str, float]]:
-    """History up to a checkpoint of the given key, whose state is loaded into net and optimiser; else empty.
+def state_of(
+    key: str,
+    net: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    snapshots: Snapshots,
+    history: list[dict[str, float]],
+) -> dict[str, Any]:
+    """What ``resume`` goes on from."""
+    states = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "snapshots": snapshots.weights}
+    return {"key": key, **states, "history": history}
 
-    ``key`` digests all that the weights depend on (``train.training_key``); a checkpoint of another key is not used.
+
+def resume(
+    checkpoint: Path,
+    key: str,
+    net: torch.nn.Module,
+    optimiser: torch.optim.Optimizer,
+    snapshots: Snapshots,
+    name: str,
+) -> list[dict[str, float]]:
+    """History up to a checkpoint of the given key, whose state is loaded into net, optimiser and snapshots; else empty.
+
+    ``key`` digests all that the weights depend on (``training_key``); a checkpoint of another key is not used.
     """
     if not checkpoint.exists():
         return []
-    if (state := load(checkpoint)) is None:
+    if (found := load(checkpoint)) is None:
         print(f"{name}: the checkpoint is damaged; training starts anew", flush=True)
         return []
-    if state["key"] != key:
+    if found["key"] != key:
         print(f"{name}: the checkpoint is of other settings, images or code; training starts anew", flush=True)
         return []
-    net.load_state_dict(state["net"])
-    optimiser.load_state_dict(state["optimiser"])
-    print(f"{name}: resumed after epoch {len(state['history'])}", flush=True)
-    return state["history"]
+    net.load_state_dict(found["net"])
+    optimiser.load_state_dict(found["optimiser"])
+    snapshots.weights = found["snapshots"]
+    print(f"{name}: resumed after epoch {len(found['history'])}", flush=True)
+    return found["history"]

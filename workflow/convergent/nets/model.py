@@ -220,8 +220,8 @@ def save(net: Net, weights: str | Path, description: str | Path, **attributes: A
 def load(description: str | Path, layers: Mapping[str, Mapping[str, str]] | None = None) -> Net:
     """The net of a ``.json`` and the ``.pt`` beside it, in evaluation mode.
 
-    ``layers``: net -> layer -> module, for layers that have another name in a net. A net before training takes the
-    names of the net that it becomes.
+    ``layers``: net -> layer -> module, for layers that have another name in a net. A net before training, or at a step
+    of it, takes the names of the net that it becomes.
     Raises InputError where weights are missing, damaged or of another digest than the description's, and where the
     user's code that makes the net is no longer that which made it.
     """
@@ -243,7 +243,8 @@ def load(description: str | Path, layers: Mapping[str, Mapping[str, str]] | None
     if weights_digest(net) != described["sha256"]:
         raise damaged(file, f"its weights do not match the digest in {description}", file, description)
     net.name = description.stem
-    net.layers = (layers or {}).get(described.get("control_of", description.stem), {})
+    becomes = described.get("control_of") or described.get("snapshot_of") or description.stem
+    net.layers = (layers or {}).get(becomes, {})
     return net.eval()
 
 

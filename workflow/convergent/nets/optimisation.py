@@ -1,6 +1,6 @@
 """Settings of stochastic gradient descent, its learning rate and its optimiser."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar
 
@@ -53,6 +53,7 @@ class TrainingSettings:
     bias_decay: float  # weight decay of biases, as a multiple
     clip: float  # largest norm of the gradient; 0 is no limit
     threads: int  # on the CPU; the last bits of the weights depend on it
+    snapshots: Sequence[float]  # shares of the steps after which weights are kept
 
     @classmethod
     def from_section(cls, section: Any) -> "TrainingSettings":

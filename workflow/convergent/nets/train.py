@@ -6,13 +6,11 @@ is resumed only where all of these are unchanged, and removed once its net is sa
 """
 
 import argparse
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,9 +19,9 @@ from torch.nn import functional
 from .. import store, tables
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
-from ..tracked import installed, packages
-from . import checkpoints, device, model, own, untrained
+from . import checkpoints, device, model, untrained
 from .optimisation import TrainingSettings, learning_rate, new_optimiser, set_learning_rate
+from .snapshots import Snapshots, steps_of
 
 CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
 
@@ -97,8 +95,9 @@ def train_epoch(
     name: str,
     epoch: int,
     steps: range,
+    snapshots: Snapshots,
 ) -> tuple[float, float]:
-    """Mean loss and top-1 accuracy over the given steps, which train the net in place."""
+    """Mean loss and top-1 accuracy over the given steps, which train the net in place. Takes the snapshots due."""
     place = net.mean.device
     losses = torch.zeros(len(steps), device=place)
     correct = torch.zeros((), device=place)
@@ -114,6 +113,7 @@ def train_epoch(
         if settings.clip:
             torch.nn.utils.clip_grad_norm_(net.parameters(), settings.clip)
         optimiser.step()
+        snapshots.take(step + 1, net)
         losses[k] = loss.detach()
         correct += (logits.detach().argmax(1) == labels).sum()
         if (k + 1) % CHECK_EVERY == 0 or k + 1 == len(steps):
@@ -136,28 +136,13 @@ def evaluate(net: model.Net, images: store.StoredArray, labels: np.ndarray, batc
     return float(loss) / len(labels), float(correct) / len(labels)
 
 
-def versions(architecture: str) -> list[str | None]:
-    """Versions of the packages that weights depend on; for a user's net of all that its code imports."""
-    names = ["torch", "numpy", "numba", architecture.split(":")[0].split(".")[0]]  # torchvision, or a user's package
-    named = {package for file in own.files(architecture) for package in packages(file)}
-    return [*map(installed, names), *sorted(named)]
-
-
-def training_key(
-    net: model.Net, settings: TrainingSettings, seed: int, images: Sequence[str], device_kind: str, code: Iterable[Path]
-) -> str:
-    """sha256 of all that weights and history depend on. A checkpoint of another key is not resumed.
-
-    images: digests of the stores of training and validation images; device_kind: ``cpu``, ``cuda`` or ``mps``;
-    code: files of this package that weights depend on; a user's own count besides, as do versions of packages
-    """
-    contents = [[file.read_text() for file in code], own.digests(net.architecture), versions(net.architecture)]
-    parts = [net.architecture, net.settings, asdict(settings), seed, images, device_kind, contents]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
 def train_and_evaluate(
-    net: model.Net, optimiser: torch.optim.SGD, splits: dict[str, Split], job: Job, epoch: int
+    net: model.Net,
+    optimiser: torch.optim.SGD,
+    splits: dict[str, Split],
+    job: Job,
+    epoch: int,
+    snapshots: Snapshots,
 ) -> tuple[dict[str, float], float]:
     """One epoch, or the steps that are left of it: its row of the history, and training images per second."""
     (images, labels), batch = splits["train"], job.settings.batch
@@ -167,7 +152,7 @@ def train_and_evaluate(
     drawn = draws(len(labels), batch, net.size - net.crop_width, derive(job.seed, "batches", epoch))
     loader = batches(images, labels, drawn, net.mean.device)
     begun = time.monotonic()
-    loss, top1 = train_epoch(net, optimiser, loader, job.settings, job.name, epoch, steps)
+    loss, top1 = train_epoch(net, optimiser, loader, job.settings, job.name, epoch, steps, snapshots)
     rate = len(steps) * batch / (time.monotonic() - begun)
     val_loss, val_top1 = evaluate(net, *splits["val"], batch)
     # training losses are computed before each step's update: only this one has seen the last update
@@ -176,24 +161,36 @@ def train_and_evaluate(
     return {**row, "val_loss": val_loss, "val_top1": val_top1}, rate
 
 
-def train(net: model.Net, splits: dict[str, Split], job: Job, checkpoint: Path, key: str) -> list[dict[str, float]]:
-    """History, one row an epoch, of training a net in place; it goes on from the checkpoint where that has the key."""
+def train(
+    net: model.Net, splits: dict[str, Split], job: Job, checkpoint: Path, key: str
+) -> tuple[list[dict[str, float]], Snapshots]:
+    """History, one row an epoch, and snapshots of training a net in place.
+
+    It goes on from the checkpoint where that has the key.
+    """
     epochs = -(-job.settings.steps // (len(splits["train"].labels) // job.settings.batch))
     optimiser = new_optimiser(net, job.settings)
-    history = checkpoints.resume(checkpoint, key, net, optimiser, job.name)
+    snapshots = Snapshots(steps_of(job.settings.snapshots, job.settings.steps))
+    history = checkpoints.resume(checkpoint, key, net, optimiser, snapshots, job.name)
     started, first = time.monotonic(), len(history)
     for epoch in range(first, epochs):
-        row, rate = train_and_evaluate(net, optimiser, splits, job, epoch)
+        row, rate = train_and_evaluate(net, optimiser, splits, job, epoch, snapshots)
         history.append(row)
-        state = {"key": key, "net": net.state_dict(), "optimiser": optimiser.state_dict(), "history": history}
-        checkpoints.save(checkpoint, state)
+        checkpoints.save(checkpoint, checkpoints.state_of(key, net, optimiser, snapshots, history))
         left = (time.monotonic() - started) / (epoch + 1 - first) * (epochs - epoch - 1)
         print(
             f"{job.name}: epoch {epoch + 1}/{epochs}, loss {row['loss']:.3f}, top-1 {row['top1']:.1%}, "
             f"validation top-1 {row['val_top1']:.1%}, {rate:.0f} images/s, {left:.0f} s left",
             flush=True,
         )
-    return history
+    return history, snapshots
+
+
+def save_snapshots(net: model.Net, snapshots: Snapshots, descriptions: Sequence[Path], **origin: Any) -> None:
+    """Write the weights of each snapshot in turn, which the net then has. descriptions: a ``.json`` of each"""
+    for path, (step, weights) in zip(descriptions, sorted(snapshots.weights.items()), strict=True):
+        net.load_state_dict(weights)
+        model.save(net, path.with_suffix(".pt"), path, step=step, **origin)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -203,7 +200,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("description", type=Path, help="file to write digest and architecture to (.json)")
     parser.add_argument("weights", type=Path, help="file to write the weights to (.pt)")
     parser.add_argument("history", type=Path, help="table to write losses and accuracies to, one row an epoch (.csv)")
-    parser.add_argument("--name", required=True, help="name of the net in messages")
+    parser.add_argument(
+        "--snapshots",
+        nargs="*",
+        default=[],
+        type=Path,
+        help="file to write the description of each snapshot to, by step (.json), with weights beside it (.pt)",
+    )
+    parser.add_argument("--name", required=True, help="name of the net in messages and descriptions")
     untrained.add_options(parser)
     parser.add_argument(
         "--training",
@@ -244,13 +248,15 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"architecture: {args.architecture} has {net.classes} outputs for {classes} classes of images")
     net.to(device.pick())
     digests = [stored["sha256"] for stored in attributes.values()]
-    key = training_key(net, settings, args.seed, digests, device.pick().type, args.code)
+    key = checkpoints.training_key(net, settings, args.seed, digests, device.pick().type, args.code)
     job = Job(args.name, args.seed, settings)
     with checkpoints.lock(args.checkpoints, args.name):
-        history = train(net, splits, job, args.checkpoints / "state.pt", key)
+        history, snapshots = train(net, splits, job, args.checkpoints / "state.pt", key)
         tables.write(args.history, history, kind="training", net=args.name, images=digests)
-        origin = {"seed": args.seed, "images": attributes["train"]["sha256"], "top1": history[-1]["val_top1"]}
-        model.save(net.cpu(), args.weights, args.description, **origin)
+        origin = {"seed": args.seed, "images": attributes["train"]["sha256"]}
+        model.save(net.cpu(), args.weights, args.description, **origin, top1=history[-1]["val_top1"])
+        origin |= {"snapshot_of": args.name, "becomes": model.weights_digest(net), "steps": settings.steps}
+        save_snapshots(net, snapshots, args.snapshots, **origin)
         (args.checkpoints / "state.pt").unlink()
 
 
