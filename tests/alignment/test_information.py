@@ -9,10 +9,10 @@ from sklearn.metrics import mutual_info_score
 
 from tests.alignment.planted import bins_of, rectified
 from workflow.convergent import store
-from workflow.convergent.alignment import information
+from workflow.convergent.alignment import histograms, information
 from workflow.convergent.alignment.counters import BitPlanes
 from workflow.convergent.alignment.histograms import Chunk
-from workflow.convergent.alignment.sampling import bin_edges
+from workflow.convergent.alignment.sampling import bin_edges, deal_folds
 from workflow.convergent.nets import activations
 from workflow.convergent.nets.model import load, save
 
@@ -21,14 +21,16 @@ EMPTY_BINS = [1, 3, 8]  # different positive values
 
 
 def measured(
-    a: np.ndarray, b: np.ndarray, bins: int = BINS, sample: int | None = None
+    a: np.ndarray, b: np.ndarray, bins: int = BINS, sample: int | None = None, folds: int = 2
 ) -> tuple[np.ndarray, np.ndarray, information.Information]:
     """Information of all units of one array with all of another, bins from the first rows. -> corrected, plug-in"""
     values = {"net0": a.astype(np.float32), "net1": b.astype(np.float32)}
     edges = {net: bin_edges(x[:sample], bins) for net, x in values.items()}
-    planes = {net: BitPlanes.planes(torch.from_numpy(x), edges[net]) for net, x in values.items()}
-    chunks = [Chunk(len(a), planes)]
-    found = information.pairwise_information(chunks, edges, [("net0", "net1")], BitPlanes())
+    chunks = [
+        Chunk(k, len(rows), {net: BitPlanes.planes(torch.from_numpy(x[rows]), edges[net]) for net, x in values.items()})
+        for k, rows in enumerate(np.array_split(np.arange(len(a)), folds))
+    ]
+    found = information.pairwise_information(lambda: chunks, edges, [("net0", "net1")], BitPlanes(), folds)
     return found.corrected["net0", "net1"], found.plug_in["net0", "net1"], found
 
 
@@ -103,6 +105,28 @@ def test_plug_in_is_bounded_by_both_entropies_and_symmetric() -> None:
     assert (found >= -1e-12).all()
 
 
+@pytest.mark.parametrize("tile_bytes", [2**31, 1])
+def test_without_each_fold_it_is_that_of_the_other_samples_in_equal_bins(
+    monkeypatch: pytest.MonkeyPatch, tile_bytes: int
+) -> None:
+    """A unit that varies in one fold alone has no information without it."""
+    monkeypatch.setattr(histograms, "TILE_BYTES", tile_bytes)
+    shared = rectified(500, 4, 0)
+    a, b = shared + rectified(500, 4, 1), shared[:, ::-1].copy()
+    a[:, 2] = np.where(np.arange(500) < 100, a[:, 2], 0.5)  # in the first fold alone
+    b[:, 3] = 1.0
+    found = measured(a, b, folds=5)[2].without["net0", "net1"]
+    edges = [bin_edges(x, BINS) for x in (a, b)]
+    for k in range(5):
+        rest = np.arange(500) // 100 != k
+        one, two = (bins_of(x[rest], own) for x, own in zip((a, b), edges, strict=True))
+        cells = np.array([[np.histogram2d(x, y, np.arange(BINS + 1))[0] for y in two.T[:3]] for x in one.T])
+        np.testing.assert_allclose(found[k][:, :3], information.mutual_information(cells)[1], atol=1e-12)
+    assert np.abs(found[0, 2, :3]).max() < 1e-12
+    assert found[1:, 2, 1].min() > 0.05
+    assert np.isnan(found[..., 3]).all()
+
+
 def test_a_dead_unit_is_listed_and_has_no_information() -> None:
     a, b = rectified(200, 3, 0), rectified(200, 4, 1)
     a[:, 1], b[:, 3] = 0, 2.5
@@ -126,14 +150,17 @@ def test_the_stage_agrees_with_all_activations_at_once(
     images: dict[str, Path], nets: dict[str, Path], tmp_path: Path, layer: str
 ) -> None:
     """Bins from one position in two of ten images, so that they depend on the draw; counts from everything."""
-    path = run(images, nets, tmp_path, "--layer", layer, "--batch", "7", "--edge-images", "20")
+    path = run(images, nets, tmp_path, "--layer", layer, "--batch", "7", "--edge-images", "20", "--blocks", "3")
     found, about = store.load(path), store.attributes(path)
     rows, loaded = store.StoredArray(images["val"], "images"), {name: load(file) for name, file in nets.items()}
     # batch by batch as the stage does: other batches give other last bits, which move values across edges
-    parts = [layers[layer] for layers in activations.Recorder(loaded, [layer]).stream(rows, np.arange(30), 7)]
+    folds = deal_folds(store.load(images["val"], "group")["group"], 3, 0)
+    recorder = activations.Recorder(loaded, [layer])
+    parts = [layers[layer] for fold in folds for layers in recorder.stream(rows, fold, 7)]
     values = {net: np.concatenate([part[net].flatten(0, 1) for part in parts]) for net in nets}
     bins = {net: bins_of(x, found[f"edges/{net}"]) for net, x in values.items()}
     assert about["samples"] == len(bins["net0"])
+    assert found["without"].shape == (3, *found["plug_in"].shape)
     dead = {net: [unit for unit, column in enumerate(x.T) if len(np.unique(column)) == 1] for net, x in bins.items()}
     assert about["dead"] == dead
     for i, one in enumerate(bins["net0"].T):
@@ -165,6 +192,8 @@ def test_as_many_positions_as_there_are_or_more_are_all(
     ("given", "said"),
     [
         (("--bins", "1"), "--bins: 1 is not possible; at least 2"),
+        (("--blocks", "1"), "--blocks: 1 is not possible; at least 2"),
+        (("--blocks", "16"), "moments.blocks, or stitching.blocks: 16, but the images come from 15 independent"),
         (("--positions", "0"), "--positions: 0 is not possible; all, or a number from 1"),
         (("--layer", "conv9"), "architecture alexnet has no module"),
     ],

@@ -10,6 +10,7 @@ from tests.alignment.planted import bins_of, rectified
 from workflow.convergent import store
 from workflow.convergent.alignment import sampling
 from workflow.convergent.alignment.counters import BitPlanes
+from workflow.convergent.moments.blocks import assign_blocks
 from workflow.convergent.nets.activations import Recorder
 from workflow.convergent.nets.model import load
 
@@ -39,24 +40,38 @@ def test_edges_are_values_of_the_sample() -> None:
     assert all(np.isin(edges[unit], x[:, unit]).all() for unit in range(4))
 
 
-@pytest.mark.parametrize("positions", [None, 3])
-def test_chunks_hold_every_sample_once_in_order(
+@pytest.mark.parametrize("positions", [None, 5])
+def test_chunks_hold_every_sample_of_a_fold_once_in_order(
     images: dict[str, Path], nets: dict[str, Path], positions: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the size of a chunk; 0 as the only edge, so that planes say which samples are positive."""
     settings = sampling.SamplingSettings("conv2", BINS, positions, edge_images=20, batch=7, seed=0)
     recorder = Recorder({name: load(path) for name, path in nets.items()}, ["conv2"])
-    sampler = sampling.Sampler(recorder, store.StoredArray(images["val"], "images"), settings)
-    batches = list(sampler.batches(np.arange(30), positions))
-    samples = {net: torch.cat([batch[net] for batch in batches]) for net in nets}
-    edges = {net: np.zeros((x.shape[1], 1), np.float32) for net, x in samples.items()}
+    folds = [np.arange(0, 30, 2), np.arange(1, 30, 2)]
+    sampler = sampling.Sampler(recorder, store.StoredArray(images["val"], "images"), settings, folds)
     monkeypatch.setattr(sampling, "CHUNK_SAMPLES", 64)
-    *full, last = sampler.chunks(edges)
-    assert {chunk.samples for chunk in full} == {64}
-    assert sum(chunk.samples for chunk in (*full, last)) == len(samples["net0"])
-    for net, x in samples.items():
-        planes = np.concatenate([chunk.planes[net] for chunk in (*full, last)], axis=2)
-        np.testing.assert_array_equal(planes, BitPlanes.planes(x, edges[net]))
+    edges = {net: np.zeros((7, 1), np.float32) for net in nets}
+    chunks = list(sampler.chunks(edges))
+    for fold, index in enumerate(folds):
+        *full, last = [chunk for chunk in chunks if chunk.fold == fold]
+        batches = list(sampler.batches(index, positions, f"fold {fold}"))
+        samples = {net: torch.cat([batch[net] for batch in batches]) for net in nets}
+        assert {chunk.samples for chunk in full} == {64}
+        assert sum(chunk.samples for chunk in (*full, last)) == len(samples["net0"])
+        for net, x in samples.items():
+            planes = np.concatenate([chunk.planes[net] for chunk in (*full, last)], axis=2)
+            np.testing.assert_array_equal(planes, BitPlanes.planes(x, edges[net]))
+
+
+@pytest.mark.parametrize("blocks", [2, 5, 8, 19])
+def test_folds_are_unions_of_the_blocks_of_moments(blocks: int) -> None:
+    group = np.random.default_rng(0).integers(20, size=200)
+    folds, dealt = sampling.deal_folds(group, blocks, 3), assign_blocks(group, blocks, 3)
+    assert len(folds) == min(blocks, 8)
+    np.testing.assert_array_equal(np.sort(np.concatenate(folds)), np.arange(200))
+    for block in dealt:
+        assert sum(bool(np.isin(block, fold).any()) for fold in folds) == 1
+    assert all((np.diff(fold) > 0).all() for fold in folds)
 
 
 @pytest.mark.parametrize("odd", [0.0, np.inf, -np.inf, np.nan])

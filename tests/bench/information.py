@@ -33,7 +33,8 @@ def stage(images: int) -> tuple[information.Information, float]:
     nets = {name: net.to(place) for name, net in paper_nets(4, rows).items()}
     begun = time.perf_counter()
     settings = sampling.SamplingSettings("conv1", bins=10, positions=None, edge_images=images, batch=16, seed=0)
-    _, measured = information.measure(sampling.Sampler(activations.Recorder(nets, ["conv1"]), rows, settings))
+    folds = np.array_split(np.arange(images), sampling.FOLDS)
+    _, measured = information.measure(sampling.Sampler(activations.Recorder(nets, ["conv1"]), rows, settings, folds))
     return measured, time.perf_counter() - begun
 
 
@@ -52,8 +53,9 @@ def against_scikit_learn(samples: int = 100_000, units: int = 96) -> float:
     planes = [
         {net: BitPlanes.planes(torch.from_numpy(x[part]), edges[net]) for net, x in values.items()} for part in parts
     ]
-    chunks = [histograms.Chunk(len(values["net0"][part]), of_nets) for part, of_nets in zip(parts, planes, strict=True)]
-    measured = information.pairwise_information(chunks, edges, [("net0", "net1")], BitPlanes())
+    rows, folds = [len(values["net0"][part]) for part in parts], len(parts)
+    chunks = [histograms.Chunk(k, *of) for k, of in enumerate(zip(rows, planes, strict=True))]
+    measured = information.pairwise_information(lambda: chunks, edges, [("net0", "net1")], BitPlanes(), folds)
     ours = (time.perf_counter() - begun) / units**2
     codes = {net: (x[:, :SCORED, None] > edges[net][:SCORED]).sum(axis=2) for net, x in values.items()}
     begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Spectral clusters of two nets' units: planted groups, chance and stability."""
+"""Spectral clusters of two nets' units: planted groups, beside rotated axes."""
 
 import csv
 from pathlib import Path
@@ -10,6 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from tests.alignment.planted import moments
 from tests.clustering.planted import GROUPS, Nets, joint_of, planted
 from workflow.convergent import store
+from workflow.convergent.alignment.rotation import rotated_joint_correlation
 from workflow.convergent.clustering import graphs, spectral
 
 DEAD = {"net0": 7, "net1": 2}
@@ -35,33 +36,26 @@ def test_identical_nets_pair_every_unit_with_its_twin() -> None:
     assert [one.smallest_angle for one in found] == pytest.approx([0] * 7, abs=1e-5)
 
 
-def test_chance_is_below_planted_clusters() -> None:
+def test_rotated_axes_are_below_planted_clusters() -> None:
     """Units of net1 are those of net0 with noise, in three groups."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(1200, 3))[:, np.arange(15) % 3] + rng.normal(size=(1200, 15))
     joint = joint_of({"net0": x, "net1": x + 0.3 * rng.normal(size=x.shape)})
     _, _, found = spectral.cluster_units(joint, 15, 3, 3, seed=0)
-    null = spectral.chance(joint, 15, 3, 20, seed=0)
-    assert null.shape == (20, 4)
-    for name, value, chance in zip(spectral.SUMMARY, spectral.summary(found), null.T, strict=True):
-        assert chance.max() < value or name == "mixed", name
-    np.testing.assert_array_equal(spectral.chance(joint, 15, 3, 3, seed=0), null[:3])
+    rotated, label = spectral.rotated_axes(joint, 15, 3, 20, seed=0)
+    assert (rotated.shape, label.shape) == ((20, 3), (spectral.TURNED, 30))
+    assert (rotated.max(axis=0) < spectral.summary(found)).all()
+    fewer = spectral.rotated_axes(joint, 15, 3, 3, seed=0)
+    np.testing.assert_array_equal(fewer[0], rotated[:3])
+    np.testing.assert_array_equal(fewer[1], label[:3])
+    again = rotated_joint_correlation(joint, 15, spectral.nth_rotation(2, 15, seed=0))
+    np.testing.assert_array_equal(spectral.cluster_units(again, 15, 3, 3, seed=0).label, label[2])
 
 
 def test_the_summary_weighs_densities_by_size() -> None:
     rows = [spectral.Cluster(0, 3, 2, 1, 0.6, 0.1, 0.5, 45), spectral.Cluster(1, 2, 2, 0, 0.4, 0.3, np.nan, np.nan)]
-    np.testing.assert_allclose(spectral.summary(rows), [0.52, 0.52 / 0.18, 0.5, 0.5])
+    np.testing.assert_allclose(spectral.summary(rows), [0.52, 0.52 / 0.18, 0.5])
     assert np.isnan(spectral.summary([])).all()
-
-
-def test_well_separated_clusters_are_stable_and_noise_is_not() -> None:
-    rng = np.random.default_rng(0)
-    noise = {"net0": rng.normal(size=(300, 15)), "net1": rng.normal(size=(300, 12))}
-    for nets, low, high in ((planted(), 1, 1), (noise, -0.2, 0.8)):
-        label, _, _ = spectral.cluster_units(joint_of(nets), 15, 3, 3, seed=0)
-        found = spectral.stability(moments(nets, 10), "net0", "net1", label, 6, seed=0)
-        assert len(found) == 6
-        assert low <= found.mean() <= high
 
 
 def saved(folder: Path, nets: Nets, blocks: int = 6) -> Path:
@@ -95,7 +89,9 @@ def test_the_stage_writes_clusters_of_unequal_widths_without_the_dead(tmp_path: 
     assert len(found["stability"]) == 5
     for name in spectral.SUMMARY:
         assert found[name].shape == ()
-        assert found[f"null/{name}"].shape == (4,)
+        assert found[f"rotated/{name}"].shape == (4,)
+    assert found["rotated/stability"].shape == (4, 5)
+    assert len(set(found["rotated/stability"].mean(axis=1))) == 4
     assert len(found["eigenvalue"]) == 25 // 2 + 1
     assert (about["k"], about["clusters"], about["pair"], about["seed"]) == (3, "auto", "net0-net1", 3)
     assert (about["moments"], about["nets"]) == (store.attributes(path)["sha256"], {"net0": "0", "net1": "1"})
@@ -115,7 +111,7 @@ def test_the_number_of_clusters_can_be_set_and_the_pair_turned(tmp_path: Path) -
     found = store.load(out)
     assert set(found["label"]) == {0, 1, 2, 3}
     assert found["net"].tolist() == [0] * 12 + [1] * 15
-    assert len(found["stability"]) == len(found["null/span"]) == 0
+    assert len(found["stability"]) == len(found["rotated/span"]) == len(found["rotated/stability"]) == 0
     again = store.attributes(run(path, "--pair=net1-net0", "--clusters=4", "--resamples=0", "--rotations=0")[0])
     assert again["sha256"] == store.attributes(out)["sha256"]
 
@@ -128,7 +124,8 @@ def test_a_layer_that_died_gives_empty_values_without_a_word(tmp_path: Path, ali
     found = store.load(out)
     assert (found["label"][alive:] == graphs.UNCLUSTERED).all()
     assert np.isnan(found["span"])
-    assert np.isnan(found["null/span"]).all()
+    assert np.isnan(found["rotated/span"]).all()
+    assert (found["stability"].shape, found["rotated/stability"].shape) == ((2,), (2, 2))
     assert len(table.read_text().splitlines()) == 1 + found["label"].max() + 1
 
 

@@ -151,16 +151,17 @@ def spectral(tmp_path: Path, patches: list[Path]) -> Callable[[np.ndarray], Inpu
     def inputs(label: np.ndarray) -> Inputs:
         joint = np.where(label[:, None] == label, 0.5, -0.1)
         net = np.repeat([0, 1], list(NETS.values()))
-        summaries = ("density_inside", "contrast", "span", "mixed")
+        summaries = ("density_inside", "contrast", "span")
         arrays = {
             "label": label,
             "net": net,
             "unit": np.concatenate([np.arange(units) for units in NETS.values()]),
             "order": np.argsort(np.where(label < 0, 99, label), stable=True),
-            "stability": np.array([0.8, 0.9]),
+            "stability": np.array([0.8, 0.9, np.nan]),
             "eigenvalue": np.linspace(0, 1, 5),
             **dict.fromkeys(summaries, np.float64(0.5)),
-            **{f"null/{name}": np.linspace(0.1, 0.2, 20) for name in summaries},
+            **{f"rotated/{name}": np.linspace(0.1, 0.2, 20) for name in summaries},
+            "rotated/stability": np.linspace(0.2, 0.3, 5)[:, None] + [-0.1, 0.1, np.nan],
         }
         known = {"layer": "conv1", "pair": "net0-net1", "moments": "m", "images": "v", "nets": stores.digests(*NETS)}
         path = tmp_path / "spectral.zarr/zarr.json"
@@ -190,7 +191,7 @@ def spectral(tmp_path: Path, patches: list[Path]) -> Callable[[np.ndarray], Inpu
 LABEL = np.array([1, 0, 1, 0, 2, 0, -1, 0, 0, 1, 1, 1, 0])
 
 
-def test_the_spectral_figure_orders_the_clustered_units_and_shows_the_mixed_clusters(
+def test_the_spectral_figure_orders_the_clustered_units_and_shows_those_of_both_nets(
     spectral: Callable[[np.ndarray], Inputs],
 ) -> None:
     figure = clusters.figS_spectral(**spectral(LABEL))
@@ -203,9 +204,12 @@ def test_the_spectral_figure_orders_the_clustered_units_and_shows_the_mixed_clus
     assert "outside none" in parts[0]._suptitle.get_text()
     titles = {ax.get_title() for ax in parts[1].axes} - {""}
     assert titles == {"Net1 0", "Net1 2", "Net2 2", "Net2 3", "Net2 4"}
-    assert "0.85 ± 0.05" in top.subfigs[1]._supxlabel.get_text()
-    bar = top.subfigs[1].axes[0].patches[0]
-    np.testing.assert_allclose([bar.get_x(), bar.get_width()], [0.1025, 0.095])  # 95 % of 0.1 to 0.2
+    assert "20 random rotations" in top.subfigs[1]._supxlabel.get_text()
+    assert "of the stability: all of 5" in top.subfigs[1]._supxlabel.get_text()
+    numbers = top.subfigs[1].axes[:4]
+    assert [ax.get_lines()[0].get_xdata().item() for ax in numbers] == pytest.approx([0.5, 0.5, 0.5, 0.85])
+    bars = [[ax.patches[0].get_x(), ax.patches[0].get_width()] for ax in numbers]
+    np.testing.assert_allclose(bars, [[0.1025, 0.095]] * 3 + [[0.2, 0.1]])  # 95 % of 0.1 to 0.2, all of 0.2 to 0.3
     plt.close("all")
 
 

@@ -21,10 +21,9 @@ PAPER = ROOT / "workflow/resources/paper_matching.csv"
 
 
 def information(path: Path, *pairs: str) -> Path:
-    rows = [
-        {"layer": "conv1", "pair": pair, "similarity": "mutual_information", "greedy": 0.5, "assigned": 0.25}
-        for pair in (*pairs, "mean")
-    ]
+    cells = {"greedy": 0.5, "greedy_low": 0.4, "greedy_high": 0.7}
+    cells |= {"assigned": 0.25, "assigned_low": 0.2, "assigned_high": 0.3}
+    rows = [{"layer": "conv1", "pair": pair, "similarity": "mutual_information", **cells} for pair in (*pairs, "mean")]
     about = {"images": "v", "nets": stores.digests("net0", "net1", "net2")}
     tables.write(path, rows, kind="agreement", **about)
     return path
@@ -35,6 +34,8 @@ def test_the_summary_draws_and_writes_all_numbers(tmp_path: Path) -> None:
     informed = information(tmp_path / "information.csv", "net0-net1")
     figure = figures.summary_convergence(paths, PAPER, informed, table=tmp_path / "summary.csv")
     assert [ax.get_ylabel() for ax in figure.axes][-1] == "mean information, nats"
+    bars = [line.get_segments()[0][:, 1].tolist() for line in figure.axes[-1].collections]
+    assert bars == [pytest.approx([0.4, 0.7]), pytest.approx([0.2, 0.3])]
     rows = tables.read(tmp_path / "summary.csv")
     assert [row["similarity"] for row in rows] == ["correlation"] * 16 + ["mutual_information"] * 2
     assert {row["layer"] for row in rows} == {"conv1", "conv2"}

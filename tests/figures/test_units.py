@@ -81,7 +81,7 @@ def test_figure_s4_says_how_far_information_agrees_in_its_layer_and_pair(
     patches: list[Path], matches: Path, tmp_path: Path
 ) -> None:
     stores.rewrite(matches, similarity="mutual_information")
-    row = {"best": 8, "live": 2, "same_greedy": 0.5, "rank_agreement": 0.25, "rank_agreement_absolute": ""}
+    row = {"best": 8, "same_greedy": 0.5, "rank_agreement": 0.25, "rank_agreement_absolute": ""}
     rows = [
         {"layer": layer, "pair": "net0-net1", "best_shared": k, **row} for k, layer in enumerate(("conv2", "conv1"))
     ]
@@ -90,7 +90,7 @@ def test_figure_s4_says_how_far_information_agrees_in_its_layer_and_pair(
     figure = units.figS4_information(patches, matches, tmp_path / "information.csv")
     title = figure._suptitle.get_text()
     assert "1 of the 8 best pairs" in title
-    assert "50% of 2 units have the same partner" in title
+    assert "50% of both nets' units have the same partner" in title
     assert "none with its absolute value" in title
     assert [ax.get_title() for ax in figure.subfigs[0].axes if "nats" in ax.get_title()] == [
         "0.90 nats\nNet1 0",

@@ -66,7 +66,8 @@ clustering (paper, section 3.3: many to many)
     hierarchy       average linkage of a mapping's weights
     graphs          spectral clustering of a weighted graph
     subspaces       canonical correlations and principal angles between the spans of two sets of units
-    spectral        spectral clusters of both nets' units, with spans, stability and chance
+    stability       how stable clusters are under resampled photographs
+    spectral        spectral clusters of both nets' units, with spans and stability, beside rotated axes
 patches
     search          the images that excite each unit most
     receptive       which pixels a unit sees
@@ -111,7 +112,7 @@ Glossary
     control         what a number is compared with; a control net is a net before its training
     decay, alpha    L1 penalty of a mapping; alpha = decay times the number of target units, comparable across layers
     untrained twin  a trained net before its training; twins are compared with each other as the trained nets are
-    rotated axes    a number after random rotations of one net's standardised units; of clusters it is called chance
+    rotated axes    a number after random rotations of one net's standardised units
     cross-fitted    measured on photographs that did not choose the partner
     matched         a unit that is mutually best and beats random directions of the other net (q <= .05)
     several         a unit that several units of the other net predict better than its partner does

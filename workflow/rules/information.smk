@@ -23,10 +23,14 @@ rule information:
             "information",
             *("bins", "positions", "edge_images", "batch", "seed", "threads"),
         ),
+        blocks=[
+            *options("moments", "blocks"),
+            *as_options({"block_seed": config["moments"]["seed"]}),
+        ],
     shell:
         "python -m workflow.convergent.alignment.information {input.images}"
         " results/{wildcards.run}/mutual_information/{wildcards.layer} --nets {input.digests} --layer {wildcards.layer}"
-        " {params.options:q} --modules {params.modules:q} --resample {params.resample:q} > {log} 2>&1"
+        " {params.options:q} {params.blocks:q} --modules {params.modules:q} --resample {params.resample:q} > {log} 2>&1"
 
 
 rule agreement:

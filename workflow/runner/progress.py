@@ -38,8 +38,8 @@ SECONDS = {
     "merge_train": 1.0,
     "merge_untrained": 1.1,
     "patches": 8.5,
-    "information": 23.0,
-    "agreement": 1.0,
+    "information": 24.0,
+    "agreement": 1.5,
     "correlation": 0.7,
     "matching": 0.8,
     "compare": 13.0,
@@ -48,7 +48,7 @@ SECONDS = {
     "stitching": 11.0,
     "functional": 23.0,
     "hierarchy": 1.0,
-    "spectral": 3.6,
+    "spectral": 4.7,
 }
 OTHER = 2.7
 WAVES = (

@@ -2,7 +2,7 @@
 
 Inner ``edges`` define the bins of a unit: a value belongs to bin k if it exceeds exactly k of the edges. An
 *exceedance* is the number of samples in which both units exceed an edge. Differences of exceedances are the cells of
-the histogram.
+the histogram. Samples belong to folds, which are counted apart.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 
 from .counters import Counter
 
-TILE_BYTES = 2**30  # of exceedances that are counted in one pass over the images
+TILE_BYTES = 2 * 2**30  # of exceedances that are counted in one pass over the images
 KEPT_BYTES = 2 * 2**30  # of planes that are kept for further passes; if there are more, each pass computes them anew
 
 
@@ -34,8 +34,9 @@ Pairs = Sequence[tuple[str, str]]  # of nets
 
 
 class Chunk(NamedTuple):
-    """Some of the samples, and their planes in a counter's format. planes: net -> (units, E, ...)"""
+    """Some of the samples of a fold, and their planes in a counter's format. planes: net -> (units, E, ...)"""
 
+    fold: int
     samples: int
     planes: dict[str, Any]
 
@@ -50,13 +51,13 @@ class Tile(NamedTuple):
 
 
 class Marginals(NamedTuple):
-    """Number of samples, and how many of them lie above each edge of each unit. above: net -> (units, E)"""
+    """Number of samples of each fold, and how many of them lie above each edge of each unit."""
 
-    samples: int
-    above: dict[str, np.ndarray]
+    samples: np.ndarray  # (folds,)
+    above: dict[str, np.ndarray]  # net -> (folds, units, E)
 
 
-def tile_groups(widths: Mapping[str, int], pairs: Pairs, edges: int) -> list[list[Tile]]:
+def tile_groups(widths: Mapping[str, int], pairs: Pairs, edges: int, folds: int) -> list[list[Tile]]:
     """Tiles of all pairs in groups, each counted in one pass over the images.
 
     There are as few groups as ``TILE_BYTES`` of exceedances allow. widths: net -> units
@@ -64,7 +65,7 @@ def tile_groups(widths: Mapping[str, int], pairs: Pairs, edges: int) -> list[lis
     groups: list[list[Tile]] = [[]]
     left = TILE_BYTES
     for a, b in pairs:
-        size = 8 * widths[b] * edges**2  # of one unit
+        size = 8 * folds * widths[b] * edges**2  # of one unit
         first = 0
         while first < widths[a]:
             if left < size and groups[-1]:
@@ -103,27 +104,30 @@ class CachedChunks:
 
 
 def joint_exceedances(
-    chunks: Iterable[Chunk], edges: Mapping[str, np.ndarray], pairs: Pairs, counter: Counter
+    make: Callable[[], Iterable[Chunk]], edges: Mapping[str, np.ndarray], pairs: Pairs, counter: Counter, folds: int
 ) -> Iterator[tuple[Tile, np.ndarray, Marginals]]:
-    """Each tile of all pairs with its exceedances (units of the tile, units_b, E, E) int64, and the marginals.
+    """Each tile of all pairs with its exceedances (folds, units of the tile, units_b, E, E) int64, and the marginals.
 
-    The chunks are iterated once for each group of tiles: once in all where all exceedances fit into ``TILE_BYTES``.
-    edges: net -> (units, E)
+    The chunks that ``make`` yields are iterated once for each group of tiles: once in all where all exceedances fit
+    into ``TILE_BYTES``. edges: net -> (units, E)
     """
     widths = {net: len(x) for net, x in edges.items()}
     inner = next(iter(edges.values())).shape[1]
-    above: dict[str, Any] = {net: counter.zeros(x.shape) for net, x in edges.items()}
-    for number, tiles in enumerate(tile_groups(widths, pairs, inner)):
+    above: dict[str, Any] = {net: counter.zeros((folds, *x.shape)) for net, x in edges.items()}
+    groups = tile_groups(widths, pairs, inner, folds)
+    chunks = CachedChunks(make) if len(groups) > 1 else make()
+    for number, tiles in enumerate(groups):
         joint: dict[Tile, Any] = {
-            tile: counter.zeros((tile.last - tile.first, widths[tile.b], inner, inner)) for tile in tiles
+            tile: counter.zeros((folds, tile.last - tile.first, widths[tile.b], inner, inner)) for tile in tiles
         }
-        samples = 0
+        samples = np.zeros(folds, int)
         for chunk in chunks:
-            samples += chunk.samples
+            samples[chunk.fold] += chunk.samples
             for net in edges if number == 0 else ():
-                counter.add_single(chunk.planes[net], above[net])
+                counter.add_single(chunk.planes[net], above[net][chunk.fold])
             for tile, counts in joint.items():
-                counter.add_joint(chunk.planes[tile.a][tile.first : tile.last], chunk.planes[tile.b], counts)
+                planes_a = chunk.planes[tile.a][tile.first : tile.last]
+                counter.add_joint(planes_a, chunk.planes[tile.b], counts[chunk.fold])
         marginals = Marginals(samples, {net: counter.to_numpy(counts) for net, counts in above.items()})
         for tile in tiles:
             yield tile, counter.to_numpy(joint.pop(tile)), marginals

@@ -6,10 +6,11 @@ units is then counted over all images.
 
 Two values in nats are stored: as counted (``plug_in``), and less the bias that Miller and Madow estimate
 (``mutual_information``). Their estimate takes samples as independent; neighbouring positions of an image are not.
+The latter is also stored without each fold of photographs (``without``), in equal bins, from which intervals follow.
 """
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from ..commands import InputError, command, new_parser
 from ..nets import activations, device, model
 from . import histograms
 from .counters import Counter
-from .sampling import Sampler, SamplingSettings
+from .sampling import FOLDS, Sampler, SamplingSettings, deal_folds
 
 CELL_BYTES = 64 * 2**20  # of cells whose logarithms are taken at a time
 
@@ -46,7 +47,7 @@ def mutual_information(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return plug_in, plug_in - (occupied - bins_a - bins_b + 1) / (2 * cells.sum(axis=(-2, -1)))
 
 
-def tile_information(
+def from_exceedances(
     joint: np.ndarray, above_a: np.ndarray, above_b: np.ndarray, samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """``mutual_information`` from exceedances, as counted and corrected. (units_a, units_b) each
@@ -63,33 +64,53 @@ def tile_information(
     return np.concatenate(plug_in), np.concatenate(corrected)
 
 
+def tile_information(*folds: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """``from_exceedances`` of all folds together, as counted and corrected, and corrected without each fold.
+
+    folds: arguments of ``from_exceedances``, each with a leading axis of folds
+    -> (units_a, units_b), (units_a, units_b), (folds, units_a, units_b)
+    """
+    total = [parts.sum(0) for parts in folds]
+    left_out = zip(*folds, strict=True)
+    without = [from_exceedances(*(x - y for x, y in zip(total, fold, strict=True)))[1] for fold in left_out]
+    return *from_exceedances(*total), np.array(without)
+
+
 class Information(NamedTuple):
     """Mutual information of all pairs of nets. NaN where a unit is dead: all of its samples lie in one bin."""
 
     plug_in: dict[tuple[str, str], np.ndarray]  # pair -> (units_a, units_b), nats, as counted
     corrected: dict[tuple[str, str], np.ndarray]  # pair -> (units_a, units_b), nats, less the bias
+    without: dict[tuple[str, str], np.ndarray]  # pair -> (folds, units_a, units_b), corrected, without each fold
     dead: dict[str, np.ndarray]  # net -> numbers of its dead units
     samples: int
 
 
 def pairwise_information(
-    chunks: Iterable[histograms.Chunk],
+    make: Callable[[], Iterable[histograms.Chunk]],
     edges: Mapping[str, np.ndarray],
     pairs: Sequence[tuple[str, str]],
     counter: Counter,
+    folds: int,
 ) -> Information:
-    """Mutual information of all pairs of nets from planes of their samples. edges: net -> (units, E)"""
-    plug_in = {(a, b): np.empty((len(edges[a]), len(edges[b]))) for a, b in pairs}
-    corrected = {pair: np.empty_like(x) for pair, x in plug_in.items()}
-    for tile, joint, marginals in histograms.joint_exceedances(chunks, edges, pairs, counter):
+    """Mutual information of all pairs of nets from planes of their samples. edges: net -> (units, E)
+
+    make: as of ``joint_exceedances``
+    """
+    widths = {(a, b): (len(edges[a]), len(edges[b])) for a, b in pairs}
+    plug_in, corrected = ({pair: np.empty(shape) for pair, shape in widths.items()} for _ in range(2))
+    without = {pair: np.empty((folds, *shape)) for pair, shape in widths.items()}
+    for tile, joint, marginals in histograms.joint_exceedances(make, edges, pairs, counter, folds):
         pair, rows = (tile.a, tile.b), slice(tile.first, tile.last)
-        above = marginals.above[tile.a][rows], marginals.above[tile.b]
-        plug_in[pair][rows], corrected[pair][rows] = tile_information(joint, *above, marginals.samples)
-    dead = {net: dead_units(above, marginals.samples) for net, above in marginals.above.items()}
-    for values in (plug_in, corrected):
+        above = marginals.above[tile.a][:, rows], marginals.above[tile.b]
+        found = tile_information(joint, *above, marginals.samples)
+        plug_in[pair][rows], corrected[pair][rows], without[pair][:, rows] = found
+    samples = int(marginals.samples.sum())
+    dead = {net: dead_units(above.sum(0), samples) for net, above in marginals.above.items()}
+    for values in (plug_in, corrected, without):
         for (a, b), x in values.items():
-            x[dead[a]], x[:, dead[b]] = np.nan, np.nan
-    return Information(plug_in, corrected, dead, marginals.samples)
+            x[..., dead[a], :], x[..., dead[b]] = np.nan, np.nan
+    return Information(plug_in, corrected, without, dead, samples)
 
 
 def measure(sampler: Sampler) -> tuple[dict[str, np.ndarray], Information]:
@@ -97,8 +118,8 @@ def measure(sampler: Sampler) -> tuple[dict[str, np.ndarray], Information]:
     edges = sampler.edges()
     units = ", ".join(f"{len(x)} units of {net}" for net, x in edges.items())
     print(f"{sampler.settings.layer}: fixed the bins of {units}", flush=True)
-    chunks = histograms.CachedChunks(lambda: sampler.chunks(edges))
-    return edges, pairwise_information(chunks, edges, list(combinations(edges, 2)), sampler.counter)
+    pairs = list(combinations(edges, 2))
+    return edges, pairwise_information(lambda: sampler.chunks(edges), edges, pairs, sampler.counter, len(sampler.folds))
 
 
 def dead_units(above: np.ndarray, samples: int) -> np.ndarray:
@@ -114,7 +135,11 @@ def save_pair(
     attributes: Mapping[str, Any],
 ) -> None:
     """Write ``<a>-<b>.zarr`` with the attributes, ``nets`` and ``dead`` among them cut down to the pair."""
-    arrays = {"mutual_information": information.corrected[pair], "plug_in": information.plug_in[pair]}
+    arrays = {
+        "mutual_information": information.corrected[pair],
+        "plug_in": information.plug_in[pair],
+        "without": information.without[pair],
+    }
     of_pair = {name: {net: attributes[name][net] for net in pair} for name in ("nets", "dead")}
     store.save(
         folder / f"{'-'.join(pair)}.zarr" / "zarr.json",
@@ -134,6 +159,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--bins", type=int, default=10, help="bins of each unit, at least 2")
     parser.add_argument("--positions", default="all", help="positions of each image, drawn by seed: all, or a number")
     parser.add_argument("--edge-images", type=int, default=2000, help="images that the bins are fixed from, at most")
+    parser.add_argument("--blocks", type=int, default=FOLDS, help="blocks of whole photographs, as of the moments")
+    parser.add_argument("--block-seed", type=int, default=0, help="seed of the assignment of photographs to blocks")
     parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws of images and positions")
     parser.add_argument(
@@ -145,8 +172,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def settings_of(args: argparse.Namespace) -> SamplingSettings:
     """Settings from the options. Raises InputError for values that are not possible."""
-    if args.bins < 2:
-        raise InputError(f"--bins: {args.bins} is not possible; at least 2")
+    for name in ("bins", "blocks"):
+        if getattr(args, name) < 2:
+            raise InputError(f"--{name}: {getattr(args, name)} is not possible; at least 2")
     if args.positions != "all" and not (args.positions.isdecimal() and int(args.positions)):
         raise InputError(f"--positions: {args.positions} is not possible; all, or a number from 1")
     positions = None if args.positions == "all" else int(args.positions)
@@ -185,8 +213,10 @@ def main(argv: list[str] | None = None) -> None:
     sizes = {name: (net.size, net.size, net.channels) for name, net in nets.items()}
     store.require_equal("image sizes", **{args.images: images.shape[1:], **sizes})
     recorder = activations.Recorder(nets, [settings.layer], resample=args.resample)
-    edges, information = measure(Sampler(recorder, images, settings))
-    attributes = attributes_of(settings, recorder, image_attributes["sha256"], information)
+    folds = deal_folds(store.load(args.images, "group")["group"], args.blocks, args.block_seed)
+    edges, information = measure(Sampler(recorder, images, settings, folds))
+    blocks = {"blocks": args.blocks, "block_seed": args.block_seed}
+    attributes = blocks | attributes_of(settings, recorder, image_attributes["sha256"], information)
     for pair, x in information.plug_in.items():
         save_pair(args.folder, pair, information, edges, attributes)
         print(f"{settings.layer}, {'-'.join(pair)}: {x.size} pairs of units, {information.samples} samples", flush=True)

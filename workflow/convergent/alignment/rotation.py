@@ -13,17 +13,16 @@ def random_rotation(units: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def rotated_joint_correlation(joint: np.ndarray, split: int, rotation: np.ndarray) -> np.ndarray:
-    """Joint correlation of two nets after a rotation of the second net's standardised units.
+    """Correlation of two nets' units after a rotation of the second net's; NaN of a unit without variance.
 
-    joint: (units, units) with the first net's ``split`` units first, all units live
+    joint: correlation, or covariance of units of a scale of their own (units, units), the first net's ``split`` first
     rotation: (units - split, units - split) -> (units, units)
     """
     rotated = joint.copy()
     first, second = slice(split), slice(split, None)
     rotated[first, second] = joint[first, second] @ rotation.T
     rotated[second, second] = rotation @ joint[second, second] @ rotation.T
-    deviation = np.sqrt(np.diagonal(rotated)[second])
-    rotated[:, second] /= deviation
-    rotated[second, second] /= deviation[:, None]
     rotated[second, first] = rotated[first, second].T
-    return rotated
+    variance = np.diagonal(rotated)
+    scale = np.divide(1, np.sqrt(variance), out=np.full(len(joint), np.nan), where=variance > 0)
+    return rotated * scale[:, None] * scale

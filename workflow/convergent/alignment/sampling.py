@@ -1,15 +1,17 @@
 """Samples of one layer of several nets: bins of their units, and planes to count, in chunks.
 
-A sample is one position of one image. Every net is sampled at the same positions.
+A sample is one position of one image. Every net is sampled at the same positions. Images are dealt into few folds of
+whole photographs, so that information can be measured without each of them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from .. import store
+from ..moments.blocks import assign_blocks, runs_of
 from ..moments.covariance import ROUNDING, dead
 from ..nets import activations
 from ..seeds import derive
@@ -17,6 +19,7 @@ from .counters import pick_counter
 from .histograms import Chunk
 
 EDGE_POSITIONS = 16  # of an image whose activations fix the bins, at most
+FOLDS = 8  # at most: the counts of all pairs are kept for each
 CHUNK_SAMPLES = 16384  # that are counted at a time, so that the planes of a few units stay in the cache
 
 
@@ -59,18 +62,36 @@ def bin_edges(sample: np.ndarray, bins: int) -> np.ndarray:
     return np.ascontiguousarray(np.vstack([zero, np.where(count, borders, 0)]).T, np.float32)
 
 
-class Sampler:
-    """Samples of one layer of several nets: the activations at positions of images, the same ones in all nets."""
+def deal_folds(group: np.ndarray, blocks: int, seed: int) -> list[np.ndarray]:
+    """The images of each fold, in ascending order: at most FOLDS unions of consecutive blocks of moments. (N,)
 
-    def __init__(self, recorder: activations.Recorder, images: store.StoredArray, settings: SamplingSettings) -> None:
-        self.recorder, self.images, self.settings = recorder, images, settings
+    group, blocks, seed: as of ``assign_blocks``
+    """
+    dealt = assign_blocks(group, blocks, seed)
+    return [np.sort(np.concatenate(dealt[run.start : run.stop])) for run in runs_of(blocks, min(FOLDS, blocks))]
+
+
+class Sampler:
+    """Samples of one layer of several nets: the activations at positions of images, the same ones in all nets.
+
+    folds: numbers of the images of each fold
+    """
+
+    def __init__(
+        self,
+        recorder: activations.Recorder,
+        images: store.StoredArray,
+        settings: SamplingSettings,
+        folds: Sequence[np.ndarray],
+    ) -> None:
+        self.recorder, self.images, self.settings, self.folds = recorder, images, settings, folds
         self.nets = recorder.nets
         self.counter = pick_counter(next(iter(self.nets.values())).mean.device)
 
-    def batches(self, index: np.ndarray, positions: int | None) -> Iterator[dict[str, torch.Tensor]]:
+    def batches(self, index: np.ndarray, positions: int | None, purpose: str) -> Iterator[dict[str, torch.Tensor]]:
         """Activations of each batch of images: net -> (samples, units) float32. index: numbers of the images
 
-        Each image gives so many positions, drawn by seed, or all of them.
+        Each image gives so many positions, drawn by seed and purpose, or all of them.
         """
         layer, seed = self.settings.layer, self.settings.seed
         for number, layers in enumerate(self.recorder.stream(self.images, index, self.settings.batch)):
@@ -79,7 +100,7 @@ class Sampler:
             if positions is None or positions >= grid:
                 yield {net: x.flatten(0, 1) for net, x in outputs.items()}
                 continue
-            draw = np.random.default_rng(derive(seed, "positions", layer, number)).random((count, grid))
+            draw = np.random.default_rng(derive(seed, "positions", layer, purpose, number)).random((count, grid))
             chosen = torch.from_numpy(draw.argpartition(positions, axis=1)[:, :positions])
             image = torch.arange(count)[:, None]
             yield {net: x[image.to(x.device), chosen.to(x.device)].flatten(0, 1) for net, x in outputs.items()}
@@ -92,28 +113,18 @@ class Sampler:
         settings = self.settings
         drawn = np.random.default_rng(derive(settings.seed, "edges")).permutation(len(self.images))
         parts: dict[str, list[np.ndarray]] = {net: [] for net in self.nets}
-        for batch in self.batches(np.sort(drawn[: settings.edge_images]), EDGE_POSITIONS):
+        for batch in self.batches(np.sort(drawn[: settings.edge_images]), EDGE_POSITIONS, "edges"):
             for net, x in batch.items():
                 activations.require_finite(net, settings.layer, extremes(x))
                 parts[net].append(x.cpu().numpy())
         samples = {net: np.concatenate(arrays) for net, arrays in parts.items()}
         return {net: bin_edges(sample, settings.bins) for net, sample in samples.items()}
 
-    def chunks(self, edges: Mapping[str, np.ndarray]) -> Iterator[Chunk]:
-        """Planes of all nets, CHUNK_SAMPLES samples at a time; the last chunk may be shorter.
-
-        Raises InputError where an activation is not finite.
-        """
+    def samples_of(self, fold: int) -> Iterator[dict[str, torch.Tensor]]:
+        """Activations of a fold, CHUNK_SAMPLES samples at a time; the last may be fewer. net -> (samples, units)"""
         parts: dict[str, list[torch.Tensor]] = {net: [] for net in self.nets}
         filled = 0
-
-        def chunk() -> Chunk:
-            values = {net: torch.cat(tensors) for net, tensors in parts.items()}
-            for net, x in values.items():
-                activations.require_finite(net, self.settings.layer, extremes(x))
-            return Chunk(filled, {net: self.counter.planes(x, edges[net]) for net, x in values.items()})
-
-        for batch in self.batches(np.arange(len(self.images)), self.settings.positions):
+        for batch in self.batches(self.folds[fold], self.settings.positions, f"fold {fold}"):
             count, first = len(next(iter(batch.values()))), 0
             while first < count:
                 size = min(count - first, CHUNK_SAMPLES - filled)
@@ -121,7 +132,16 @@ class Sampler:
                     parts[net].append(x[first : first + size])
                 first, filled = first + size, filled + size
                 if filled == CHUNK_SAMPLES:
-                    yield chunk()
+                    yield {net: torch.cat(tensors) for net, tensors in parts.items()}
                     filled, parts = 0, {net: [] for net in self.nets}
         if filled:
-            yield chunk()
+            yield {net: torch.cat(tensors) for net, tensors in parts.items()}
+
+    def chunks(self, edges: Mapping[str, np.ndarray]) -> Iterator[Chunk]:
+        """Planes of all nets, fold by fold. Raises InputError where an activation is not finite."""
+        for fold in range(len(self.folds)):
+            for values in self.samples_of(fold):
+                for net, x in values.items():
+                    activations.require_finite(net, self.settings.layer, extremes(x))
+                samples = len(next(iter(values.values())))
+                yield Chunk(fold, samples, {net: self.counter.planes(x, edges[net]) for net, x in values.items()})

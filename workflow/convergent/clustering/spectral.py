@@ -6,8 +6,8 @@ Weiss 2002). k lies at the largest gap of the eigenvalues in a range. The best o
 Span: canonical correlations between a cluster's units of one net and its units of the other. Each is the cosine of a
 principal angle between the two subspaces. All are 1 where one subspace contains the other.
 Stability: adjusted Rand index between the clusters and those of resampled blocks (whole photographs), with equal k.
-Chance: clusters after random rotations of the second net's standardised units, which keep its subspace and destroy its
-axes, with equal k.
+Rotated axes: all this after random rotations of the second net's standardised units, with equal k. They keep its
+subspace and destroy its axes. Stability is measured after the first few of them, in the same resamples.
 
 The stored array ``net`` is 0 for units of the pair's first net and 1 for units of the second.
 """
@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import adjusted_rand_score
 from threadpoolctl import threadpool_limits  # only of libraries that are loaded by then: no imports in functions here
 
 from .. import store, tables
@@ -29,9 +28,11 @@ from ..commands import InputError, command, new_parser
 from ..moments.covariance import Arrays, load_pair, net_names
 from ..seeds import derive
 from .graphs import UNCLUSTERED, affinity, densities, partition
+from .stability import resampled, stability
 from .subspaces import canonical_correlations, smallest_principal_angle
 
-SUMMARY = ["density_inside", "contrast", "span", "mixed"]
+SUMMARY = ["density_inside", "contrast", "span"]
+TURNED = 5  # rotations after which stability is measured: each takes as long as that of the nets themselves
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class SpectralSettings:
     clusters: str  # a number, or auto: from the gap of the eigenvalues
     range: tuple[int, int]  # lowest and highest number of clusters for auto
     resamples: int  # bootstrap samples of the blocks
-    rotations: int  # random rotations in the null
+    rotations: int  # random rotations of the second net
     seed: int
 
 
@@ -84,12 +85,11 @@ def cluster_units(joint: np.ndarray, split: int, low: int, high: int, seed: int)
 
 
 def summary(clusters: Sequence[Cluster]) -> np.ndarray:
-    """SUMMARY of all clusters together. (4,)
+    """SUMMARY of all clusters together. (3,)
 
     - density_inside: mean density inside, weighted by size
     - contrast: density_inside by the mean density outside
     - span: mean span of the clusters that hold units of both nets
-    - mixed: share of these among all clusters
     """
     if not clusters:
         return np.full(len(SUMMARY), np.nan)
@@ -99,37 +99,28 @@ def summary(clusters: Sequence[Cluster]) -> np.ndarray:
         for name in ("density_inside", "density_outside")
     )
     contrast = inside / outside if outside else np.inf
-    mixed = np.mean([cluster.units_a > 0 and cluster.units_b > 0 for cluster in clusters])
-    return np.array([inside, contrast, live_mean(np.array([cluster.span for cluster in clusters])), mixed])
+    return np.array([inside, contrast, live_mean(np.array([cluster.span for cluster in clusters]))])
 
 
-def stability(blocks: Arrays, a: str, b: str, label: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """Adjusted Rand index between the clusters and those of each draw of blocks with replacement. (resamples,)
-
-    It is taken over the units that have a cluster in both; NaN where there are none. label: (units_a + units_b,)
-    """
-    count, k = len(blocks["count"]), int(label.max(initial=UNCLUSTERED)) + 1
-    draws = np.random.default_rng(derive(seed, "resamples")).multinomial(count, np.full(count, 1 / count), resamples)
-    index = np.full(resamples, np.nan)
-    for draw, weights in enumerate(draws if k else []):
-        again, _ = partition(affinity(joint_correlation(blocks, a, b, weights)), k, k, derive(seed, "k-means"))
-        both = (label != UNCLUSTERED) & (again != UNCLUSTERED)
-        if both.any():
-            index[draw] = adjusted_rand_score(label[both], again[both])
-    return index
+def nth_rotation(number: int, units: int, seed: int) -> np.ndarray:
+    """A random rotation of the second net's live units. (units, units)"""
+    return random_rotation(units, np.random.default_rng(derive(seed, "rotations", number)))
 
 
-def chance(joint: np.ndarray, split: int, k: int, rotations: int, seed: int) -> np.ndarray:
-    """SUMMARY of k clusters after each random rotation of the second net. (rotations, 4)
+def rotated_axes(joint: np.ndarray, split: int, k: int, rotations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """SUMMARY of k clusters after each random rotation of the second net, and the clusters after the first few.
 
     joint: correlation of live units (units, units), the first net's ``split`` units first
+    -> (rotations, 3), (at most TURNED, units)
     """
-    null = np.full((rotations, len(SUMMARY)), np.nan)
+    summaries = np.full((rotations, len(SUMMARY)), np.nan)
+    label = np.full((min(TURNED, rotations), len(joint)), UNCLUSTERED)
     for number in range(rotations if k else 0):
-        rotation = random_rotation(len(joint) - split, np.random.default_rng(derive(seed, "rotations", number)))
-        rotated = rotated_joint_correlation(joint, split, rotation)
-        null[number] = summary(cluster_units(rotated, split, k, k, seed).clusters)
-    return null
+        rotated = rotated_joint_correlation(joint, split, nth_rotation(number, len(joint) - split, seed))
+        found = cluster_units(rotated, split, k, k, seed)
+        summaries[number] = summary(found.clusters)
+        label[number : number + 1] = found.label  # beyond the first few: nowhere
+    return summaries, label
 
 
 def cluster_range(clusters: str, wanted: tuple[int, int], units: int) -> tuple[int, int]:
@@ -165,16 +156,21 @@ def cluster_pair(
     live_label, eigenvalues, clusters = cluster_units(joint, split, low, high, seed)
     label = np.full(len(live), UNCLUSTERED)
     label[live] = live_label
-    null = chance(joint, split, len(clusters), settings.rotations, seed)
+    rotated, rotated_label = rotated_axes(joint, split, len(clusters), settings.rotations, seed)
+    turns = [nth_rotation(number, len(joint) - split, seed) for number in range(len(rotated_label))]
+    rotations = [np.eye(len(joint) - split), *turns]  # the nets as they are first
+    draws = resampled(blocks, a, b, settings.resamples, seed)
+    stable = stability(draws, np.vstack([live_label[None], rotated_label]), rotations, seed)
     arrays = {
         "label": label,
         "net": np.repeat([0, 1], widths),
         "unit": np.concatenate([np.arange(units) for units in widths]),
         "order": np.argsort(np.where(label == UNCLUSTERED, len(label), label), stable=True),
         "eigenvalue": eigenvalues,
-        "stability": stability(blocks, a, b, label, settings.resamples, seed),
+        "stability": stable[:, 0],
+        "rotated/stability": stable[:, 1:].T,
         **dict(zip(SUMMARY, summary(clusters), strict=True)),
-        **{f"null/{name}": null[:, k] for k, name in enumerate(SUMMARY)},
+        **{f"rotated/{name}": rotated[:, k] for k, name in enumerate(SUMMARY)},
     }
     return arrays, clusters
 
@@ -191,7 +187,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("moments", help="store of one layer's moments (zarr.json)")
     parser.add_argument("output", help="store to write the clusters to (zarr.json)")
     parser.add_argument("table", help="table to write the clusters to (.csv)")
-    parser.add_argument("--pair", required=True, help="two nets, as net0-net1; the null rotates the second")
+    parser.add_argument("--pair", required=True, help="two nets, as net0-net1; the second is rotated")
     parser.add_argument(
         "--clusters", default="auto", help="number of clusters, or auto: from the largest gap of the eigenvalues"
     )
@@ -205,7 +201,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--resamples", type=int, default=20, help="bootstrap samples of the blocks, for stability")
     parser.add_argument(
-        "--rotations", type=int, default=20, help="random rotations in the null; at least 20 for its 95 %% range"
+        "--rotations", type=int, default=20, help="random rotations of the second net; at least 20 for the 95 %% range"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of k-means, bootstrap and rotations")
     parser.add_argument("--threads", type=int, default=2, help="threads of BLAS; results may differ in the last bits")

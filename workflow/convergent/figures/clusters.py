@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure, SubFigure
 
 from .. import store, tables
+from ..alignment.matching import live_mean
 from ..clustering import hierarchy
 from ..commands import command
 from ..stitching import mappings
@@ -31,6 +32,7 @@ MEMBERS = 10  # at most so many units of a cluster are shown
 PICTURE = 1.1  # width of a unit's pictures, inches
 # columns that are shown of a table of spectral clusters
 SPECTRAL = ("cluster", "size", "units_a", "units_b", "density_inside", "density_outside", "span")
+STABLE = ("stability", "rotated/stability")  # arrays of draws, whose means are shown
 Member = tuple[int, int]  # net, 0 for the pair's first or 1 for its second, and unit
 Arrays = Mapping[str, np.ndarray]
 
@@ -162,23 +164,23 @@ def draw_spectral(part: SubFigure, arrays: Arrays, correlations: Correlations, t
     part.legend(handles=plots.net_handles(names), loc="outside lower center", ncols=2)
 
 
-def draw_chance(part: SubFigure, arrays: Arrays) -> None:
-    """Draw the summaries of a spectral clustering beside 95 % of those of random rotations, and the eigenvalues."""
+def draw_rotated(part: SubFigure, arrays: Arrays) -> None:
+    """Draw the summaries of a spectral clustering beside those on rotated axes, and the eigenvalues."""
     labels = {
         "density_inside": "mean positive correlation inside",
         "contrast": "inside / outside",
         "span": "common span, mean squared\ncanonical correlation",
+        "stability": "stability under resampled photographs,\nadjusted Rand index",
     }
     *summaries, last = part.subplots(len(labels) + 1, 1)
+    means = {name: np.array([live_mean(draws) for draws in np.atleast_2d(arrays[name])]) for name in STABLE}
     for ax, (name, label) in zip(summaries, labels.items(), strict=True):
-        plots.beside_chance(ax, float(arrays[name]), arrays[f"null/{name}"], label)
+        value, rotated = ({**arrays, **means}[which] for which in (name, f"rotated/{name}"))
+        plots.beside_rotated(ax, value.item(), rotated, label)
     plots.eigenvalues(last, arrays["eigenvalue"], int(arrays["label"].max(initial=-1)) + 1)
-    stability = arrays["stability"][np.isfinite(arrays["stability"])]
-    spread = f"{stability.mean():.2f} ± {stability.std():.2f}" if len(stability) else "none"
     part.supxlabel(
-        f"dot: these nets; grey: 95 % of {len(arrays['null/span'])} random rotations of the second net,\n"
-        "cut into as many clusters; stability under resampled photographs\n"
-        f"(adjusted Rand index): {spread}",
+        f"dot: these nets; grey: 95 % of {len(arrays['rotated/span'])} random rotations of the second net's axes,\n"
+        f"cut into as many clusters; of the stability: all of {len(arrays['rotated/stability'])} rotations",
         fontsize=8,
     )
 
@@ -198,7 +200,7 @@ def figS_spectral(  # noqa: N802
     between: BetweenStore,
     patches: PatchStores,
 ) -> Figure:
-    """Spectral clusters of both nets' units, with their chance, and pictures of the densest mixed clusters."""
+    """Spectral clusters of both nets' units, beside rotated axes, and pictures of the densest of both nets."""
     attributes, arrays = store.attributes(clusters, "clusters"), store.load(clusters)
     rows, correlations = read_clusters(scores, clusters), read_correlations(within, between)
     places = {str(clusters): [attributes[key] for key in ("layer", "pair", "moments")]}
@@ -206,15 +208,15 @@ def figS_spectral(  # noqa: N802
     store.require_equal("layer, pair and moments", **places)
     digests = {net: attributes["nets"][net] for net in correlations.pair}
     nets = read_pictures(patches, attributes["layer"], digests, attributes["images"])
-    mixed = [row for row in rows if row["units_a"] and row["units_b"] and row["size"] >= SMALLEST][:CLUSTERS]
-    heights = [5.4, *(members_height(nets) for _ in mixed)]
+    shared = [row for row in rows if row["units_a"] and row["units_b"] and row["size"] >= SMALLEST][:CLUSTERS]
+    heights = [5.4, *(members_height(nets) for _ in shared)]
     figure = plt.figure(figsize=(PICTURE * MEMBERS, sum(heights)))
     top, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
     left, right = top.subfigures(1, 2, width_ratios=[1.35, 1], squeeze=False).flat
     title = f"{attributes['layer']}: {len(rows)} spectral clusters of both nets' units, densest first"
     draw_spectral(left, arrays, correlations, title)
-    draw_chance(right, arrays)
-    for part, row in zip(parts, mixed, strict=True):
+    draw_rotated(right, arrays)
+    for part, row in zip(parts, shared, strict=True):
         inside, outside, span = (plots.shown(row[name]) for name in ("density_inside", "density_outside", "span"))
         title = (
             f"cluster {row['cluster'] + 1}: {row['units_a']} units of {nets[0].name}, {row['units_b']} of "
@@ -222,7 +224,7 @@ def figS_spectral(  # noqa: N802
         )
         members = members_of(arrays, np.flatnonzero(arrays["label"] == row["cluster"]))
         draw_members(part, members, MEMBERS, nets, title)
-    if mixed:
+    if shared:
         figure.supxlabel(whole_crops(nets).strip(), fontsize=8)
     return figure
 

@@ -24,7 +24,9 @@ EvidenceStores = Annotated[list[Path], "stores of the evidence of each layer (za
 PaperTable = Annotated[Path, "table of the paper's numbers (.csv)"]
 ScorecardTable = Annotated[Path, "table of claims and verdicts (.csv)"]
 SCORECARD = ("claim", "layer", "against", "paper", "ours", "low", "high", "verdict")
-INFORMATION = ("layer", "pair", "greedy", "assigned")  # columns that are drawn
+INFORMED = {"greedy": plots.GREEDY, "assigned": plots.ASSIGNED}  # numbers of information and their colours
+ENDS = ("", "_low", "_high")  # of the names of a number and its interval
+INFORMATION = ("layer", "pair", *(name + end for name in INFORMED for end in ENDS))  # columns
 
 Paper = Mapping[str, Mapping[str, float]]  # layer -> number -> its value in the paper
 
@@ -104,15 +106,23 @@ def key(*shown: str) -> tuple[list[Any], list[str]]:
 
 
 def draw_information(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
-    """Draw mean information with partners by information, by layer; dots are pairs."""
+    """Draw mean information with partners by information, by layer, with its interval; dots are pairs."""
     layers = list(dict.fromkeys(row["layer"] for row in rows))
-    for measure, colour, shift in (("greedy", plots.GREEDY, -0.15), ("assigned", plots.ASSIGNED, 0.15)):
-        for row in rows:
-            mark = {"marker": "o"} if row["pair"] == "mean" else {"marker": ".", "alpha": 0.35, "markersize": 3}
-            value = np.nan if row[measure] == "" else row[measure]
-            axes.plot(layers.index(row["layer"]) + shift, value, color=colour, **mark)
+    for (name, colour), shift in zip(INFORMED.items(), (-0.15, 0.15), strict=True):
+        known = [(layers.index(row["layer"]) + shift, row) for row in rows if row[name] != ""]
+        pairs = [(place, row[name]) for place, row in known if row["pair"] != "mean"]
+        axes.plot(*np.reshape(pairs, (-1, 2)).T, ".", color=colour, alpha=0.35, markersize=3)
+        means = {
+            place: Interval._make([*(row[name + end] for end in ENDS), *[np.nan] * 3])
+            for place, row in known
+            if row["pair"] == "mean"
+        }
+        if means:
+            plots.estimates(axes, list(means), list(means.values()), colour)
     label_layers(axes, layers)
-    axes.set(title="partners by\nmutual information", ylabel="mean information, nats", ylim=(0, None))
+    axes.set(
+        title="partners by mutual information\non the same images", ylabel="mean information, nats", ylim=(0, None)
+    )
 
 
 def draw_panel(axes: Axes, panel: Panel, layers: summary.Layers, paper: Paper) -> None:

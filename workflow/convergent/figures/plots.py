@@ -151,9 +151,10 @@ def net_handles(names: Sequence[str]) -> list[Patch]:
     return [Patch(color=colour, label=f"units of {name}") for name, colour in zip(names, NET_COLOURS, strict=True)]
 
 
-def beside_chance(axes: Axes, value: float, null: np.ndarray, label: str) -> None:
-    """Draw a number over a box that holds 95 % of its values by chance. null: (rotations,)"""
-    low, high = np.nanquantile(null, [0.025, 0.975]) if np.isfinite(null).any() else (np.nan, np.nan)
+def beside_rotated(axes: Axes, value: float, rotated: np.ndarray, label: str) -> None:
+    """Draw a number over a box that holds 95 % of its values on rotated axes, or all of fewer than 20. (rotations,)"""
+    ends = [0.025, 0.975] if len(rotated) >= 20 else [0, 1]
+    low, high = np.nanquantile(rotated, ends) if np.isfinite(rotated).any() else (np.nan, np.nan)
     axes.barh(0, high - low, 0.5, left=low, color=ROTATED, edgecolor="0.4", linewidth=0.5)
     axes.plot(value, 0, "o", color=GREEDY)
     axes.set(title=label, yticks=[], ylim=(-0.6, 0.6))

@@ -19,7 +19,7 @@ from .pictures import Pictures, draw_unit, read_pictures, whole_crops
 
 COLUMNS = 8  # units of figures 2 and S4 side by side
 # columns that are shown of a table of agreement
-AGREEMENT = ("layer", "pair", "best", "best_shared", "live", "same_greedy", "rank_agreement", "rank_agreement_absolute")
+AGREEMENT = ("layer", "pair", "best", "best_shared", "same_greedy", "rank_agreement", "rank_agreement_absolute")
 ACTIVE = 6  # most active units of figure S11, and least active ones
 
 
@@ -121,11 +121,14 @@ def figS4_information(patches: PatchStores, matches: MatchesTable, information: 
     """Best and worst matches by mutual information, and its agreement with correlation (paper, figure S4)."""
     table = read_matches(matches, "mutual_information")
     row = agreement_of(information, table)
+    same, signed, absolute = (
+        plots.shown(row[name], form)
+        for name, form in (("same_greedy", ".0%"), ("rank_agreement", ".2f"), ("rank_agreement_absolute", ".2f"))
+    )
     subtitle = (
-        f", best by mutual information above, worst below\n{row['best_shared']} of the {row['best']} best pairs are "
-        f"the same by correlation, {plots.shown(row['same_greedy'], '.0%')} of {row['live']} units have the same "
-        f"partner; rank agreement over all pairs of units\n{plots.shown(row['rank_agreement'])} with correlation, "
-        f"{plots.shown(row['rank_agreement_absolute'])} with its absolute value"
+        f", best by mutual information above, worst below\n{row['best_shared']} of the {row['best']} best pairs of "
+        f"both nets are the same by correlation, {same} of both nets' units have the same partner;\n"
+        f"rank agreement over all pairs of units {signed} with correlation, {absolute} with its absolute value"
     )
     nets = read_pictures(patches, table.layer, table.nets, table.images)
     figure = plt.figure()
