@@ -95,10 +95,11 @@ LAYERED = {
 }
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
-CONTROLS = ["net0_untrained"] if STITCHED else []
-# Nets before training, and the layers in which they are compared with each other.
+# Nets before training, and the layers in which they are compared with each other. In layers of mappings they take part
+# in the passes of the trained nets too: mappings from them are the controls.
 TWINS = [f"{net}_untrained" for net in TRAINED]
 TWINNED = twinned(config, classes(config["data"]))
+CONTROLS = TWINS if STITCHED else []
 
 
 wildcard_constraints:
