@@ -14,7 +14,7 @@ from workflow.convergent.moments import accumulate
 from workflow.convergent.nets import activations, device, train
 from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
 from workflow.convergent.nets.snapshots import Snapshots
-from workflow.convergent.stitching import mappings, stitched
+from workflow.convergent.stitching import assembly, mappings, stitched
 
 from .common import LAYERS, Photographs, paper_nets, section
 from .information import pairs_of_samples, stage
@@ -111,9 +111,9 @@ def bench_functional(
         recorder = activations.Recorder(nets, [layer])
         units = recorder.shapes["net0"][layer].units
         scale = mappings.Scale(np.zeros(units), np.ones(units))
-        mapping = stitched.Affine(rng.normal(size=(units, units)) / units**0.5, scale, scale)
-        stitched_nets = {f"{point}": stitched.StitchedNet("net0", mapping, "net1") for point in range(points)}
-        work = functools.partial(stitched.top1_accuracy, stitched_nets, recorder, images, labels, batch)
+        mapping = assembly.Affine(rng.normal(size=(units, units)) / units**0.5, scale, scale)
+        stitched_nets = {f"{point}": assembly.StitchedNet("net0", mapping, "net1") for point in range(points)}
+        work = functools.partial(stitched.correct_images, stitched_nets, recorder, images, labels, batch)
         work()
         rates[layer] = count / seconds(work)
     print(f"cuda: {points} stitched nets, images/s: ", end="")

@@ -22,7 +22,7 @@ from workflow.convergent.nets import activations, train
 from workflow.convergent.nets.model import Net
 from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
 from workflow.convergent.nets.snapshots import Snapshots
-from workflow.convergent.stitching import fit, lasso
+from workflow.convergent.stitching import lasso, standardised
 
 from .common import in_fresh_process, section
 
@@ -61,12 +61,12 @@ def photographs() -> datasets.Split:
     return datasets.Split(made.images[order], made.labels[order], made.group[order])
 
 
-def standardised(moments: dict[str, np.ndarray]) -> fit.Standardised:
-    scales = {net: fit.scale_of(moments, net) for net in ("net0", "net1")}
-    return fit.standardised(moments, "net0", "net1", scales)
+def of_moments(moments: dict[str, np.ndarray]) -> standardised.Standardised:
+    scales = {net: standardised.scale_of(moments, net) for net in ("net0", "net1")}
+    return standardised.standardised(moments, "net0", "net1", scales)
 
 
-def seconds_of_path(pair: fit.Standardised) -> tuple[float, np.ndarray, np.ndarray]:
+def seconds_of_path(pair: standardised.Standardised) -> tuple[float, np.ndarray, np.ndarray]:
     """Seconds of the paper's decays on two cores, weights (P, T, S), and gaps of the decays but 0 (P - 1, T)."""
     with threadpool_limits(1):
         begun = time.perf_counter()
@@ -74,7 +74,7 @@ def seconds_of_path(pair: fit.Standardised) -> tuple[float, np.ndarray, np.ndarr
         return time.perf_counter() - begun, weights, gap[1:]
 
 
-def samples_with(pair: fit.Standardised) -> tuple[np.ndarray, np.ndarray]:
+def samples_with(pair: standardised.Standardised) -> tuple[np.ndarray, np.ndarray]:
     """Samples whose moments are those of the pair, because scikit-learn needs samples. (S + 1, S), (S + 1, T)"""
     count = len(pair.gram) + 1
     factor = np.linalg.cholesky(pair.gram)
@@ -113,10 +113,10 @@ def raw(nets: dict[str, Net], images: np.ndarray, layer: str) -> dict[str, np.nd
     return {net: np.asfortranarray((x - x.mean(0)) / x.std(0)) for net, x in rows.items()}
 
 
-def bench_layer(name: str, pair: fit.Standardised, goal: float) -> tuple[float, np.ndarray]:
+def bench_layer(name: str, pair: standardised.Standardised, goal: float) -> tuple[float, np.ndarray]:
     """Seconds of the seven decays on moments, and the objective of each target at the smallest penalty (T,)."""
     seconds, weights, gap = seconds_of_path(pair)
-    least = fit.evaluate(weights[1], pair)[0] + DECAYS[1] * len(pair.cross.T) * np.abs(weights[1]).sum(axis=1)
+    least = standardised.evaluate(weights[1], pair)[0] + DECAYS[1] * len(pair.cross.T) * np.abs(weights[1]).sum(axis=1)
     x, y = samples_with(pair)
     theirs = seconds_of_scikit_learn(x, y, least, pair.gram * len(x), threads=2)
     print(f"  {name}, {len(pair.gram)} units: {seconds:.2f} s (goal {goal}), largest gap {gap.max():.1e}, ", end="")
@@ -140,7 +140,7 @@ def bench_stitching() -> None:
     )
     lasso.lasso_path(np.eye(2), np.eye(2) / 2, np.array([0.1]))  # compiles
     print(f"stitching: seven decays on two cores, nets trained for {STEPS} steps")
-    results = {layer: bench_layer(layer, standardised(moments[layer]), goal) for layer, goal in GOALS.items()}
+    results = {layer: bench_layer(layer, of_moments(moments[layer]), goal) for layer, goal in GOALS.items()}
     bench_raw(*raw(nets, split.images, "conv2").values(), *results["conv2"])
     print(f"  4096 units: peak memory {wide_peak(4096):.1f} GiB (goal 8) at alpha 0.3 and 0.1")
 

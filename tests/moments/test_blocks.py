@@ -41,6 +41,17 @@ def test_blocks_depend_on_the_seed_and_not_on_the_order_of_groups() -> None:
     assert all(np.ptp(group[block]) > 4 for block in one)  # not contiguous
 
 
+def test_each_image_is_in_the_kept_block_of_its_fine_block() -> None:
+    group = np.random.default_rng(0).permutation(np.arange(60) // 3)
+    fine = blocks.assign_blocks(group, 7, seed=5)
+    block = blocks.block_of_images(group, 7, 3, seed=5)
+    runs = [[0, 1, 2], [3, 4], [5, 6]]
+    for number, run in enumerate(runs):
+        assert np.flatnonzero(block == number).tolist() == sorted(image for k in run for image in fine[k])
+    whole = blocks.block_of_images(group, 7, 7, seed=5)
+    assert [np.flatnonzero(whole == k).tolist() for k in range(7)] == [images.tolist() for images in fine]
+
+
 def test_more_blocks_than_groups_are_refused() -> None:
     with pytest.raises(InputError, match=r"stitching\.blocks: 6, but the images come from 5 independent groups"):
         blocks.assign_blocks(np.repeat(np.arange(5), 4), 6, seed=0)

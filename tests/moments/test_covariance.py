@@ -19,7 +19,7 @@ from tests.moments.planted import (
 from workflow.convergent.alignment import correlation
 from workflow.convergent.evidence import crossfit
 from workflow.convergent.moments import covariance
-from workflow.convergent.stitching import fit
+from workflow.convergent.stitching import standardised
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_unit_that_varies_by_rounding_alone_is_dead(scale: float, deviation: f
     r = correlation.correlate(total, "net0", "net1")
     assert np.isfinite(np.delete(r[:, NOISY], DEAD)).all() == alive
     assert np.isnan(r[:, NOISY]).all() == (not alive)
-    assert np.isnan(fit.scale_of(total, "net1").deviation[NOISY]) == (not alive)
+    assert np.isnan(standardised.scale_of(total, "net1").deviation[NOISY]) == (not alive)
     assert np.isnan(correlation.joint_correlation(blocks, "net0", "net1", WEIGHTS[0])[5 + NOISY, 0]) == (not alive)
 
 

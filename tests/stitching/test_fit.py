@@ -7,7 +7,7 @@ import pytest
 
 from workflow.convergent import store
 from workflow.convergent.moments import covariance
-from workflow.convergent.stitching import fit, lasso, mappings
+from workflow.convergent.stitching import fit, lasso, mappings, standardised
 
 WIDTHS = {"net0": 7, "net1": 5, "net0_untrained": 7}
 DEAD = {"net0": 3, "net1": 1}
@@ -49,10 +49,10 @@ def units(split: str, net: str) -> np.ndarray:
     return (DATA[split][net] - train.mean(0)) / np.where(deviation > 1e-9, deviation, np.inf)
 
 
-def pair(source: str, target: str, split: str) -> fit.Standardised:
+def pair(source: str, target: str, split: str) -> standardised.Standardised:
     """Standardised moments of a pair of nets on the images of a split."""
-    scale = {net: fit.scale_of(TOTAL["train"], net) for net in (source, target)}
-    return fit.standardised(TOTAL[split], source, target, scale)
+    scale = {net: standardised.scale_of(TOTAL["train"], net) for net in (source, target)}
+    return standardised.standardised(TOTAL[split], source, target, scale)
 
 
 PAIRS = [("net0", "net1"), ("net1", "net0"), ("net0_untrained", "net1"), ("net1", "net1")]
@@ -76,7 +76,7 @@ def test_standardised_moments_are_those_of_standardised_activations(source: str,
 def test_evaluation_from_moments_is_that_on_activations(source: str, target: str, split: str) -> None:
     """Also on validation images, whose means and variances are others."""
     weights = np.random.default_rng(0).normal(size=(3, WIDTHS[target], WIDTHS[source]))
-    loss, r2 = fit.evaluate(weights, pair(source, target, split))
+    loss, r2 = standardised.evaluate(weights, pair(source, target, split))
     x, y = units(split, source), units(split, target)
     error = ((y - x @ np.swapaxes(weights, 1, 2)) ** 2).mean(1)  # (3, T)
     live = np.arange(WIDTHS[target]) != DEAD[target]
@@ -89,25 +89,40 @@ def test_evaluation_from_moments_is_that_on_activations(source: str, target: str
 def test_predicting_zero_costs_half_on_the_images_of_the_scale() -> None:
     train, val = (pair("net0", "net1", split) for split in ("train", "val"))
     live = np.arange(5) != DEAD["net1"]
-    np.testing.assert_allclose(fit.zero_loss(train)[live], 0.5, rtol=1e-12)
+    np.testing.assert_allclose(standardised.zero_loss(train)[live], 0.5, rtol=1e-12)
     for moments in (train, val):
-        loss, _ = fit.evaluate(np.zeros((5, 7)), moments)
-        np.testing.assert_array_equal(loss, fit.zero_loss(moments))
-    np.testing.assert_allclose(fit.zero_loss(val)[live], (units("val", "net1") ** 2).mean(0)[live] / 2)
+        loss, _ = standardised.evaluate(np.zeros((5, 7)), moments)
+        np.testing.assert_array_equal(loss, standardised.zero_loss(moments))
+    np.testing.assert_allclose(standardised.zero_loss(val)[live], (units("val", "net1") ** 2).mean(0)[live] / 2)
 
 
 def test_a_target_that_does_not_vary_on_the_images_has_a_loss_but_no_r2() -> None:
     val = pair("net0", "net1", "val")
     val.variance[2] = 0.0
-    loss, r2 = fit.evaluate(np.zeros((5, 7)), val)
+    loss, r2 = standardised.evaluate(np.zeros((5, 7)), val)
     assert loss[2] == val.target_offset[2] ** 2 / 2
     assert np.isnan(r2[2])
+
+
+@pytest.mark.parametrize(("source", "target"), PAIRS)
+def test_moments_without_a_block_are_those_of_the_other_blocks(source: str, target: str) -> None:
+    """By activations, on the scale of the training images."""
+    weights = np.random.default_rng(0).normal(size=(WIDTHS[target], WIDTHS[source]))
+    scales = {net: standardised.scale_of(TOTAL["train"], net) for net in (source, target)}
+    left = standardised.without_each_block(in_blocks(DATA["val"]), source, target, scales)
+    live = np.arange(WIDTHS[target]) != DEAD[target]
+    assert len(left) == 4
+    for moments, block in zip(left, np.array_split(np.arange(len(DATA["val"]["net0"])), 4), strict=True):
+        x, y = (np.delete(units("val", net), block, axis=0) for net in (source, target))
+        r2 = 1 - ((y - x @ weights.T) ** 2).mean(0)[live] / y.var(0)[live]
+        np.testing.assert_allclose(standardised.evaluate(weights, moments)[1][live], r2, rtol=1e-9)
+        assert standardised.mean_r2(weights, moments) == pytest.approx(r2.mean(), rel=1e-9)
 
 
 def about(split: str) -> dict[str, object]:
     """Attributes of the moments of a split."""
     known = {"kind": "moments", "layer": "conv1", "nets": NETS, "controls": ["net0_untrained"]}
-    return known | {"split": split, "images": f"{split} images"}
+    return known | {"split": split, "images": f"{split} images", "fine_blocks": 4, "blocks": 4, "seed": 3}
 
 
 @pytest.fixture
@@ -117,7 +132,7 @@ def stores(tmp_path: Path) -> dict[str, Path]:
     for split, total in TOTAL.items():
         paths[split] = tmp_path / f"{split}.zarr" / "zarr.json"
         arrays = {f"total/{name}": array for name, array in total.items()}
-        store.save(paths[split], arrays, **about(split))
+        store.save(paths[split], arrays | in_blocks(DATA[split]), **about(split))
     return paths
 
 
@@ -143,13 +158,31 @@ def test_the_stage_stores_the_path_with_its_losses(
     np.testing.assert_array_equal(arrays["gap"][:, live], gap[:, live])
     assert arrays["gap"][1:, live].max() <= 1e-6
     for split in ("train", "val"):
-        loss, r2 = fit.evaluate(weights, pair(source, target, split))
+        loss, r2 = standardised.evaluate(weights, pair(source, target, split))
         np.testing.assert_allclose(arrays[f"{split}_loss"], loss, rtol=1e-10)
     np.testing.assert_allclose(arrays["r2"], r2, rtol=1e-9, atol=1e-12)
     np.testing.assert_array_equal(arrays["nonzero"], (weights != 0).sum(2))
     np.testing.assert_array_equal(arrays["above"], (np.abs(weights) > 0.01).sum(2))
-    np.testing.assert_array_equal(arrays["zero_loss"], fit.zero_loss(pair(source, target, "val")))
+    np.testing.assert_array_equal(arrays["zero_loss"], standardised.zero_loss(pair(source, target, "val")))
     assert np.isnan(arrays["val_loss"][:, ~live]).all()
+    scales = {net: standardised.scale_of(TOTAL["train"], net) for net in (source, target)}
+    left = standardised.without_each_block(in_blocks(DATA["val"]), source, target, scales)
+    expected = [[standardised.mean_r2(mapping, moments) for moments in left] for mapping in weights]
+    np.testing.assert_array_equal(arrays["r2_without"], expected)
+    assert np.ptp(expected[4]) > 0  # a mapping onto itself has 1 where nothing is penalised
+
+
+def test_a_pair_of_few_penalties_has_none_and_the_last_alpha(tmp_path: Path, stores: dict[str, Path]) -> None:
+    """Its mappings are those of the whole path."""
+    pairs = ("net0-net1", "net0_untrained-net1")
+    run(stores, tmp_path / "whole", pairs=pairs)
+    run(stores, tmp_path / "few", "--few", "net0_untrained-net1", pairs=pairs)
+    for pair, points in ((pairs[0], [0, 1, 2, 3, 4, 5]), (pairs[1], [0, 5])):
+        whole, few = (store.load(tmp_path / kind / f"{pair}.zarr" / "zarr.json") for kind in ("whole", "few"))
+        np.testing.assert_array_equal(few["alpha"], whole["alpha"][points])
+        np.testing.assert_allclose(few["weights"], whole["weights"][points], atol=1e-5)
+        np.testing.assert_allclose(few["r2_without"], whole["r2_without"][points], atol=1e-5)
+    assert store.attributes(tmp_path / "few" / f"{pairs[1]}.zarr" / "zarr.json")["decays"] == [0]
 
 
 def test_the_store_says_what_it_depends_on(tmp_path: Path, stores: dict[str, Path]) -> None:
@@ -162,6 +195,7 @@ def test_the_store_says_what_it_depends_on(tmp_path: Path, stores: dict[str, Pat
     assert attributes["dead"] == {net: [unit] for net, unit in DEAD.items()}
     assert attributes["units"] == {net: WIDTHS[net] for net in ("net0", "net1")}
     assert (attributes["decays"], attributes["tolerance"], attributes["seed"]) == ([0, 1e-3, 1e-2], 1e-6, 4)
+    assert attributes["blocks"] == {"fine_blocks": 4, "blocks": 4, "seed": 3}  # of the validation images
 
 
 def test_a_stored_mapping_predicts_activations(tmp_path: Path, stores: dict[str, Path]) -> None:
@@ -202,7 +236,7 @@ def test_the_published_optimiser_is_replayed_where_asked_for(tmp_path: Path, sto
     assert not any(name.startswith("published") for name in store.load(tmp_path / "net1-net0.zarr" / "zarr.json"))
     arrays = store.load(tmp_path / "net0-net1.zarr" / "zarr.json")
     live = np.arange(5) != DEAD["net1"]
-    loss, r2 = fit.evaluate(arrays["published/weights"], pair("net0", "net1", "val"))
+    loss, r2 = standardised.evaluate(arrays["published/weights"], pair("net0", "net1", "val"))
     np.testing.assert_allclose(arrays["published/val_loss"], loss, rtol=1e-10)
     np.testing.assert_allclose(arrays["published/r2"], r2, rtol=1e-9)
     assert arrays["published/history"].shape == (3, len(arrays["published/iteration"]))
@@ -232,6 +266,8 @@ def test_runs_and_threads_do_not_matter(tmp_path: Path, stores: dict[str, Path])
         (["--pairs", "net0-net7"], r"--pairs: net0-net7, allowed are <source>-<target> of net0, net1, net0_untrained"),
         (["--pairs", "net0"], "--pairs: net0, allowed are"),
         (["--published", "net1-net1"], "--published: net1-net1, allowed are the pairs net0-net1, net1-net0"),
+        (["--few", "net1-net1"], "--few: net1-net1, allowed are the pairs net0-net1, net1-net0"),
+        (["--alphas", "--few", "net0-net1"], "--few: net0-net1, but --alphas is empty; its last one is needed"),
         (["--decays", "0", "-0.5"], "--decays: -0.5, allowed are numbers from 0"),
         (["--alphas", "nan"], "--alphas: nan, allowed are numbers from 0"),
         (["--decays", "--alphas"], "--decays and --alphas: both are empty"),
@@ -266,7 +302,7 @@ def test_moments_that_do_not_belong_together_are_refused(
 def test_a_dead_layer_gives_empty_values_and_no_warning(tmp_path: Path, stores: dict[str, Path]) -> None:
     arrays = store.load(stores["train"])
     for name in arrays:
-        if name.startswith("total/comoment/net"):
+        if name.startswith(("total/comoment/net", "comoment/net", "mean/net")):
             arrays[name] = np.zeros_like(arrays[name])
     store.save(stores["train"], arrays, **about("train"))
     run(stores, tmp_path, "--published", "net0-net1", pairs=("net0-net1",))
@@ -281,9 +317,9 @@ def test_a_target_that_varies_by_rounding_alone_on_the_validation_images_has_no_
     noise = np.random.default_rng(0).normal(size=len(x["val"]["net1"]))
     x["val"]["net1"][:, unit] = 2 * (1 + 4e-8 * noise)
     totals = {split: covariance.total(in_blocks(nets)) for split, nets in x.items()}
-    scales = {net: fit.scale_of(totals["train"], net) for net in ("net0", "net1")}
-    val = fit.standardised(totals["val"], "net0", "net1", scales)
-    loss, r2 = fit.evaluate(np.zeros((WIDTHS["net1"], WIDTHS["net0"])), val)
+    scales = {net: standardised.scale_of(totals["train"], net) for net in ("net0", "net1")}
+    val = standardised.standardised(totals["val"], "net0", "net1", scales)
+    loss, r2 = standardised.evaluate(np.zeros((WIDTHS["net1"], WIDTHS["net0"])), val)
     assert val.variance[unit] == 0
     assert np.isnan(r2[unit])
     assert loss[unit] == val.target_offset[unit] ** 2 / 2

@@ -1,7 +1,5 @@
 """Stitched nets: planted mappings give top-1 accuracies that are known beforehand."""
 
-import csv
-import itertools
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,9 +14,10 @@ from tests.presets import recorded
 from workflow.convergent import store
 from workflow.convergent.commands import InputError
 from workflow.convergent.moments import accumulate, merge
+from workflow.convergent.moments.blocks import assign_blocks
 from workflow.convergent.nets import activations
-from workflow.convergent.nets.model import Net, load, save
-from workflow.convergent.stitching import fit, stitched
+from workflow.convergent.nets.model import Net, load
+from workflow.convergent.stitching import assembly, fit, stitched
 from workflow.convergent.stitching.mappings import Scale
 
 LAYER = "conv2"
@@ -29,24 +28,50 @@ def loaded(nets: dict[str, Path]) -> dict[str, Net]:
     return {name: load(path) for name, path in nets.items()}
 
 
+ALPHA = 0.3
+PAIRS = ["net0-net1", "net1-net0", "net1-net1", "net0_untrained-net1", "net1_untrained-net0"]
+
+
 @pytest.fixture(scope="module")
-def stores(images: dict[str, Path], nets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Mappings of conv2 from real moments: net0 to net1, net1 onto itself, and net0 as a control. At the last decay no
-    weight is left.
+def twins(nets: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Controls: each net stands for the other one before its training."""
+    folder = tmp_path_factory.mktemp("twins")
+    for net, other in (("net0", "net1"), ("net1", "net0")):
+        for end in (".json", ".pt"):
+            shutil.copy(nets[other].with_suffix(end), folder / f"{net}_untrained{end}")
+    return {f"{net}_untrained": folder / f"{net}_untrained.json" for net in nets}
+
+
+@pytest.fixture(scope="module")
+def stores(
+    images: dict[str, Path], nets: dict[str, Path], twins: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Mappings of conv2 from real moments: of both ordered pairs, net1 onto itself, and from the controls.
+
+    Of five fine blocks the layer keeps three, as a wide one. At the decay of 10 no weight is left. The control of net1
+    has two penalties, as the workflow's.
     """
     folder = tmp_path_factory.mktemp("stitching")
     paths = {}
-    for end in (".json", ".pt"):
-        shutil.copy(nets["net0"].with_suffix(end), folder / f"net0_untrained{end}")
-    controls = ["--controls", str(folder / "net0_untrained.json"), "--control-layers", LAYER]
+    controls = ["--controls", *map(str, twins.values()), "--control-layers", LAYER]
     for split in ("train", "val"):
         shard, paths[split] = (str(folder / f"{name}/{split}.zarr/zarr.json") for name in ("shard", "merged"))
         named = ["--nets", *map(str, nets.values()), *controls, "--layers", LAYER]
-        accumulate.main([str(images[split]), shard, *named, "--blocks", "2"])
+        options = ["--blocks", "5", "--seed", "7", "--wide-units", "1", "--wide-blocks", "3", "--threads", "1"]
+        accumulate.main([str(images[split]), shard, *named, *options])
         merge.main([shard, paths[split]])
-    pairs = ["net0-net1", "net1-net1", "net0_untrained-net1"]
-    fit.main([paths["train"], paths["val"], str(folder), "--pairs", *pairs, "--decays", "0", "1e-3", "10"])
-    return {pair: folder / f"{pair}.zarr/zarr.json" for pair in pairs}
+    penalties = ["--threads", "1", "--few", PAIRS[-1], "--decays", "0", "1e-3", "10", "--alphas", str(ALPHA)]
+    fit.main([paths["train"], paths["val"], str(folder), "--pairs", *PAIRS, *penalties])
+    return {pair: folder / f"{pair}.zarr/zarr.json" for pair in PAIRS} | {"moments": Path(paths["val"])}
+
+
+def mappings_of(stores: dict[str, Path], *left_out: str) -> dict[str, Path]:
+    return {pair: path for pair, path in stores.items() if pair not in ("moments", *left_out)}
+
+
+def accuracies(stitched_nets: dict, *arguments: object, batch: int = 7) -> dict[str, float]:
+    """Top-1 accuracy of each stitched net."""
+    return {name: of.mean() for name, of in stitched.correct_images(stitched_nets, *arguments, batch).items()}
 
 
 def recorder(loaded: dict[str, Net]) -> activations.Recorder:
@@ -82,43 +107,57 @@ def test_a_mapping_is_destandardised(shape: tuple[int, ...]) -> None:
     target = Scale(rng.normal(size=4), np.array([1.0, 3.0, 0.2, 0.0]))
     weights = rng.normal(size=(4, 3))
     x = rng.normal(size=shape)
-    mapped = stitched.Affine(weights, source, target)(torch.from_numpy(x).float()).numpy()
+    mapped = assembly.Affine(weights, source, target)(torch.from_numpy(x).float()).numpy()
     live = np.moveaxis(x, 1, -1)[..., :2]
     standardised = (live - source.mean[:2]) / source.deviation[:2]
     expected = target.mean + target.deviation * (standardised @ weights[:, :2].T)
     np.testing.assert_allclose(np.moveaxis(mapped, 1, -1), expected, rtol=1e-5, atol=1e-6)
 
 
+def assembled(stores: dict[str, Path]) -> dict[str, assembly.StitchedNet]:
+    paths = mappings_of(stores)
+    return assembly.assemble(paths, "net0-net1", assembly.joints(paths, "net0-net1", ALPHA))
+
+
 def test_controls_are_what_they_must_be(
-    loaded: dict[str, Net], images: dict[str, Path], stores: dict[str, Path]
+    loaded: dict[str, Net], images: dict[str, Path], twins: dict[str, Path], stores: dict[str, Path]
 ) -> None:
     """With the second net's predictions for labels, it and its own mapping are right and zero predicts one class."""
     rows = store.StoredArray(images["val"], "images")
     predicted = {name: predictions(net, rows) for name, net in loaded.items()}
-    stitched_nets = stitched.all_stitched_nets(stores["net0-net1"], stores["net1-net1"], stores["net0-net1"])
-    accuracy = stitched.top1_accuracy(stitched_nets, recorder(loaded), rows, predicted["net1"], batch=7)
-    assert accuracy["target"] == 1
-    assert accuracy["self"] == 1
-    assert accuracy["source"] == np.mean(predicted["net0"] == predicted["net1"])
-    assert accuracy["zero"] in [np.mean(predicted["net1"] == k) for k in range(4)]
-    assert accuracy["0 relu"] == accuracy["0 untrained"]  # one mapping is given for both here
-    assert "2" not in stitched_nets  # all its weights are zero
+    everything = loaded | {name: load(path) for name, path in twins.items()}
+    accuracy = accuracies(assembled(stores), recorder(everything), rows, predicted["net1"])
+    assert accuracy["whole/net1"] == accuracy["self/net1"] == 1
+    assert accuracy["whole/net0"] == np.mean(predicted["net0"] == predicted["net1"])
+    assert accuracy["zero/net1"] in [np.mean(predicted["net1"] == k) for k in range(4)]
+    assert accuracy["untrained/net0-net1/0"] == 1  # from net1 to net1, whose activations are positive
 
 
-def test_each_stitched_net_joins_the_nets_of_its_own_mapping(stores: dict[str, Path]) -> None:
-    """In place of the untrained net's the mapping of net1 onto itself is given: another net, and other weights."""
-    mapped, other = stores["net0-net1"], stores["net1-net1"]
-    stitched_nets = stitched.all_stitched_nets(mapped, other, other)
-    paths = {"0": mapped, "0 relu": mapped, "1 untrained": other, "0 untrained": other, "self": other}
-    for name, path in paths.items():
-        found, expected = stitched_nets[name], stitched.stored_mapping(path, int(name[0]) if name[0].isdigit() else 0)
-        affine = found.between[0] if isinstance(found.between, nn.Sequential) else found.between
-        assert (found.head, found.tail) == tuple(path.parent.stem.split("-"))
-        assert torch.equal(affine.gain, expected.gain)
-        assert torch.equal(affine.bias, expected.bias)
-        rectified = isinstance(found.between, nn.Sequential) and isinstance(found.between[1], nn.ReLU)
-        assert rectified == (name.split()[-1] in ("relu", "untrained"))
-    assert stitched_nets["zero"].head == "net0"
+def test_every_stitched_net_has_its_own_nets_and_its_own_mapping(stores: dict[str, Path]) -> None:
+    """The figures' pair has the points with weights of its whole path, the other one those at two penalties."""
+    found = assembled(stores)
+    points = {"net0-net1": {0: 0, 1: 1, 3: 3}, "net1-net0": {0: 0, 1: 3}}  # name -> point of the path
+    expected = {"whole/net0": ("net0", "net0"), "whole/net1": ("net1", "net1"), "self/net1": ("net1", "net1")}
+    expected["zero/net1"] = ("net0", "net1")
+    gains = {"self/net1": assembly.stored_mapping(stores["net1-net1"], 0).gain}
+    for pair, of_pair in points.items():
+        source, target = pair.split("-")
+        twin = f"{source}_untrained-{target}"
+        for number, point in of_pair.items():
+            point_of_twin = number if pair == "net1-net0" else point  # it has two points
+            kinds = {"relu": (source, pair, point), "untrained": (f"{source}_untrained", twin, point_of_twin)}
+            kinds |= {"mapped": (source, pair, point)} if pair == "net0-net1" else {}
+            for kind, (head, path, its) in kinds.items():
+                expected[f"{kind}/{pair}/{number}"] = (head, target)
+                gains[f"{kind}/{pair}/{number}"] = assembly.stored_mapping(stores[path], its).gain
+    assert {name: (net.head, net.tail) for name, net in found.items()} == expected
+    for name, gain in gains.items():
+        rectified = isinstance(found[name].between, nn.Sequential)
+        assert torch.equal((found[name].between[0] if rectified else found[name].between).gain, gain)
+        assert rectified == name.startswith(("relu", "untrained"))
+        assert not rectified or isinstance(found[name].between[1], nn.ReLU)
+    distinct = [gain for name, gain in gains.items() if not name.startswith(("mapped", "self"))]
+    assert len({gain.numpy().tobytes() for gain in distinct}) == len(distinct)
 
 
 def test_any_mapping_between_is_applied(loaded: dict[str, Net], images: dict[str, Path]) -> None:
@@ -128,10 +167,10 @@ def test_any_mapping_between_is_applied(loaded: dict[str, Net], images: dict[str
 
     rows = store.StoredArray(images["val"], "images")
     predicted = predictions(loaded["net1"], rows)
-    twice = stitched.StitchedNet("net1", nn.Sequential(Negative(), Negative()), "net1")
-    zeroed = stitched.StitchedNet("net1", nn.Sequential(Negative(), nn.ReLU()), "net1")
+    twice = assembly.StitchedNet("net1", nn.Sequential(Negative(), Negative()), "net1")
+    zeroed = assembly.StitchedNet("net1", nn.Sequential(Negative(), nn.ReLU()), "net1")
     stitched_nets = {"twice": twice, "zeroed": zeroed}
-    accuracy = stitched.top1_accuracy(stitched_nets, recorder(loaded), rows, predicted, batch=30)
+    accuracy = accuracies(stitched_nets, recorder(loaded), rows, predicted, batch=30)
     assert accuracy["twice"] == 1
     assert accuracy["zeroed"] < 1
 
@@ -170,44 +209,24 @@ def test_each_stitched_net_alone_is_as_among_all(
     both = {f"net{k}": in_place_net(*arguments) for k, arguments in enumerate(zip(kinds, strides, strict=True))}
     rows = store.StoredArray(images["val"], "images")
     scale, rng = Scale(np.zeros(5), np.ones(5)), np.random.default_rng(0)
-    stitched_nets = {net: stitched.StitchedNet(net, nn.Identity(), net) for net in both}
+    stitched_nets = {net: assembly.StitchedNet(net, nn.Identity(), net) for net in both}
     stitched_nets |= {
-        f"{head} {tail} {k}": stitched.StitchedNet(head, stitched.Affine(rng.normal(size=(5, 5)), scale, scale), tail)
+        f"{head} {tail} {k}": assembly.StitchedNet(head, assembly.Affine(rng.normal(size=(5, 5)), scale, scale), tail)
         for k in range(4)
         for head in both
         for tail in both
     }
 
-    def accuracies(names: Iterable[str], labels: np.ndarray) -> dict[str, float]:
+    def correct(names: Iterable[str], labels: np.ndarray) -> dict[str, list[bool]]:
         chosen = {name: stitched_nets[name] for name in names}
         recorded = activations.Recorder(both, ["first"], resample=resample)
-        return stitched.top1_accuracy(chosen, recorded, rows, labels, batch=8)
+        return {name: of.tolist() for name, of in stitched.correct_images(chosen, recorded, rows, labels, 8).items()}
 
     for labels in rng.integers(0, 4, (3, len(rows))):
-        together = accuracies(stitched_nets, labels)
-        assert together == {name: accuracies([name], labels)[name] for name in stitched_nets}
+        together = correct(stitched_nets, labels)
+        assert together == {name: correct([name], labels)[name] for name in stitched_nets}
         for name, net in both.items():
-            assert together[name] == np.mean(predictions(net, rows) == labels)
-
-
-def test_every_stitched_net_has_its_own_nets_and_its_own_mapping(stores: dict[str, Path]) -> None:
-    """A control from another net stands for the untrained one, so that no mapping is given twice."""
-    mapped, onto_itself = stores["net0-net1"], stores["net1-net1"]
-    for untrained, head in ((onto_itself, "net1"), (mapped, "net0")):
-        found = stitched.all_stitched_nets(mapped, onto_itself, untrained)
-        assert {name: (net.head, net.tail) for name, net in found.items()} == {
-            "source": ("net0", "net0"),
-            "target": ("net1", "net1"),
-            "self": ("net1", "net1"),
-            **dict.fromkeys(("zero", "0", "0 relu", "1", "1 relu"), ("net0", "net1")),
-            **dict.fromkeys(("0 untrained", "1 untrained"), (head, "net1")),
-        }
-        path_of = {"0": (mapped, 0), "1": (mapped, 1), "self": (onto_itself, 0)}
-        for name, (path, point) in {**path_of, "0 untrained": (untrained, 0), "1 untrained": (untrained, 1)}.items():
-            between = found[name].between[0] if "untrained" in name else found[name].between
-            assert torch.equal(between.gain, stitched.stored_mapping(path, point).gain)
-        gains = [stitched.stored_mapping(*place).gain for place in path_of.values()]
-        assert not any(torch.equal(a, b) for a, b in itertools.combinations(gains, 2))
+            assert together[name] == (predictions(net, rows) == labels).tolist()
 
 
 def test_a_mapping_is_applied_on_the_common_grid_and_its_result_brought_to_that_of_the_tail(
@@ -222,7 +241,7 @@ def test_a_mapping_is_applied_on_the_common_grid_and_its_result_brought_to_that_
         with torch.no_grad():
             x = nets[head].body.first(0.7 * crops + 0.1)
             centre = Scale(x.mean((0, 2, 3)).numpy(), np.ones(5))  # so that the ReLU behind the mapping cuts half off
-            mapping = stitched.Affine(rng.normal(size=(5, 5)), centre, Scale(np.zeros(5), np.ones(5)))
+            mapping = assembly.Affine(rng.normal(size=(5, 5)), centre, Scale(np.zeros(5), np.ones(5)))
             x = x.unflatten(2, (8, -1)).unflatten(4, (8, -1)).mean((3, 5))  # as it is where there are 8 x 8
             x = (torch.einsum("ts,nsyx->ntyx", mapping.gain, x) + mapping.bias[:, None, None]).relu()
             x = x.repeat_interleave(2, 2).repeat_interleave(2, 3) if tail == "fine" else x
@@ -230,24 +249,32 @@ def test_a_mapping_is_applied_on_the_common_grid_and_its_result_brought_to_that_
             nets[tail].body.last.bias -= nets[tail].body.last(features).mean(0)  # so that classes differ
             predicted = nets[tail].body.last(features).argmax(1).numpy()
         assert len(np.unique(predicted)) > 1
-        joined = {"joined": stitched.StitchedNet(head, nn.Sequential(mapping, nn.ReLU()), tail)}
+        joined = {"joined": assembly.StitchedNet(head, nn.Sequential(mapping, nn.ReLU()), tail)}
         recorder = activations.Recorder(nets, ["first"], resample="area")
-        assert stitched.top1_accuracy(joined, recorder, rows, predicted, batch=7) == {"joined": 1}
+        assert accuracies(joined, recorder, rows, predicted) == {"joined": 1}
 
 
-def test_a_row_has_the_accuracies_of_its_point_and_zero_where_no_weight_is_left() -> None:
-    accuracy = {"source": 0.9, "target": 0.8, "self": 0.8, "zero": 0.1, "0": 0.7, "0 relu": 0.6, "1 untrained": 0.3}
-    path = {"decay": np.array([0, 0.5]), "alpha": np.array([0, 3.5])}
-    first, second = stitched.table_rows(accuracy, path)
-    common = {"source": 0.9, "target": 0.8, "self": 0.8, "zero": 0.1}
-    assert first == {"decay": 0, "alpha": 0, "top1": 0.7, "top1_relu": 0.6, "untrained_relu": 0.1, **common}
-    assert second == {"decay": 0.5, "alpha": 3.5, "top1": 0.1, "top1_relu": 0.1, "untrained_relu": 0.3, **common}
+def test_hits_are_counted_in_the_block_of_each_image() -> None:
+    correct, block = np.array([True, False, True, True, False]), np.array([2, 0, 0, 2, 2])
+    assert stitched.hits(correct, block, 4).tolist() == [1, 0, 2, 0]
+
+
+def test_a_point_without_weights_has_the_hits_of_the_mapping_to_means(stores: dict[str, Path]) -> None:
+    """Where nothing is known of it the pair has no accuracy: its second net has other classes."""
+    (first, _) = assembly.joints(mappings_of(stores), "net0-net1", ALPHA)
+    numbers = {f"{kind}/net0-net1/{k}": k for kind in ("relu", "mapped", "untrained") for k in (0, 1, 3)}
+    counted = {name: np.array([k, 5]) for name, k in numbers.items()} | {"zero/net1": np.array([9, 9])}
+    arrays = stitched.arrays_of(first, counted)
+    for kind in ("relu", "mapped", "untrained"):
+        assert arrays[f"{kind}/net0-net1"].tolist() == [[0, 5], [1, 5], [9, 9], [3, 5]]
+    np.testing.assert_allclose(arrays["alpha/net0-net1"], [0, 7e-3, 70, ALPHA])
+    assert stitched.arrays_of(first, {}).keys() == {"alpha/net0-net1", "decay/net0-net1"}
 
 
 def test_a_tail_with_other_classes_than_the_images_has_no_accuracy(
     loaded: dict[str, Net], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stitched_nets = {name: stitched.StitchedNet("net0", nn.Identity(), name) for name in loaded}
+    stitched_nets = {name: assembly.StitchedNet("net0", nn.Identity(), name) for name in loaded}
     assert stitched.with_classes(stitched_nets, loaded, 4) == stitched_nets
     assert capsys.readouterr().out == ""
     assert stitched.with_classes(stitched_nets, loaded, 5) == {}
@@ -257,59 +284,125 @@ def test_a_tail_with_other_classes_than_the_images_has_no_accuracy(
 
 
 @pytest.fixture
-def given(images: dict[str, Path], nets: dict[str, Path], stores: dict[str, Path], tmp_path: Path) -> dict[str, str]:
-    return {
-        "images": str(images["val"]),
-        "output": str(tmp_path / "functional" / "net0-net1.csv"),
-        "mapped": str(stores["net0-net1"]),
-        "self": str(stores["net1-net1"]),
-        "untrained": str(stores["net0_untrained-net1"]),
-    }
+def descriptions(nets: dict[str, Path], twins: dict[str, Path]) -> dict[str, Path]:
+    """Of all nets, the controls among them."""
+    return nets | twins
 
 
-@pytest.fixture
-def descriptions(nets: dict[str, Path], stores: dict[str, Path]) -> list[Path]:
-    """Of all nets, the control among them."""
-    return [*nets.values(), stores["net0-net1"].parents[1] / "net0_untrained.json"]
+def run(images: Path, output: Path, nets: dict[str, Path], paths: dict[str, Path], *more: str) -> None:
+    given = ["--nets", *map(str, nets.values()), "--mappings", *map(str, paths.values())]
+    arguments = [*given, "--pair", "net0-net1", "--alpha", str(ALPHA), "--threads", "1", *more]
+    stitched.main([str(images), str(output), *arguments])
 
 
-def arguments(given: dict[str, str], nets: list[Path]) -> list[str]:
-    options = [part for name in ("mapped", "self", "untrained") for part in (f"--{name}", given[name])]
-    return [given["images"], given["output"], "--nets", *map(str, nets), *options, "--threads", "1"]
-
-
-def test_the_table_has_a_row_for_every_point(given: dict[str, str], descriptions: list[Path]) -> None:
-    stitched.main(arguments(given, descriptions))
-    with open(given["output"], newline="") as file:
-        table = list(csv.DictReader(file))
-    assert [float(row["decay"]) for row in table] == [0, 1e-3, 10]
-    assert [float(row["alpha"]) for row in table] == [0, 7e-3, 70]
-    assert {row["pair"] for row in table} == {"net0-net1"}
-    assert all(row["self"] == row["target"] for row in table)
-    assert table[2]["top1"] == table[2]["top1_relu"] == table[2]["untrained_relu"] == table[2]["zero"]
-
-
-def test_a_control_without_an_unpenalised_mapping_is_refused(
-    given: dict[str, str], descriptions: list[Path], stores: dict[str, Path], tmp_path: Path
+def test_the_store_has_the_hits_of_each_block_of_the_moments(
+    images: dict[str, Path],
+    loaded: dict[str, Net],
+    descriptions: dict[str, Path],
+    stores: dict[str, Path],
+    tmp_path: Path,
 ) -> None:
-    path = tmp_path / "net1-net1.zarr" / "zarr.json"
-    arrays, attributes = store.load(stores["net1-net1"]), store.attributes(stores["net1-net1"])
-    keep = {key: attributes[key] for key in attributes if key not in ("arrays", "chunks", "sha256")}
-    store.save(path, arrays | {"decay": np.array([0.1, 0.2, 0.3])}, **keep)
-    with pytest.raises(SystemExit, match=r"--self: .*net1-net1\.zarr/zarr\.json has no decay of 0"):
-        stitched.main(arguments(given | {"self": str(path)}, descriptions))
+    """Hits of both nets by block are counted here from the groups that the fine blocks of the moments were dealt."""
+    output = tmp_path / "conv2.zarr" / "zarr.json"
+    run(images["val"], output, descriptions, mappings_of(stores))
+    arrays, attributes = store.load(output), store.attributes(output, "stitched nets")
+    moments, known = store.load(stores["moments"], "count"), store.load(images["val"])
+    positions = moments["count"].sum() // len(known["labels"])
+    np.testing.assert_array_equal(arrays["images"] * positions, moments["count"])
+    fine = assign_blocks(known["group"], 5, seed=7)
+    blocks = [np.append(fine[0], fine[1]), np.append(fine[2], fine[3]), fine[4]]
+    for net in ("net0", "net1"):
+        right = predictions(loaded[net], store.StoredArray(images["val"], "images")) == known["labels"]
+        assert arrays[f"whole/{net}"].tolist() == [right[block].sum() for block in blocks]
+    np.testing.assert_array_equal(arrays["self/net1"], arrays["whole/net1"])
+    shapes = {"relu/net0-net1": 4, "mapped/net0-net1": 4, "untrained/net0-net1": 4}
+    shapes |= {"relu/net1-net0": 2, "untrained/net1-net0": 2}
+    assert {name: len(array) for name, array in arrays.items() if "-" in name and array.ndim == 2} == shapes
+    for kind in ("relu", "mapped", "untrained"):  # no weight is left at the third point
+        np.testing.assert_array_equal(arrays[f"{kind}/net0-net1"][2], arrays["zero/net1"])
+    np.testing.assert_allclose(arrays["alpha/net1-net0"], [0, ALPHA])
+    assert (attributes["pair"], attributes["pairs"]) == ("net0-net1", ["net0-net1", "net1-net0"])
+    assert attributes["mappings"]["net1-net0"] == store.attributes(stores["net1-net0"])["sha256"]
+    assert attributes["nets"].keys() == loaded.keys()
+    assert attributes["photographs"] == 15
 
 
-def test_a_net_that_is_missing_is_named(given: dict[str, str], nets: dict[str, Path]) -> None:
-    with pytest.raises(SystemExit, match=r"--nets: net1 given, but .* maps net0-net1"):
-        stitched.main(arguments(given, [nets["net1"]]))
+def test_nets_of_the_users_own_have_no_control(
+    images: dict[str, Path], nets: dict[str, Path], stores: dict[str, Path], tmp_path: Path
+) -> None:
+    output = tmp_path / "conv2.zarr" / "zarr.json"
+    run(images["val"], output, nets, mappings_of(stores, "net0_untrained-net1", "net1_untrained-net0"))
+    kinds = {name.split("/")[0] for name in store.load(output)}
+    assert kinds == {"images", "alpha", "decay", "relu", "mapped", "whole", "self", "zero"}
 
 
-def test_other_weights_are_refused(given: dict[str, str], nets: dict[str, Path], tmp_path: Path) -> None:
-    other = tmp_path / "net0.json"
-    save(load(nets["net1"]), other.with_suffix(".pt"), other)
-    with pytest.raises(SystemExit, match="weights of net0 differ"):
-        stitched.main(arguments(given, [other, nets["net1"]]))
+def resaved(stores: dict[str, Path], given: str, folder: Path, arrays: dict, **attributes: object) -> dict[str, Path]:
+    """The mappings with one that has other arrays or attributes."""
+    path = folder / f"{given}.zarr" / "zarr.json"
+    known = store.attributes(stores[given])
+    keep = {key: known[key] for key in known if key not in ("arrays", "chunks", "sha256")}
+    store.save(path, store.load(stores[given]) | arrays, **keep | attributes)
+    return mappings_of(stores) | {given: path}
+
+
+@pytest.mark.parametrize(
+    ("pair", "arrays", "attributes", "said"),
+    [
+        ("net1-net1", {"decay": np.array([0.1] * 4)}, {}, r"net1-net1\.zarr/zarr\.json has no decay of 0; a mapping w"),
+        (
+            "net1-net0",
+            {"alpha": np.array([0, 1, 2, 3.0])},
+            {},
+            r"--alpha 0\.3 is not on the path, which has 0, 1, 2, 3",
+        ),
+        (
+            "net1_untrained-net0",
+            {"alpha": np.array([0, 0.2])},
+            {},
+            r"--alpha 0\.3 is not on the path, which has 0, 0\.2",
+        ),
+        ("net1-net0", {}, {"layer": "conv3"}, "layers differ: "),
+        ("net1-net0", {}, {"blocks": {"fine_blocks": 4, "blocks": 4, "seed": 7}}, "blocks differ: "),
+        ("net1-net0", {}, {"images": {"val": "others"}}, "images differ: "),
+        ("net1-net0", {}, {"nets": {"net0": "other"}}, "weights of net0 differ: "),
+        ("net1-net0", {}, {"kind": "moments"}, "a store of moments; must be one of mapping"),
+        ("net1-net0", {}, {"pair": "net0-net1"}, "--mappings: net0-net1 is given twice"),
+    ],
+)
+def test_mappings_that_do_not_fit_are_refused(
+    images: dict[str, Path],
+    descriptions: dict[str, Path],
+    stores: dict[str, Path],
+    tmp_path: Path,
+    pair: str,
+    arrays: dict,
+    attributes: dict,
+    said: str,
+) -> None:
+    output = tmp_path / "conv2.zarr" / "zarr.json"
+    with pytest.raises(SystemExit, match=said):
+        run(images["val"], output, descriptions, resaved(stores, pair, tmp_path, arrays, **attributes))
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(("left_out", "needed"), [("net0-net1", "net0-net1"), ("net1-net1", "net1-net1")])
+def test_a_mapping_that_lacks_is_named(
+    images: dict[str, Path],
+    descriptions: dict[str, Path],
+    stores: dict[str, Path],
+    tmp_path: Path,
+    left_out: str,
+    needed: str,
+) -> None:
+    with pytest.raises(SystemExit, match=f"--mappings: stores of .*; --pair net0-net1 needs {needed}"):
+        run(images["val"], tmp_path / "out.zarr/zarr.json", descriptions, mappings_of(stores, left_out))
+
+
+def test_a_net_that_is_missing_is_named(
+    images: dict[str, Path], nets: dict[str, Path], stores: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match=r"--nets: net0, net1 given, but .* maps net0_untrained-net1"):
+        run(images["val"], tmp_path / "out.zarr/zarr.json", nets, mappings_of(stores))
 
 
 @pytest.mark.parametrize("strides", [(1, 2), (2, 1), (2, 2), (1, 1)])
@@ -323,16 +416,16 @@ def test_mappings_are_applied_on_the_common_grid(images: dict[str, Path], stride
         both[f"net{k}"] = Net(body, "tests:plain", {"crop": 16}, 3, 300, 20).eval()
         both[f"net{k}"].layers = {"first": "0"}
     rows, scale = store.StoredArray(images["val"], "images"), Scale(np.zeros(5), np.ones(5))
-    mapping = stitched.Affine(np.random.default_rng(1).normal(size=(5, 5)), scale, scale)
+    mapping = assembly.Affine(np.random.default_rng(1).normal(size=(5, 5)), scale, scale)
     between = nn.Sequential(mapping, nn.ReLU())
     x = both["net0"].centre_crop(torch.from_numpy(rows[np.arange(30)]))
     head, tail = both["net0"].body[0], both["net1"].body[1:]
     mapped = between(functional.adaptive_avg_pool2d(head(x), min(sides)))
     predicted = tail(functional.interpolate(mapped, size=(sides[1], sides[1]), mode="nearest")).argmax(1).numpy()
     assert len(set(predicted)) > 3
-    stitched_nets = {"0 relu": stitched.StitchedNet("net0", between, "net1")}
+    stitched_nets = {"0 relu": assembly.StitchedNet("net0", between, "net1")}
     recorded = activations.Recorder(both, ["first"], resample="area")
-    assert stitched.top1_accuracy(stitched_nets, recorded, rows, predicted, batch=8) == {"0 relu": 1}
+    assert accuracies(stitched_nets, recorded, rows, predicted, batch=8) == {"0 relu": 1}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -344,36 +437,18 @@ def test_logits_that_are_not_finite_are_refused(loaded: dict[str, Net], images: 
             return torch.where(torch.arange(len(x))[:, None] == 6, value, x)
 
     rows, recorded = store.StoredArray(images["val"], "images"), activations.Recorder(loaded, ["fc8"])
-    whole = {"target": stitched.StitchedNet("net1", nn.Identity(), "net1")}
-    stitched_nets = whole | {"2 relu": stitched.StitchedNet("net0", Breaking(), "net1")}
+    whole = {"target": assembly.StitchedNet("net1", nn.Identity(), "net1")}
+    stitched_nets = whole | {"2 relu": assembly.StitchedNet("net0", Breaking(), "net1")}
     labels = np.zeros(len(rows), int)
-    assert stitched.top1_accuracy(whole, recorded, rows, labels, batch=7)
+    assert stitched.correct_images(whole, recorded, rows, labels, batch=7)
     with pytest.raises(InputError, match="fc8, net0-net1: logits of the stitched net '2 relu' are not all finite"):
-        stitched.top1_accuracy(stitched_nets, recorded, rows, labels, batch=7)
+        stitched.correct_images(stitched_nets, recorded, rows, labels, batch=7)
 
 
 def test_a_mapping_beyond_float32_is_refused() -> None:
     """From a unit of deviation 1e-30 to one of 1e20; with 1e5 it is applied."""
     source, target = Scale(np.zeros(1), np.array([1e-30])), Scale(np.zeros(1), np.array([1e20]))
     with pytest.raises(InputError, match=r"unit 0 to unit 0: a factor of 1e\+50 exceeds float32"):
-        stitched.Affine(np.ones((1, 1)), source, target)
-    mapped = stitched.Affine(np.ones((1, 1)), source, Scale(np.zeros(1), np.array([1e5])))
+        assembly.Affine(np.ones((1, 1)), source, target)
+    mapped = assembly.Affine(np.ones((1, 1)), source, Scale(np.zeros(1), np.array([1e5])))
     assert mapped(torch.tensor([[2e-30]])).item() == pytest.approx(2e5, rel=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("option", "pair", "said"),
-    [
-        ("self", "net0-net1", "--self: .* maps net0-net1; must map net1-net1"),
-        ("untrained", "net0-net1", "--untrained: .* maps net0-net1; must map an untrained net to net1"),
-        ("untrained", "net1-net1", "--untrained: .* maps net1-net1; must map an untrained net to net1"),
-        ("mapped", "images", "a store of images; must be one of mapping"),
-    ],
-)
-def test_mappings_in_the_place_of_others_are_refused(
-    given: dict[str, str], descriptions: list[Path], stores: dict[str, Path], option: str, pair: str, said: str
-) -> None:
-    path = given["images"] if pair == "images" else str(stores[pair])
-    with pytest.raises(SystemExit, match=said):
-        stitched.main(arguments(given | {option: path}, descriptions))
-    assert not Path(given["output"]).exists()

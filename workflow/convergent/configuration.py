@@ -48,9 +48,9 @@ def units(config: dict[str, Any], net: int, layer: str, classes: int) -> int:
 
 
 def widths(config: dict[str, Any], layer: str, classes: int) -> list[int]:
-    """``units`` of the nets that take part in a layer's moments: all nets, and where these are mapped the control."""
+    """``units`` of the nets that take part in a layer's moments: all nets, and where these are mapped their twins."""
     of_nets = [units(config, net, layer, classes) for net in range(len(config["nets"]))]
-    return of_nets + (of_nets[:1] if layer in config["stitching"]["layers"] else [])
+    return of_nets + [of_nets[net] for net in trained(config) if layer in config["stitching"]["layers"]]
 
 
 def trained(config: dict[str, Any]) -> list[int]:

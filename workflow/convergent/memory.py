@@ -91,10 +91,12 @@ def of_activations(config: dict[str, Any], images: Mapping[str, Images]) -> Iter
 
 
 def of_moments(config: dict[str, Any], units: Mapping[str, int]) -> Iterator[Need]:
-    """Co-moments of one block of each layer: of all pairs of nets that are the preset."""
+    """Co-moments of one block of each layer: of all pairs of nets that are the preset, with twins in mapped layers."""
     entries = [entry for entry in config["nets"] if entry["architecture"] == ALEXNET]
+    twins = [entry for entry in entries if "weights" not in entry]
     for layer in config["layers"]:
-        widths = [units.get(module_of(entry, layer), 0) for entry in entries]
+        taking_part = entries + (twins if layer in config["stitching"]["layers"] else [])
+        widths = [units.get(module_of(entry, layer), 0) for entry in taking_part]
         pairs = sum(a * b for a, b in combinations_with_replacement(widths, 2))
         yield Need("layers", layer, f"co-moments of {widths[0]} units of {len(widths)} nets", pairs * DOUBLE)
 

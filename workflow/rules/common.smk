@@ -97,14 +97,15 @@ LAYERED = {
 }
 PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
-CONTROLS = ["net0_untrained"] if STITCHED else []
-# Nets before training, and the layers in which they are compared with each other.
+# Nets before training, and the layers in which they are compared with each other. In layers of mappings they take part
+# in the passes of the trained nets too: mappings from them are the controls.
 TWINS = [f"{net}_untrained" for net in TRAINED]
 TWINNED = twinned(config, classes(config["data"]))
 # Numbers of the snapshots of each trained net, their names by step, and the layers in which these are compared.
 SNAPSHOTS = range(1, len(config.get("training", {}).get("snapshots", [])) + 1)
 SNAPPED = [snapshot_name(net, number) for number in SNAPSHOTS for net in TRAINED]
 FOLLOWED = TWINNED if SNAPSHOTS else []
+CONTROLS = TWINS if STITCHED else []
 
 
 wildcard_constraints:

@@ -83,7 +83,8 @@ DRAWN = {
         "inputs": {
             "mappings": MAPPINGS,
             "stitched": [
-                f"results/{{run}}/functional/{layer}/{PAIR}.csv" for layer in STITCHED
+                f"results/{{run}}/functional/{layer}.zarr/zarr.json"
+                for layer in STITCHED
             ],
             "paper": "workflow/resources/paper_table1.csv",
         },

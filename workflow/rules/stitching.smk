@@ -1,8 +1,11 @@
-# Sparse mappings of all ordered pairs of nets, one job for each layer, and the top-1 accuracy of nets stitched together
-# by them.
+# Sparse mappings of all ordered pairs of nets and from their untrained twins, one job for each layer, and the top-1
+# accuracy of nets stitched together by them. Only the pair of the figures has the control of its whole path.
 MAPPED = [f"{a}-{b}" for a in NETS for b in NETS if a != b]
-ONTO_ITSELF = f"{TWO[1]}-{TWO[1]}"
-FROM_CONTROL = [f"{control}-{TWO[1]}" for control in CONTROLS]
+FROM_TWINS = [
+    pair.replace("-", "_untrained-") for pair in MAPPED if pair.split("-")[0] in TRAINED
+]
+FITTED = [*MAPPED, f"{TWO[1]}-{TWO[1]}", *FROM_TWINS]
+FEW = [pair for pair in FROM_TWINS if pair != PAIR.replace("-", "_untrained-")]
 
 
 rule stitching:
@@ -10,10 +13,7 @@ rule stitching:
         train="results/{run}/moments/train/{layer}.zarr/zarr.json",
         val="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
-        expand(
-            "results/{{run}}/stitching/{{layer}}/{pair}.zarr/zarr.json",
-            pair=[*MAPPED, ONTO_ITSELF, *FROM_CONTROL],
-        ),
+        expand("results/{{run}}/stitching/{{layer}}/{pair}.zarr/zarr.json", pair=FITTED),
     log:
         "results/{run}/logs/stitching/{layer}.log",
     benchmark:
@@ -21,29 +21,27 @@ rule stitching:
     threads: config["stitching"]["threads"]
     params:
         *stage("stitching.fit"),
-        pairs=[*MAPPED, ONTO_ITSELF, *FROM_CONTROL],
+        pairs=FITTED,
+        few=FEW,
         published=lambda wildcards: PAIR if replayed(wildcards.layer) else "",
         alphas=[*config["stitching"]["alphas"], config["stitching"]["alpha"]],
         options=options("stitching", "decays", "seed", "threads"),
     shell:
         "python -m workflow.convergent.stitching.fit {input.train} {input.val}"
-        " results/{wildcards.run}/stitching/{wildcards.layer} --pairs {params.pairs:q} --published {params.published:q}"
-        " --alphas {params.alphas:q} {params.options:q} > {log} 2>&1"
+        " results/{wildcards.run}/stitching/{wildcards.layer} --pairs {params.pairs:q} --few {params.few:q}"
+        " --published {params.published:q} --alphas {params.alphas:q} {params.options:q} > {log} 2>&1"
 
 
 rule functional:
     input:
         images="results/{run}/images/val.zarr/zarr.json",
-        weights=ancient(expand("results/{{run}}/nets/{net}.pt", net=[*TWO, *CONTROLS])),
-        digests=expand("results/{{run}}/nets/{net}.json", net=[*TWO, *CONTROLS]),
-        mapped=f"results/{{run}}/stitching/{{layer}}/{PAIR}.zarr/zarr.json",
-        onto_itself=f"results/{{run}}/stitching/{{layer}}/{ONTO_ITSELF}.zarr/zarr.json",
-        control=expand(
-            "results/{{run}}/stitching/{{layer}}/{pair}.zarr/zarr.json",
-            pair=FROM_CONTROL,
+        weights=ancient(expand("results/{{run}}/nets/{net}.pt", net=[*NETS, *CONTROLS])),
+        digests=expand("results/{{run}}/nets/{net}.json", net=[*NETS, *CONTROLS]),
+        mappings=expand(
+            "results/{{run}}/stitching/{{layer}}/{pair}.zarr/zarr.json", pair=FITTED
         ),
     output:
-        f"results/{{run}}/functional/{{layer}}/{PAIR}.csv",
+        "results/{run}/functional/{layer}.zarr/zarr.json",
     log:
         "results/{run}/logs/functional/{layer}.log",
     benchmark:
@@ -54,9 +52,10 @@ rule functional:
     params:
         *stage("stitching.stitched"),
         **LAYERED,
+        pair=PAIR,
         batch=options("moments", "batch"),
-        threads=options("stitching", "threads"),
+        options=options("stitching", "alpha", "threads"),
     shell:
         "python -m workflow.convergent.stitching.stitched {input.images} {output} --nets {input.digests}"
-        " --mapped {input.mapped} --self {input.onto_itself} --untrained {input.control} {params.batch:q}"
-        " {params.threads:q} --modules {params.modules:q} --resample {params.resample:q} > {log} 2>&1"
+        " --mappings {input.mappings} --pair {params.pair:q} {params.batch:q} {params.options:q}"
+        " --modules {params.modules:q} --resample {params.resample:q} > {log} 2>&1"

@@ -46,11 +46,17 @@ def all_moments(config: dict[str, Any], classes: int) -> int:
 
 
 def mappings(config: dict[str, Any], classes: int) -> int:
-    """Bytes of all mappings: of each ordered pair of nets, of a net to itself, and of the control."""
-    nets, its = len(config["nets"]), config["stitching"]
-    points = len(its["decays"]) + len(its["alphas"]) + 1
+    """Bytes of all mappings: of each ordered pair of nets, of a net to itself, and from untrained twins.
+
+    All but one of the last have two penalties, the others those of the whole path.
+    """
+    nets, twins, its = len(config["nets"]), len(trained(config)), config["stitching"]
+    path = len(its["decays"]) + len(its["alphas"]) + 1
+    points = (nets * (nets - 1) + 1) * path
+    if twins:
+        points += path + (twins * (nets - 1) - 1) * 2
     squares = sum(units(config, 0, layer, classes) ** 2 for layer in its["layers"])
-    return (nets * (nets - 1) + 2) * points * squares * NUMBER
+    return points * squares * NUMBER
 
 
 def receptive_fields(architecture: dict[str, Any]) -> dict[str, int]:

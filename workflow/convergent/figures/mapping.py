@@ -11,14 +11,13 @@ from matplotlib.figure import Figure, SubFigure
 from .. import store, tables
 from ..alignment import matching
 from ..commands import InputError, command
-from ..stitching import mappings
+from ..stitching import mappings, summary
 from . import draw, plots
 from .inputs import MappingStore, PatchStores, TableToWrite
 from .pictures import Pictures, draw_unit, read_pictures, whole_crops
 
 SOURCES = 6  # at most so many source units of the chosen unit are shown
-# columns that table 1 takes from tables of stitched nets, and from the paper's table
-STITCHED = ("layer", "pair", "decay", "alpha", "top1", "top1_relu", "untrained_relu", "target", "self", "zero")
+# columns that table 1 takes from the paper's table
 PAPER = ("layer", "units", "decay", "loss", "weights", "certain")
 Row = dict[str, Any]
 
@@ -123,42 +122,47 @@ def mapping_rows(mapping: Path, accuracies: Sequence[Row]) -> list[Row]:
     attributes = store.attributes(mapping)
     measures = ("train_loss", "val_loss", "r2", "nonzero", "above")
     exact = store.load(mapping, "alpha", "decay", "zero_loss", *measures)
-    alphas = {str(mapping): exact["alpha"].tolist(), "stitched nets": [float(row["alpha"]) for row in accuracies]}
+    alphas = {str(mapping): exact["alpha"].tolist(), "stitched nets": [row["alpha"] for row in accuracies]}
     store.require_equal(f"penalties of {attributes['layer']}", **alphas)
     stored = store.load(mapping, *(f"published/{name}" for name in measures if name != "nonzero"))
     published = {name.removeprefix("published/"): array for name, array in stored.items()}
-    columns = {name: live_means(exact, name) for name in (*measures, "zero_loss")}
+    columns = {"decay": exact["decay"].tolist()} | {name: live_means(exact, name) for name in (*measures, "zero_loss")}
     columns |= {f"published_{name}": live_means(published, name) for name in published}
     units = {"units": exact["r2"].shape[1], "live": int(np.isfinite(exact["r2"][0]).sum())}
     units["sources"] = attributes["units"][attributes["source"]]
     rows = []
     for point, accuracy in enumerate(accuracies):
-        row = {"layer": attributes["layer"], **units, "decay": accuracy["decay"], "alpha": accuracy["alpha"]}
+        row = {"layer": attributes["layer"], "pair": attributes["pair"], **units, "alpha": accuracy["alpha"]}
         row |= {name: column[point] for name, column in columns.items() if point < len(column)}
-        rows.append(row | {name: cell for name, cell in accuracy.items() if name not in ("pair", *row)})
+        rows.append(row | accuracy)
     return rows
 
 
 def rows_of_layers(paths: Sequence[Path], stitched: Sequence[Path]) -> list[list[Row]]:
-    """Rows of table 1 of each mapping, with those of the table of stitched nets of its layer and pair.
+    """Rows of table 1 of each mapping: its penalties, then the stitched nets of other pairs and their mean.
 
-    Raises InputError where there is no such table, or where there are tables of other layers or pairs.
+    Raises InputError where there are no stitched nets of its layer and pair, or where there are others.
     """
     attributes = {path: store.attributes(path, "mapping") for path in paths}
-    about = {path: tables.about(path, "stitched") for path in stitched}
+    about = {path: store.attributes(path, "stitched nets") for path in stitched}
     keys = {path: (of["layer"], of["pair"]) for path, of in (attributes | about).items()}
     store.require_equal("pairs", **{str(path): own["pair"] for path, own in attributes.items()})
-    store.same_nets({str(path): own["nets"] for path, own in attributes.items()})
+    store.same_nets({str(path): own["nets"] for path, own in (attributes | about).items()})
     store.require_distinct("--mappings", (keys[path] for path in paths))
     store.require_distinct("--stitched", (keys[path] for path in stitched))
-    tables_of = {keys[path]: path for path in stitched}
-    if {keys[path] for path in paths} != set(tables_of):
+    stores_of = {keys[path]: path for path in stitched}
+    if {keys[path] for path in paths} != set(stores_of):
         given, wanted = (", ".join(" ".join(keys[path]) for path in files) for files in (stitched, paths))
-        raise InputError(f"--stitched: tables of {given}; must be of {wanted}, as --mappings")
+        raise InputError(f"--stitched: stores of {given}; must be of {wanted}, as --mappings")
+    layers = []
     for path in paths:
-        table = tables_of[keys[path]]
-        store.require_equal("mappings", **{str(path): attributes[path]["sha256"], str(table): about[table]["mapping"]})
-    return [mapping_rows(path, tables.read(tables_of[keys[path]], STITCHED)) for path in paths]
+        pair, beside = attributes[path]["pair"], stores_of[keys[path]]
+        used = about[beside]["mappings"][pair]
+        store.require_equal("mappings", **{str(path): attributes[path]["sha256"], str(beside): used})
+        rows = summary.rows(summary.read(beside))
+        others = [row for row in rows if row["pair"] != pair]
+        layers.append([*mapping_rows(path, [row for row in rows if row["pair"] == pair]), *others])
+    return layers
 
 
 def beside_paper(rows: Sequence[Row], paper: Sequence[Row]) -> list[Row]:
@@ -166,7 +170,8 @@ def beside_paper(rows: Sequence[Row], paper: Sequence[Row]) -> list[Row]:
 
     def published(row: Row) -> Row:
         layer = (printed for printed in paper if printed["layer"] == row["layer"])
-        return next((printed for printed in layer if np.isclose(printed["decay"], row["decay"], rtol=1e-3, atol=0)), {})
+        decay = row.get("decay", np.nan)  # rows without one are of other pairs
+        return next((printed for printed in layer if np.isclose(printed["decay"], decay, rtol=1e-3, atol=0)), {})
 
     names = ("loss", "weights", "certain")
     return [row | {f"paper_{name}": published(row).get(name, "") for name in names} for row in rows]
@@ -174,7 +179,7 @@ def beside_paper(rows: Sequence[Row], paper: Sequence[Row]) -> list[Row]:
 
 def table1_mapping(
     mappings: Annotated[list[Path], "stores of the sparse mappings of one pair, one a layer (zarr.json)"],
-    stitched: Annotated[list[Path], "tables of the stitched nets of these layers and this pair (.csv), in any order"],
+    stitched: Annotated[list[Path], "stores of the stitched nets of these layers (zarr.json), in any order"],
     paper: Annotated[Path, "table of the paper's numbers (.csv)"],
     *,
     table: TableToWrite,
@@ -185,11 +190,12 @@ def table1_mapping(
     tables.write(table, shown, digits=5, kind="table 1")
     size = (2.4 * len(layers) + 2.4, 8)
     figure, axes = plt.subplots(3, len(layers), figsize=size, sharex=True, sharey="row", squeeze=False)
-    for column, rows in zip(axes.T, layers, strict=True):
-        layer = rows[0]["layer"]
+    for column, of_layer in zip(axes.T, layers, strict=True):
+        layer, pair = of_layer[0]["layer"], of_layer[0]["pair"]
+        rows = [row for row in of_layer if row["pair"] == pair]
         plots.loss_path(column[0], rows, [row for row in published if row["layer"] == layer])
         plots.weights_path(column[1], rows, [row for row in published if row["layer"] == layer])
-        plots.accuracy_path(column[2], rows)
+        plots.accuracy_path(column[2], rows, [row for row in of_layer if row["pair"] == summary.MEAN])
         column[0].set_title(f"{layer}, {rows[0]['live']} of {rows[0]['units']} units live")
         column[2].set_xlabel("penalty, units x decay")
     for row in (0, 2):  # once all columns that share the axis are drawn

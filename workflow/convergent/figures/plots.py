@@ -226,22 +226,36 @@ def weights_path(axes: Axes, rows: TableRows, paper: TableRows) -> None:
     axes.plot(alpha, share, "s", color="0.4", markersize=4, fillstyle="none", label="paper (ImageNet), above 0.01")
 
 
-def accuracy_path(axes: Axes, rows: TableRows) -> None:
+def accuracy_path(axes: Axes, rows: TableRows, means: TableRows) -> None:
     """Draw the top-1 accuracy of a layer's stitched nets against the penalty of their mapping, with its controls.
 
-    Where the second net's classes are not those of the images, draw this reason instead.
+    Bands and bars are 95 % intervals. rows: of one pair, at each penalty; means: over all ordered pairs. Where the
+    second net's classes are not those of the images, draw this reason instead.
     """
     path = by_penalty(axes, rows)
-    if path[0]["target"] == "":
+    if "target" not in path[0]:
         reason = "no top-1: the second net's\nclasses are not the images'"
         axes.text(0.5, 0.5, reason, ha="center", va="center", fontsize=8, transform=axes.transAxes)
         axes.set_yticks([])
         return
     alpha = [row["alpha"] for row in path]
     lines = {"top1_relu": ("o-", GREEDY, "stitched, ReLU behind"), "top1": (".--", OVERLAP, "stitched as mapped")}
-    lines["untrained_relu"] = ("o-", ROTATED, "from the untrained net")
-    for name, (style, colour, label) in lines.items():
+    lines["untrained_relu"] = ("o-", "0.55", "from the untrained net")
+    for name, (style, colour, label) in ((name, line) for name, line in lines.items() if name in path[0]):
         axes.plot(alpha, [row[name] for row in path], style, color=colour, markersize=3, linewidth=0.8, label=label)
+        if name != "top1":
+            low, high = ([row[f"{name}_{end}"] for row in path] for end in ("low", "high"))
+            axes.fill_between(alpha, low, high, color=colour, alpha=0.2, linewidth=0)
+        mean_of_pairs(axes, [row for row in means if name in row], name, colour, label)
     axes.axhline(path[0]["target"], color="k", linewidth=0.8, label="second net itself")
     axes.axhline(path[0]["self"], color=ASSIGNED, linewidth=1.6, linestyle=(0, (1, 3)), label="mapped onto itself")
     axes.axhline(path[0]["zero"], color="0.6", linewidth=0.8, zorder=0, label="zero map")
+
+
+def mean_of_pairs(axes: Axes, means: TableRows, name: str, colour: str, label: str) -> None:
+    """Draw the mean top-1 accuracy over all ordered pairs of nets at some penalties, with its intervals."""
+    if means:
+        alpha, mean = ([row[column] for row in means] for column in ("alpha", name))
+        ends = [[row[name] - row[f"{name}_low"] for row in means], [row[f"{name}_high"] - row[name] for row in means]]
+        of_all = f"{label}, all pairs"
+        axes.errorbar(alpha, mean, ends, fmt="D", color=colour, mfc="w", markersize=4, capsize=2, label=of_all)

@@ -62,6 +62,18 @@ class WideLayers:
         return min(fine_blocks, most or fine_blocks)
 
 
+def block_of_images(group: np.ndarray, fine_blocks: int, blocks: int, seed: int) -> np.ndarray:
+    """Number of the kept block of each image, from its group. (N,) -> (N,)
+
+    fine_blocks, blocks, seed: as a store of moments has them among its attributes
+    """
+    fine = assign_blocks(group, fine_blocks, seed)
+    block = np.empty(len(group), int)
+    for kept_block, run in enumerate(runs_of(fine_blocks, blocks)):
+        block[np.concatenate([fine[number] for number in run])] = kept_block
+    return block
+
+
 class Node(NamedTuple):
     """The sum of consecutive fine blocks of a kept block; see the module's docstring."""
 

@@ -7,19 +7,19 @@ the moments of the training images and evaluated on those of the validation imag
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import store
 from ..commands import InputError, command, new_parser
-from ..moments.covariance import Arrays, comoment, load_pair, own_variance
+from ..moments.covariance import Arrays, load_pair
 from ..seeds import derive
 from . import lasso, mappings, replay
-from .mappings import Scale
+from .standardised import Standardised, evaluate, mean_r2, scale_of, standardised, without_each_block, zero_loss
 
 ABOVE = 0.01  # size from which the paper counts a weight
 WIDE_BYTES = 2**30  # of the weights of a whole path; larger ones are stored sparse
@@ -35,56 +35,9 @@ class FitSettings:
     seed: int  # of the published optimiser's initial weights
     threads: int
 
-
-class Standardised(NamedTuple):
-    """Moments of a pair of nets after standardising with a scale.
-
-    If the scale comes from the moments' own images, offsets are 0 and variances 1.
-    """
-
-    gram: np.ndarray  # (S, S), zero where a unit is dead
-    cross: np.ndarray  # (S, T), zero where a unit is dead
-    variance: np.ndarray  # (T,), NaN where dead
-    source_offset: np.ndarray  # (S,), zero where dead
-    target_offset: np.ndarray  # (T,), NaN where dead
-
-
-def scale_of(moments: Arrays, net: str) -> Scale:
-    """Mean and deviation of a net's units, from total moments; the deviation of a dead unit is NaN. (units,) each"""
-    deviation = np.sqrt(own_variance(moments, net) / moments["count"])
-    return Scale(moments[f"mean/{net}"], np.where(deviation > 0, deviation, np.nan))
-
-
-def standardised(moments: Arrays, source: str, target: str, scales: Mapping[str, Scale]) -> Standardised:
-    """Moments of a pair of nets after standardising with scales by net, which may come from other images."""
-    within, between = (comoment(moments, source, net) / moments["count"] for net in (source, target))
-    variance = own_variance(moments, target) / moments["count"]
-    source_scale, target_scale = scales[source], scales[target]
-    return Standardised(
-        gram=np.nan_to_num(within / source_scale.deviation[:, None] / source_scale.deviation),
-        cross=np.nan_to_num(between / source_scale.deviation[:, None] / target_scale.deviation),
-        variance=variance / target_scale.deviation**2,
-        source_offset=np.nan_to_num((moments[f"mean/{source}"] - source_scale.mean) / source_scale.deviation),
-        target_offset=(moments[f"mean/{target}"] - target_scale.mean) / target_scale.deviation,
-    )
-
-
-def evaluate(weights: np.ndarray, moments: Standardised) -> tuple[np.ndarray, np.ndarray]:
-    """Loss (half the mean squared error) and R2 of each target on the moments' images. (..., T, S) -> 2 x (..., T)
-
-    A mapping has no bias between standardised units, so that it pays for means that differ from the scale's. Both are
-    NaN for dead targets; R2 also is for targets that do not vary on these images.
-    """
-    explained = np.einsum("...ts,...ts->...t", weights, 2 * moments.cross.T - weights @ moments.gram)
-    offset = moments.target_offset - weights @ moments.source_offset
-    error = moments.variance - explained + offset**2
-    variance = np.where(moments.variance > 0, moments.variance, np.nan)
-    return error / 2, 1 - error / variance
-
-
-def zero_loss(moments: Standardised) -> np.ndarray:
-    """Loss of predicting zero, which is the mean on the training images, for each target. (T,)"""
-    return (moments.variance + moments.target_offset**2) / 2
+    def few(self) -> "FitSettings":
+        """The same without penalties but none and the last alpha."""
+        return replace(self, decays=(0.0,), alphas=self.alphas[-1:])
 
 
 def measures(weights: np.ndarray, train: Standardised, val: Standardised) -> dict[str, np.ndarray]:
@@ -98,10 +51,13 @@ def measures(weights: np.ndarray, train: Standardised, val: Standardised) -> dic
     }
 
 
-def exact(train: Standardised, val: Standardised, alphas: np.ndarray, settings: FitSettings) -> Arrays:
-    """Weights (P, T, S), measures, ``nonzero`` and ``gap`` (P, T) of the whole path, by their names in the store.
+def exact(
+    train: Standardised, val: Standardised, left: Sequence[Standardised], alphas: np.ndarray, settings: FitSettings
+) -> Arrays:
+    """Weights (P, T, S), measures, ``nonzero``, ``gap`` (P, T) and ``r2_without`` (P, B) by their names in the store.
 
-    Where the weights of all points together would exceed WIDE_BYTES, each point has its sparse arrays instead.
+    ``r2_without`` is the mean R2 over live targets on the validation images without each block; ``left`` are their
+    moments. Where the weights of all points together would exceed WIDE_BYTES, each point has its sparse arrays instead.
     """
     targets, sources = train.cross.shape[::-1]
     sparse = 8 * len(alphas) * targets * sources > WIDE_BYTES
@@ -114,7 +70,9 @@ def exact(train: Standardised, val: Standardised, alphas: np.ndarray, settings: 
         else:
             arrays["weights"][p] = weights
         gap = np.where(np.isnan(train.variance), np.nan, gap)
-        points[p] = {**measures(weights, train, val), "nonzero": (weights != 0).sum(axis=-1), "gap": gap}
+        without = np.array([mean_r2(weights, moments) for moments in left])
+        counted = {"nonzero": (weights != 0).sum(axis=-1), "gap": gap, "r2_without": without}
+        points[p] = measures(weights, train, val) | counted
     return arrays | {name: np.stack([point[name] for point in points]) for name in points[0]}
 
 
@@ -135,10 +93,12 @@ def fit(paths: Mapping[str, str], source: str, target: str, settings: FitSetting
     moments = {split: load_pair(path, source, target, "total/") for split, path in paths.items()}
     scales = {net: scale_of(moments["train"], net) for net in (source, target)}
     train, val = (standardised(moments[split], source, target, scales) for split in ("train", "val"))
+    left = without_each_block(load_pair(paths["val"], source, target), source, target, scales)
     decays, alphas = np.array(settings.decays), np.array(settings.alphas)
     units = train.cross.shape[1]
     alpha, decay = np.append(units * decays, alphas), np.append(decays, alphas / units)
-    arrays = {"alpha": alpha, "decay": decay, "zero_loss": zero_loss(val), **exact(train, val, alpha, settings)}
+    arrays = {"alpha": alpha, "decay": decay, "zero_loss": zero_loss(val)}
+    arrays |= exact(train, val, left, alpha, settings)
     if seed is not None:
         arrays |= as_published(train, val, settings, seed)
     for net in (source, target):
@@ -146,15 +106,22 @@ def fit(paths: Mapping[str, str], source: str, target: str, settings: FitSetting
     return arrays
 
 
-def check_settings(settings: FitSettings, pairs: Sequence[str], published: Sequence[str]) -> None:
-    """Raise InputError for penalties that are not possible, and for a replay without decays or outside the pairs."""
-    if unfitted := [pair for pair in published if pair not in pairs]:
-        raise InputError(f"--published: {unfitted[0]}, allowed are the pairs {', '.join(pairs)}")
+def check_settings(settings: FitSettings, pairs: Sequence[str], **chosen: Sequence[str]) -> None:
+    """Raise InputError for penalties that are not possible, and for chosen pairs (``published``, ``few``) that are not.
+
+    The replay needs decays, and the pairs of few penalties an alpha.
+    """
+    for name, some in chosen.items():
+        if unfitted := [pair for pair in some if pair not in pairs]:
+            raise InputError(f"--{name}: {unfitted[0]}, allowed are the pairs {', '.join(pairs)}")
     for name, values in (("decays", settings.decays), ("alphas", settings.alphas)):
         if wrong := [value for value in values if not 0 <= value < np.inf]:
             raise InputError(f"--{name}: {wrong[0]}, allowed are numbers from 0")
-    if published and not settings.decays:
-        raise InputError(f"--published: {published[0]}, but --decays is empty; the published optimiser needs decays")
+    if chosen["published"] and not settings.decays:
+        first = chosen["published"][0]
+        raise InputError(f"--published: {first}, but --decays is empty; the published optimiser needs decays")
+    if chosen["few"] and not settings.alphas:
+        raise InputError(f"--few: {chosen['few'][0]}, but --alphas is empty; its last one is needed")
     if not settings.decays + settings.alphas:
         raise InputError("--decays and --alphas: both are empty, at least one penalty is needed")
 
@@ -187,6 +154,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--published", nargs="*", default=[], help="pairs for which the published optimiser is replayed, of --pairs"
     )
     parser.add_argument(
+        "--few",
+        nargs="*",
+        default=[],
+        help="pairs of --pairs that are fitted without a penalty and at the last alpha only",
+    )
+    parser.add_argument(
         "--decays", nargs="*", type=float, default=[], help="L1 penalties from 0, divided by the target's units"
     )
     parser.add_argument(
@@ -214,6 +187,7 @@ def attributes_of(
         "controls": [net for net in deviation if net in moments["train"]["controls"]],
         "moments": {split: attributes["sha256"] for split, attributes in moments.items()},
         "images": {split: attributes["images"] for split, attributes in moments.items()},
+        "blocks": {key: moments["val"][key] for key in ("fine_blocks", "blocks", "seed")},
         "units": {net: len(x) for net, x in deviation.items()},
         "dead": {net: np.flatnonzero(x == 0).tolist() for net, x in deviation.items()},
         "decays": settings.decays,
@@ -229,15 +203,16 @@ def main(argv: list[str] | None = None) -> None:
     paths = {"train": args.train, "val": args.val}
     moments = {split: store.attributes(path, "moments") for split, path in paths.items()}
     check_moments(paths, moments, args.pairs)
-    check_settings(settings, args.pairs, args.published)
+    check_settings(settings, args.pairs, published=args.published, few=args.few)
     layer = moments["train"]["layer"]
     for pair in args.pairs:
         source, target = pair.split("-")
         seed = derive(args.seed, "published", layer, source, target) if pair in args.published else None
         with threadpool_limits(1):  # the last bits of products depend on BLAS's threads, and ours fill the cores
-            arrays = fit(paths, source, target, settings, seed)
+            its = settings.few() if pair in args.few else settings
+            arrays = fit(paths, source, target, its, seed)
         path = args.folder / f"{pair}.zarr" / "zarr.json"
-        store.save(path, arrays, **attributes_of(pair, arrays, moments, settings))
+        store.save(path, arrays, **attributes_of(pair, arrays, moments, its))
         gap = arrays["gap"][arrays["alpha"] > 0]
         largest = gap.max(where=~np.isnan(gap), initial=0.0)
         missed = "" if largest <= args.tolerance else f", ABOVE the tolerance of {args.tolerance:g}"

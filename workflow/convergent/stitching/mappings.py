@@ -12,6 +12,10 @@ import numpy as np
 from .. import store
 from ..commands import InputError
 
+# Kinds of stitched nets of a pair at one penalty: with a ReLU behind the mapping, likewise from the source's untrained
+# twin, and without the ReLU.
+RELU, UNTRAINED, MAPPED = "relu", "untrained", "mapped"
+
 
 class Scale(NamedTuple):
     """Mean and deviation with which a net's units are standardised, those of the training images."""
@@ -48,19 +52,3 @@ def path_point(path: str | Path, alpha: float) -> int:
             f"{path}: --alpha {alpha:g} is not on the path, which has {', '.join(f'{x:g}' for x in alphas)}"
         )
     return int(points[0])
-
-
-def check_roles(mapped: Path, onto_itself: Path, untrained: Path) -> None:
-    """Raise InputError unless the second mapping is of the target onto itself, and the third of a control to it.
-
-    Points of the third are taken for those of the first: their penalties must be equal.
-    """
-    first, own, other = (store.attributes(path) for path in (mapped, onto_itself, untrained))
-    target = first["target"]
-    if (own["source"], own["target"]) != (target, target):
-        raise InputError(f"--self: {onto_itself} maps {own['pair']}; must map {target}-{target}")
-    if other["source"] not in other["controls"] or other["target"] != target:
-        raise InputError(f"--untrained: {untrained} maps {other['pair']}; must map an untrained net to {target}")
-    store.require_equal(
-        "penalties", **{str(path): store.load(path, "alpha")["alpha"].tolist() for path in (mapped, untrained)}
-    )
