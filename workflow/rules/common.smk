@@ -178,7 +178,10 @@ def every_figure(wildcards):
 
 def every_table():
     return [
-        *(f"{RUN}/tables/{name}.csv" for name in ("summary", "scorecard", "units", "measures")),
+        *(
+            f"{RUN}/tables/{name}.csv"
+            for name in ("summary", "scorecard", "units", "measures")
+        ),
         *([f"{RUN}/tables/training.csv"] if FOLLOWED else []),
         *([f"{RUN}/tables/information.csv"] if INFORMED else []),
         *([f"{RUN}/tables/table1_mapping.csv"] if STITCHED else []),

@@ -76,6 +76,15 @@ rule scorecard_table:
     input:
         evidence=EVIDENCE,
         training=TRAINING,
+        mappings=lambda wildcards: expand(
+            "results/{run}/stitching/{layer}/{pair}.zarr/zarr.json",
+            run=wildcards.run,
+            layer=STITCHED,
+            pair=MAPPED,
+        ),
+        stitched=expand(
+            "results/{{run}}/functional/{layer}.zarr/zarr.json", layer=STITCHED
+        ),
     output:
         "results/{run}/tables/scorecard.csv",
     log:
@@ -87,4 +96,5 @@ rule scorecard_table:
         paper=PAPER,
     shell:
         "python -m workflow.convergent.evidence.scorecard {output} --evidence {input.evidence}"
-        " --training {input.training} --paper {params.paper:q} > {log} 2>&1"
+        " --training {input.training} --mappings {input.mappings} --stitched {input.stitched}"
+        " --paper {params.paper:q} > {log} 2>&1"

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import store, tables
 from ..commands import command, new_parser
+from ..stitching import summary as stitching
 from . import inference, summary
 from .compare import TRAINED, UNTRAINED
 from .summary import EXCESS, SIMILARITY, THROUGH_TRAINING, Evidence, Layers
@@ -25,6 +26,7 @@ STEPS = {
     "conv4": ("similarity falls", "conv3", "conv4"),
     "conv5": ("similarity rises", "conv5", "conv4"),
 }  # the paper's claims on how a layer differs from the one before: the first layer of the two is above the second
+FEW, NEARLY = 0.1, 0.9  # share of the weights, and share of the unpenalised R2 that these give
 MOST = 0.8  # share of the final excess that the first snapshot has
 APART = 0.1  # difference of sorted mean activations, as a share of their size, within which they count as alike
 HALF = 0.5  # share of logits with a partner of the same class that nets that learned must exceed
@@ -114,6 +116,24 @@ def early(layer: str, states: Mapping[str, Evidence], steps: Sequence[int]) -> C
     return Claim(claim, layer, f"{MOST:.0%} of the excess at the end", difference(first, most))
 
 
+def of_mappings(paths: Sequence[Path]) -> Iterator[Claim]:
+    """The claim, of each layer, that few weights predict nearly as well as all. paths: stores of mappings"""
+    layers = [store.attributes(path, "mapping")["layer"] for path in paths]
+    for layer in dict.fromkeys(layers):
+        own = [path for path, of in zip(paths, layers, strict=True) if of == layer]
+        share = Contrast(*stitching.sparse_share(own, FEW))
+        yield Claim(f"{FEW:.0%} of the weights predict as well", layer, f"{NEARLY:.0%} of R2", above(share, NEARLY))
+
+
+def of_stitched(paths: Sequence[Path]) -> Iterator[Claim]:
+    """The claim, of each layer, that a trained source carries more of what another net needs than an untrained one."""
+    for path in paths:
+        gain = Contrast(*stitching.stitched_less_untrained(path))
+        if gain.pairs:
+            layer = store.attributes(path)["layer"]
+            yield Claim("stitched nets are more accurate", layer, "the source before training", gain)
+
+
 def verdict(low: float, high: float) -> str:
     """One of VERDICTS, from the ends of a contrast's interval; cannot tell without ends."""
     return HOLDS if low > 0 else FAILS if high < 0 else UNKNOWN
@@ -146,6 +166,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--training", type=Path, nargs="*", default=[], help="the same through training (default: none)"
     )
+    parser.add_argument("--mappings", type=Path, nargs="*", default=[], help="stores of mappings (default: none)")
+    parser.add_argument("--stitched", type=Path, nargs="*", default=[], help="of stitched nets (default: none)")
     parser.add_argument("--paper", type=Path, required=True, help="table of the paper's numbers (.csv)")
     return parser.parse_args(argv)
 
@@ -155,10 +177,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     through = summary.read_layers(args.training, kind=THROUGH_TRAINING) if args.training else {}
     steps = {str(path): list(store.attributes(path)["steps"].values()) for path in args.training}
-    of_training = [
-        early(layer, states, of) for (layer, states), of in zip(through.items(), steps.values(), strict=True)
-    ]
-    rows = scorecard(summary.read_layers(args.evidence), summary.read_paper(args.paper), of_training)
+    others = [early(layer, states, of) for (layer, states), of in zip(through.items(), steps.values(), strict=True)]
+    others += [*of_mappings(args.mappings), *of_stitched(args.stitched)]
+    rows = scorecard(summary.read_layers(args.evidence), summary.read_paper(args.paper), others)
     tables.write(args.output, rows, digits=4, kind="scorecard")
     print(", ".join(f"{sum(row['verdict'] == each for row in rows)} {each}" for each in VERDICTS))
 
