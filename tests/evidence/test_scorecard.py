@@ -7,6 +7,8 @@ import pytest
 
 from tests import ROOT
 from tests.evidence import stores
+from tests.stitching.test_summary import NETS, planted, saved_mapping
+from tests.stitching.test_summary import PAIRS as PAIRS_OF_NETS
 from workflow.convergent import store, tables
 from workflow.convergent.evidence import inference, scorecard, summary
 from workflow.convergent.evidence.scorecard import Claim, Contrast
@@ -84,6 +86,22 @@ def test_an_early_step_is_judged_by_its_share_of_the_final_excess(tmp_path: Path
     paths = ["--evidence", str(stores.evidence(tmp_path)), "--training", str(through), "--paper", str(PAPER)]
     scorecard.main([str(output), *paths])
     assert row["claim"] in {each["claim"] for each in tables.read(output)}
+
+
+def test_stitched_nets_and_mappings_are_judged_by_layer(tmp_path: Path) -> None:
+    stitched = tmp_path / "stitched.zarr/zarr.json"
+    planted(stitched, twins=NETS)
+    (claim,) = scorecard.of_stitched([stitched])
+    assert (claim.layer, scorecard.row(claim)["verdict"]) == ("conv1", "holds")
+    planted(stitched, twins=[])
+    assert not list(scorecard.of_stitched([stitched]))
+    rng, paths = np.random.default_rng(0), []
+    for layer, few in (("conv1", 0.78), ("conv2", 0.4)):
+        for pair in PAIRS_OF_NETS:
+            r2 = np.outer([0.8, 0.79, few, 0.1], [1, 1]) * (1 + 0.01 * rng.normal())
+            path = tmp_path / f"{layer}-{pair}.zarr/zarr.json"
+            paths.append(saved_mapping(path, pair, r2, np.repeat(r2[:, :1], 5, axis=1), layer=layer))
+    assert [scorecard.row(of)["verdict"] for of in scorecard.of_mappings(paths)] == ["holds", "fails"]
 
 
 def test_without_twins_nothing_is_said_of_training(tmp_path: Path) -> None:

@@ -120,13 +120,14 @@ def test_the_best_of_few_weights_is_chosen_among_these_alone() -> None:
     np.testing.assert_array_equal(summary.best_share(R2 - 0.7, weights, 0, most=0.1) > 0, [False, False])
 
 
-def saved_mapping(path: Path, pair: str, r2: np.ndarray, without: np.ndarray) -> Path:
+def saved_mapping(path: Path, pair: str, r2: np.ndarray, without: np.ndarray, layer: str = "conv1") -> Path:
     """Mappings with 10, 3, 1 and no weights of 10 a target; the last target is dead."""
     dead = np.full((4, 1), np.nan)
     arrays = {"r2": np.hstack([r2, dead]), "r2_without": without, "decay": np.array([0, 0.1, 0.2, 0.3])}
     arrays["nonzero"] = np.array([[10, 10, 0], [4, 2, 0], [1, 1, 0], [0, 0, 0]])
     source, target = pair.split("-")
-    store.save(path, arrays, kind="mapping", pair=pair, source=source, target=target, units={source: 10, target: 3})
+    nets = {"source": source, "target": target, "units": {source: 10, target: 3}}
+    store.save(path, arrays, kind="mapping", layer=layer, pair=pair, **nets)
     return path
 
 
