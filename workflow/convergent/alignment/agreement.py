@@ -20,7 +20,9 @@ import numpy as np
 from .. import store, tables
 from ..commands import InputError, command, new_parser
 from ..evidence.inference import interval
-from ..evidence.pairs import Ways, both_ways
+from ..evidence.crossfit import Ways
+from ..evidence.pairs import both_ways
+from ..evidence.partners import shared
 from . import matching
 
 KEY = ("layer", "pair", "similarity")
@@ -71,11 +73,6 @@ def means(information: np.ndarray, chosen: dict[str, Ways]) -> dict[str, float]:
         )
         for name, ways in chosen.items()
     }
-
-
-def shared(first: Ways, second: Ways) -> float:
-    """Share of units whose partner is equal in both matchings, mean over both directions."""
-    return float(np.mean([matching.overlap(*partners) for partners in zip(first, second, strict=True)]))
 
 
 def agreement(information: np.ndarray, correlation: np.ndarray) -> dict[str, float | int]:

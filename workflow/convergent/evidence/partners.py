@@ -23,17 +23,17 @@ def stability(pair: Between) -> Replicated:
     chosen = [greedy_ways(all_blocks(half)) for _, half in halves]
     for (kept, half), others in zip(halves, chosen[::-1], strict=True):
         if len(half.count) > 1:
-            without[kept] = [_same(greedy_ways(left), others) for left in without_each_block(half)]
-    return Replicated(_same(*chosen), without)
+            without[kept] = [shared(greedy_ways(left), others) for left in without_each_block(half)]
+    return Replicated(shared(*chosen), without)
 
 
-def _same(first: Ways, second: Ways) -> float:
-    """Share of units with equal partners; mean over both directions."""
+def shared(first: Ways, second: Ways) -> float:
+    """Share of units whose partner is equal in both matchings; mean over both directions."""
     return float(np.mean([overlap(*partners) for partners in zip(first, second, strict=True)]))
 
 
 def same_class(pair: Between) -> Replicated:
     """Share of logits whose partner is the logit of the same class: a positive control. Mean over both directions."""
     own = np.arange(pair.products.shape[1]), np.arange(pair.products.shape[2])
-    without = [_same(greedy_ways(left), own) for left in without_each_block(pair)]
-    return Replicated(_same(greedy_ways(all_blocks(pair)), own), np.array(without))
+    without = [shared(greedy_ways(left), own) for left in without_each_block(pair)]
+    return Replicated(shared(greedy_ways(all_blocks(pair)), own), np.array(without))
