@@ -19,8 +19,8 @@ import numpy as np
 
 from .. import store, tables
 from ..commands import InputError, command, new_parser
-from ..evidence.inference import interval
 from ..evidence.crossfit import Ways
+from ..evidence.inference import interval
 from ..evidence.pairs import both_ways
 from ..evidence.partners import shared
 from . import matching
