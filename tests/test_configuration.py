@@ -74,6 +74,12 @@ def test_nets_before_training_are_compared_in_layers_that_are_not_wide(config: d
     assert configuration.twinned(config, 52) == []
 
 
+@pytest.mark.parametrize(("blocks", "kept"), [(52, 13), (50, 12), (16, 4), (10, 4), (4, 4), (2, 2)])
+def test_moments_of_snapshots_keep_a_quarter_of_the_blocks(config: dict, blocks: int, kept: int) -> None:
+    config["moments"]["blocks"] = blocks
+    assert configuration.snapshot_blocks(config) == kept
+
+
 OWN = {"mean": [0.5], "deviation": [0.2]}
 STANDARD = {"mean": "channel", "scale": "unit"}
 

@@ -102,12 +102,14 @@ def test_any_shards_add_up_in_the_order_of_the_definition(count: int, monkeypatc
     for shards in splits(count):
         merged = blocks.TreeSum(runs, [])
         for shard in shards:
-            part = blocks.TreeSum(runs, [])
+            part, largest = blocks.TreeSum(runs, []), 0
             for number in shard:
                 part.push(blocks.leaf(number, runs), {"sum": number})
+                largest = max(largest, len(part.stack))
             assert [number for node in part.nodes for number in blocks.covered(node, runs)] == list(shard)
             assert not any(a.level == b.level and a.place ^ 1 == b.place for a, b in pairwise(part.nodes))
             assert len(part.stack) == len(part.nodes) <= max(1, 2 * count.bit_length() - 2)
+            assert blocks.most_nodes(shard, runs) == largest
             for node, moments in zip(part.nodes, part.stack, strict=True):
                 merged.push(node, moments)
         assert merged.stack == [{"sum": expected}]

@@ -84,8 +84,13 @@ def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path)
         ),
         (
             {"nets": [{"seed": seed} for seed in range(3)], "stitching.layers": ["conv3"]},
-            ["train", "hierarchy", "draw_table1_mapping", "draw_fig4_mapping", "draw_summary_convergence"],
+            ["train", "hierarchy", "draw_table1_mapping", "draw_fig4_mapping", "draw_summary_training"],
             [],
+        ),
+        (
+            {"training.snapshots": []},
+            ["train", "compare", "draw_evidence"],
+            ["moments_snapshots", "merge_snapshots", "compare_training", "draw_summary_training"],
         ),
         ({"stitching.as_published": False, "figures.pair": "net1-net3"}, ["stitching", "functional"], []),
     ],

@@ -36,17 +36,21 @@ SUBMITTED = {
     "moments_val": 2,
     "moments_train": 1,
     "moments_untrained": 2,
+    "moments_snapshots": 2,
     "merge_val": 1,
     "merge_train": 1,
     "merge_untrained": 1,
+    "merge_snapshots": 1,
     "information": 1,
     "patches": 2,
     "stitching": 1,
     "functional": 1,
     "spectral": 1,
     "compare": 1,
+    "compare_training": 1,
 }
-USE_GPU = {"train", "moments_val", "moments_train", "moments_untrained", "information", "patches", "functional"}
+MOMENTS = {"moments_val", "moments_train", "moments_untrained", "moments_snapshots"}
+USE_GPU = {"train", *MOMENTS, "information", "patches", "functional"}
 # Edits of the profile that give first attempts too little time, and too little memory.
 TOO_LITTLE = {
     "runtime: attempt * 480 # one pass": "runtime: attempt # one pass",

@@ -31,6 +31,7 @@ FIGURES = {
         "nets_filters",
         "evidence",
         "summary_convergence",
+        "summary_training",
         "table1_mapping",
     )
 }
@@ -55,7 +56,7 @@ def copy_project(folder: Path, optional: bool = False, photographs: int = 6) -> 
     for conv in config["architecture"]["conv"]:
         conv["units"] = 6
     config["architecture"]["fc"] = [{"units": 8}, {"units": 8}]
-    config["training"] |= {"steps": 60, "batch": 20, "warmup": 1}
+    config["training"] |= {"steps": 60, "batch": 20, "warmup": 1, "snapshots": [0.3]}
     config["moments"] |= {"blocks": 6, "shards": 2, "batch": 6}
     config["evidence"] |= {"rotations": 2, "derangements": 2}
     config["stitching"] |= {"images": 100, "blocks": 2, "decays": [0, 0.01], "alphas": [0.1]}
@@ -117,7 +118,8 @@ def test_every_figure_and_table_is_there(project: Path) -> None:
     written = (project / "results/scenes/tables").glob("*.csv")
     tables = {file.name: len(file.read_text().splitlines()) - 1 for file in written}
     # a pair and the mean, trained and not, in each layer, and in conv1 by information; two decays and two alphas
-    assert tables == {"summary.csv": 4 * 3 + 2, "information.csv": 2, "table1_mapping.csv": 4}
+    numbers = {"summary.csv": 4 * 3 + 2, "information.csv": 2, "table1_mapping.csv": 4}
+    assert tables == numbers | {"training.csv": 3 * 3}  # before, in and after training, in each layer
 
 
 def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -> None:
@@ -130,6 +132,7 @@ def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -
 
 STATISTICS = {"merge_val", "correlation", "matching", "compare", "information", "agreement", "spectral"}
 TWINS = {"untrained", "moments_untrained", "merge_untrained"}
+SNAPSHOTS = {"moments_snapshots", "merge_snapshots", "compare_training"}
 MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
 TREES = {"draw_fig5_hierarchy", "draw_fig6_clusters"}
 UNITS = {"draw_fig2_matches", "draw_figS4_information", "draw_figS11_active", "draw_nets_filters"}
@@ -145,7 +148,7 @@ EDITS = {
     ),
     "matching": (
         ("workflow/convergent/alignment/matching.py", '"""', '"""Edited. '),
-        {"matching", "compare", "agreement", "spectral", *FIGURES},
+        {"matching", "compare", "compare_training", "agreement", "spectral", *FIGURES},
     ),
     "lasso": (
         ("workflow/convergent/stitching/lasso.py", '"""', '"""Edited. '),
@@ -157,7 +160,10 @@ EDITS = {
     ),
     "paper": (("workflow/resources/paper_table1.csv", ".170", ".171"), {"draw_table1_mapping"}),
     "clusters": (("config.yaml", "clusters: auto", "clusters: 3"), {"spectral", "draw_figS_spectral"}),
-    "seed": (NEW_SEED, {"train", "moments_val", "filters", "patches", *TWINS, *STATISTICS, *MAPPINGS, *FIGURES}),
+    "seed": (
+        NEW_SEED,
+        {"train", "moments_val", "filters", "patches", *TWINS, *SNAPSHOTS, *STATISTICS, *MAPPINGS, *FIGURES},
+    ),
     "derangements": (
         ("config.yaml", "derangements: 2", "derangements: 3"),
         {"compare", *SUMMARIES},

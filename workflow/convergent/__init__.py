@@ -23,6 +23,7 @@ nets
     train           one net from its seed
     optimisation    settings of training, learning rate, optimiser
     checkpoints     the state of an interrupted training
+    snapshots       weights that a training keeps at some of its steps
     untrained       a net before its first step: the control of the mappings, the untrained twin of a trained net
     given           a net with weights of the user's own
     filters         first-layer filters as arrays
@@ -56,6 +57,7 @@ evidence (beyond the paper: what training made alike, and how sure that is)
     summary         stored numbers as rows with intervals
     tabulate        tables of units and of measures
     scorecard       claims, each with its contrast, interval and verdict
+    training        the same at steps of the training, all on the same blocks
 stitching (paper, section 3.2: one to few)
     mappings        stored sparse mappings and the scale that units are standardised with
     lasso           the whole L1 path, exactly, from Gram matrices
@@ -78,7 +80,7 @@ figures
     inputs          what the files of a figure say of themselves, and whether they fit together
     pictures        pictures of units
     plots           arrays to panels
-    statistics, evidence, units, mapping, clusters    the families of figures
+    statistics, evidence, training, units, mapping, clusters    the families of figures
 shared
     api             results in Python
     experiment      the file of an experiment, read as what it says
@@ -102,7 +104,7 @@ Glossary
     group           all images that are not independent of each other: the crops of one photograph
     block           a union of whole groups, drawn by seed; intervals resample blocks
     fine block      a block as it is computed
-    kept block      a block as a layer keeps it: very wide layers keep few, each a run of fine blocks
+    kept block      a block as a layer keeps it: very wide layers, and snapshots, keep few, each a run of fine blocks
     node            consecutive fine blocks of one kept block, added up
     shard           the fine blocks that one job computes
     greedy          the most similar unit of the other net (the paper's semi-matching)
@@ -113,6 +115,7 @@ Glossary
     decay, alpha    L1 penalty of a mapping; alpha = decay times the number of target units, comparable across layers
     untrained twin  a trained net before its training; twins are compared with each other as the trained nets are
     rotated axes    a number after random rotations of one net's standardised units
+    snapshot        weights of a net at a step of its training; nets are compared with others at the same step
     cross-fitted    measured on photographs that did not choose the partner
     matched         a unit that is mutually best and beats random directions of the other net (q <= .05)
     several         a unit that several units of the other net predict better than its partner does

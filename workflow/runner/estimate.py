@@ -6,7 +6,7 @@ Units of nets other than the preset are not known before these are built; the es
 from itertools import combinations_with_replacement
 from typing import Any
 
-from workflow.convergent.configuration import module_of, trained, twinned, units, widths
+from workflow.convergent.configuration import module_of, snapshot_blocks, trained, twinned, units, widths
 from workflow.convergent.nets.architecture import ALEXNET, module_positions
 from workflow.convergent.photographs import channels, classes, total
 
@@ -21,15 +21,15 @@ def positions(config: dict[str, Any], layer: str) -> int:
     return min((known[module] for module in modules if module in known), default=0)
 
 
-def moments(config: dict[str, Any], section: str, of_layers: dict[str, list[int]]) -> int:
+def moments(config: dict[str, Any], section: str, of_layers: dict[str, list[int]], most: int | None = None) -> int:
     """Bytes of one pass: co-moments of all pairs of nets and means of positions, by blocks, in shards and merged.
 
-    of_layers: layer -> units of each net that takes part
+    of_layers: layer -> units of each net that takes part; most: blocks that a layer keeps, None for all
     """
     wide, blocks, shards = config["moments"]["wide"], config[section]["blocks"], config[section]["shards"]
     total = 0
     for layer, of_nets in of_layers.items():
-        kept = min(blocks, wide["blocks"]) if sum(of_nets) >= wide["units"] else blocks
+        kept = min(blocks, wide["blocks"] if sum(of_nets) >= wide["units"] else most or blocks)
         pairs = sum(a * b for a, b in combinations_with_replacement(of_nets, 2))
         row = pairs * NUMBER + positions(config, layer) * sum(of_nets) * MEAN
         total += row * (max(kept, shards) + kept + 1)  # merged with their sum
@@ -37,12 +37,14 @@ def moments(config: dict[str, Any], section: str, of_layers: dict[str, list[int]
 
 
 def all_moments(config: dict[str, Any], classes: int) -> int:
-    """Bytes of all passes: over the validation images, over training images, and of the nets before training."""
+    """Bytes of all passes: over the validation images, over training images, of nets before and in training."""
     nets, compared, mapped = trained(config), config["layers"], config["stitching"]["layers"]
     twins = {layer: [units(config, net, layer, classes) for net in nets] for layer in twinned(config, classes)}
     validation = moments(config, "moments", {layer: widths(config, layer, classes) for layer in compared})
     training = moments(config, "stitching", {layer: widths(config, layer, classes) for layer in mapped})
-    return validation + training + moments(config, "moments", twins)
+    snapshots = len(config.get("training", {}).get("snapshots", []))
+    through = snapshots * moments(config, "moments", twins, snapshot_blocks(config)) if snapshots else 0
+    return validation + training + moments(config, "moments", twins) + through
 
 
 def mappings(config: dict[str, Any], classes: int) -> int:

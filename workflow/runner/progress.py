@@ -34,9 +34,11 @@ SECONDS = {
     "moments_val": 32.0,
     "moments_train": 44.0,
     "moments_untrained": 32.0,
+    "moments_snapshots": 32.0,
     "merge_val": 1.1,
     "merge_train": 1.0,
     "merge_untrained": 1.1,
+    "merge_snapshots": 1.0,
     "patches": 8.5,
     "information": 24.0,
     "agreement": 1.5,
@@ -45,6 +47,7 @@ SECONDS = {
     "compare": 13.0,
     "tabulate": 2.0,
     "scorecard_table": 2.0,
+    "compare_training": 3.0,
     "stitching": 11.0,
     "functional": 23.0,
     "hierarchy": 1.0,
@@ -54,7 +57,7 @@ OTHER = 2.7
 WAVES = (
     {"images"},
     {"train", "given", "untrained"},
-    {"filters", "moments_val", "moments_train", "moments_untrained", "patches", "information"},
+    {"filters", *(f"moments_{nets}" for nets in ("val", "train", "untrained", "snapshots")), "patches", "information"},
 )
 EPOCH = re.compile(r"(net\d+): epoch (\d+)/(\d+)")
 

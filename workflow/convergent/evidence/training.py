@@ -24,6 +24,7 @@ from .pairs import Numbers, Rotations, pair_numbers, stacked
 from .summary import Evidence, Row, cells
 
 DESCRIBED = ("sha256", "snapshot_of", "becomes", "step", "steps")  # entries of a snapshot's description
+ROTATED = 400  # units that are rotated of each pair, at least: rotations of narrow layers vary more, and cost little
 
 
 class State(NamedTuple):
@@ -59,12 +60,12 @@ def states(trained: Path, untrained: Path, snapshots: Path, descriptions: Sequen
 
 
 def state_numbers(state: State, kept: int, rotations: int, seed: int) -> list[Numbers]:
-    """Numbers of each pair of a state's nets. kept: number of blocks; rotations: of each pair"""
+    """Numbers of each pair of a state's nets. kept: number of blocks; rotations: of each pair, at least"""
     found = []
     for a, b in combinations(state.nets, 2):
         blocks = load_pair(state.moments, a, b)
         blocks = joined(blocks, runs_of(len(blocks["count"]), kept))
-        turns = Rotations(derive(seed, "rotations", a, b), rotations)
+        turns = Rotations(derive(seed, "rotations", a, b), max(rotations, ROTATED // blocks[f"mean/{b}"].shape[1]))
         found.append(pair_numbers(between(blocks, a, b), between(blocks, b, b).products, turns, assign=False).named())
     return found
 
@@ -89,7 +90,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--descriptions", type=Path, nargs="+", required=True, help="descriptions of all snapshots of all nets (.json)"
     )
-    parser.add_argument("--rotations", type=int, default=2, help="random rotations of each pair of nets")
+    parser.add_argument("--rotations", type=int, default=2, help="random rotations of each pair of nets, at least")
     parser.add_argument("--seed", type=int, default=0, help="seed of the rotations")
     return parser.parse_args(argv)
 

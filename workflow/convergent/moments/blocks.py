@@ -20,7 +20,7 @@ Seven fine blocks, of which a wide layer keeps two, shared out to three shards:
     shard 0 stores 0+1 and 2, shard 1 stores 3 and 4, shard 2 stores 5 and 6; the merge adds 2+3 and so on
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
@@ -117,6 +117,16 @@ def append_node(nodes: list[Node], node: Node, runs: Sequence[range]) -> None:
             break  # the second half is still to come
         level, place = level + 1, place // 2
     nodes.append(Node(kept_block, level, place))
+
+
+def most_nodes(fine_blocks: Iterable[int], runs: Sequence[range]) -> int:
+    """How many nodes there are at most while a shard's fine blocks come one after the other."""
+    nodes: list[Node] = []
+    most = 0
+    for number in fine_blocks:
+        append_node(nodes, leaf(number, runs), runs)
+        most = max(most, len(nodes))
+    return most
 
 
 class Moments(Protocol):
@@ -235,19 +245,24 @@ class ShardStore:
 
     def __init__(self, path: str, fine_blocks: int, in_shard: int, wide: WideLayers) -> None:
         """fine_blocks: number of all fine blocks, in_shard: number of those that this shard computes"""
-        self.stack, self.fine_blocks, self.wide = StoredStack(path, in_shard), fine_blocks, wide
-        self.sum: TreeSum | None = None  # until the first block shows how wide the layer is
+        self.path, self.fine_blocks, self.in_shard, self.wide = path, fine_blocks, in_shard, wide
+        self.stack: StoredStack | None = None  # until the first block shows how wide the layer is
+        self.sum: TreeSum | None = None
 
     def add_block(self, fine_block: int, moments: dict[str, np.ndarray]) -> None:
         """Take in the moments of the shard's next fine block, which may be overwritten."""
         if self.sum is None:
             units = sum(len(mean) for name, mean in moments.items() if name.startswith("mean/"))
             kept_blocks = self.wide.kept_blocks(units, self.fine_blocks)
-            self.sum = TreeSum(runs_of(self.fine_blocks, kept_blocks), self.stack)
+            runs = runs_of(self.fine_blocks, kept_blocks)
+            own = range(fine_block, fine_block + self.in_shard)
+            self.stack = StoredStack(self.path, most_nodes(own, runs))  # files on disk are of so many rows
+            self.sum = TreeSum(runs, self.stack)
         self.sum.push(leaf(fine_block, self.sum.runs), moments)
 
     def finish(self, **attributes: Any) -> None:
         """Complete the store; ``nodes`` among its attributes are those of its rows."""
         assert self.sum is not None
+        assert self.stack is not None
         tree = {"blocks": len(self.sum.runs), "fine_blocks": self.fine_blocks, "nodes": self.sum.nodes}
         self.stack.finish(**attributes, **tree)
