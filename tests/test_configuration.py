@@ -53,10 +53,10 @@ def test_stages_without_layers_get_those_with_positions(config: dict) -> None:
 
 
 def test_a_layer_has_the_units_of_all_nets_that_take_part(config: dict) -> None:
-    """Of four nets, and of the control where mappings are fitted; nothing is known of a net that is no preset."""
-    assert [configuration.widths(config, layer, 52) for layer in ("conv1", "fc8")] == [[32] * 5, [52] * 4]
+    """Of four nets, and of trained ones before training where mappings are fitted; a net that is no preset counts 0."""
+    assert [configuration.widths(config, layer, 52) for layer in ("conv1", "fc8")] == [[32] * 8, [52] * 4]
     config["nets"][1:3] = [RESNET | {"layers": {"conv1": "layer1"}}, PRESET | {"layers": {"conv1": "conv2"}}]
-    assert configuration.widths(config, "conv1", 52) == [32, 0, 64, 32, 32]
+    assert configuration.widths(config, "conv1", 52) == [32, 0, 64, 32, 32, 64, 32]
     assert configuration.widths(config, "missing", 52) == [0] * 4
 
 
@@ -65,6 +65,8 @@ def test_nets_before_training_are_compared_in_layers_that_are_not_wide(config: d
     narrow = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc8"]
     assert configuration.twinned(config, 52) == config["layers"]
     config["moments"]["wide"]["units"] = 4 * 192
+    assert configuration.twinned(config, 52) == ["conv1", "conv2", "conv5", "fc8"]  # eight nets of 96 units are wide
+    config["stitching"]["layers"] = []
     assert configuration.twinned(config, 52) == narrow
     config["nets"][:2] = [PRESET | {"weights": f"{name}.pth"} for name in "ab"]
     assert configuration.trained(config) == [2, 3]

@@ -22,14 +22,17 @@ def test_weights_are_counted_as_they_are(config: dict) -> None:
 
 
 def test_co_moments_are_those_of_all_pairs(config: dict) -> None:
+    """With those of the nets before training in a layer of mappings; a net with weights of its own has no such twin."""
     config["layers"] = ["conv1", "first"]
     config["nets"] = [
         {"architecture": "alexnet", "layers": {"first": "fc6"}},
-        {"architecture": "alexnet", "layers": {}},
+        {"architecture": "alexnet", "layers": {}, "weights": "a.pth"},
     ]
     config["nets"] += [{"architecture": "torchvision:resnet18"}]
     needs = memory.of_moments(config, {"conv1": 10, "fc6": 20})
-    assert [(need.value, need.size) for need in needs] == [("conv1", 3 * 10 * 10 * 8), ("first", 20 * 20 * 8)]
+    assert [(need.value, need.size) for need in needs] == [("conv1", 6 * 10 * 10 * 8), ("first", 20 * 20 * 8)]
+    config["stitching"]["layers"] = []
+    assert next(memory.of_moments(config, {"conv1": 10})).size == 3 * 10 * 10 * 8
 
 
 def test_no_batch_goes_beyond_a_block(config: dict) -> None:

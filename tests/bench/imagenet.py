@@ -37,7 +37,7 @@ class Stage(NamedTuple):
 
 
 def experiment(folder: Path) -> dict:
-    """Configuration of a copy of the project with few images, three nets with given weights and one to be trained."""
+    """Configuration of a copy of the project with few images, one net to be trained and three with given weights."""
     for name in ("workflow", "profiles"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml"):
@@ -50,7 +50,7 @@ def experiment(folder: Path) -> dict:
     for net in range(3):
         made = model.build(model.ALEXNET, config["architecture"], 3, 2, 256, net)
         torch.save(made.body.state_dict(), folder / f"{net}.pth")
-    config |= {"run": RUN, "nets": [*({"weights": f"{net}.pth"} for net in range(3)), {"seed": 3}]}
+    config |= {"run": RUN, "nets": [{"seed": 3}, *({"weights": f"{net}.pth"} for net in range(3))]}
     config["data"]["folder"] = "photographs"
     config["training"]["steps"] = STEPS
     config["moments"] |= {"blocks": 4, "shards": 1}
@@ -64,12 +64,12 @@ def targets(config: Mapping) -> list[str]:
     results = f"results/{RUN}"
     pair = config["figures"]["pair"]
     return [
-        f"{results}/nets/net3.json",
+        f"{results}/nets/net0.json",
         f"{results}/patches/net0.zarr/zarr.json",
         *(f"{results}/moments/val/{layer}.zarr/zarr.json" for layer in config["layers"]),
         *(f"{results}/evidence/{layer}.zarr/zarr.json" for layer in CONVS),
         *(f"{results}/mutual_information/{layer}/{pair}.zarr/zarr.json" for layer in CONVS[:2]),
-        *(f"{results}/functional/{layer}/{pair}.csv" for layer in CONVS),
+        *(f"{results}/functional/{layer}.zarr/zarr.json" for layer in CONVS),
         *(f"{results}/clustering/spectral/{layer}/{pair}.csv" for layer in CONVS),
     ]
 
@@ -81,7 +81,7 @@ def stages(config: Mapping) -> dict[str, Stage]:
     val = ALL_VAL / VAL
     return {
         "images": Stage("images", (ALL_TRAIN + ALL_VAL) / (TRAIN + VAL), "images"),
-        "train": Stage("train/net3", 4 * whole["training"]["steps"] / STEPS, "steps of four nets"),
+        "train": Stage("train/net0", 4 * whole["training"]["steps"] / STEPS, "steps of four nets"),
         "moments, validation": Stage("moments/val/0", val, "images in blocks of 32; whole blocks take a sixth (scale)"),
         "moments, training": Stage("moments/train/0", mapped, "images"),
         "evidence, conv1 to conv5": Stage("evidence/*", 1, ""),

@@ -84,8 +84,9 @@ def test_correlations_of_another_net_are_refused(correlations: tuple[list[Path],
 
 FAMILIES = (statistics, units, mapping, clusters)
 FIGURES = {name: figure for family in FAMILIES for name, figure in draw.figures_of(family.__name__).items()}
-STORES = ("images", "moments of a shard", "moments", "correlation", "mutual_information", "mapping", "tree", "clusters")
-TABLES = ("matches", "agreement", "stitched", "subtrees", "clusters", "training", "summary", "table 1")
+STORES = ("images", "moments of a shard", "moments", "correlation", "mutual_information", "mapping", "stitched nets")
+STORES += ("tree", "clusters")
+TABLES = ("matches", "agreement", "subtrees", "clusters", "training", "summary", "table 1")
 
 
 @pytest.fixture(scope="module")

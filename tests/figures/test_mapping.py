@@ -51,25 +51,30 @@ def stored_mapping(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def patches(tmp_path: Path) -> list[Path]:
-    """Patches of target and source."""
-    return [stores.patches(tmp_path, net, units) for net, units in (("net1", 3), ("net0", 4))]
+IMAGES = np.array([40, 40, 20])
+HITS = {"relu": [[20, 25, 5], [18, 20, 4], [8, 9, 3]], "untrained": [[8, 6, 6], [8, 4, 4], [4, 3, 3]]}
 
 
 @pytest.fixture
 def accuracy(tmp_path: Path, stored_mapping: Path) -> Path:
-    """The table of its stitched nets."""
-    path = tmp_path / "functional.csv"
-    same = {"source": 0.6, "target": 0.7, "self": 0.7, "zero": 0.1}
-    rows = [
-        {"layer": "conv1", "pair": "net0-net1", "decay": decay, "alpha": float(alpha), "top1": 0.5 - alpha, **same}
-        for decay, alpha in zip(DECAY, ALPHA, strict=True)
-    ]
-    about = {"kind": "stitched", "layer": "conv1", "pair": "net0-net1"}
-    rows = [row | {"top1_relu": row["top1"], "untrained_relu": 0.2} for row in rows]
-    tables.write(path, rows, mapping=store.attributes(stored_mapping)["sha256"], **about)
+    """The store of the stitched nets of the layer, with net1-net0 at two penalties."""
+    path = tmp_path / "functional" / "conv1.zarr/zarr.json"
+    arrays = {"images": IMAGES, "alpha/net0-net1": ALPHA, "alpha/net1-net0": ALPHA[[0, 2]]}
+    arrays |= {f"{kind}/net0-net1": np.array(hits) for kind, hits in HITS.items()}
+    arrays |= {f"{kind}/net1-net0": np.array(hits)[[0, 2]] + 2 for kind, hits in HITS.items()}
+    arrays["mapped/net0-net1"] = arrays["relu/net0-net1"] - 1
+    arrays |= {name: np.array([28, 28, 14]) for name in ("whole/net1", "self/net1")}
+    arrays |= {"whole/net0": np.array([24, 24, 12]), "zero/net1": np.array([10, 0, 0])}
+    about = {"kind": "stitched nets", "layer": "conv1", "pair": "net0-net1", "pairs": ["net0-net1", "net1-net0"]}
+    mapped = {"net0-net1": store.attributes(stored_mapping)["sha256"]}
+    store.save(path, arrays, **about, photographs=10, mappings=mapped, nets=stores.digests(*NETS))
     return path
+
+
+@pytest.fixture
+def patches(tmp_path: Path) -> list[Path]:
+    """Patches of target and source."""
+    return [stores.patches(tmp_path, net, units) for net, units in (("net1", 3), ("net0", 4))]
 
 
 def test_figure_4_puts_the_assignment_on_the_diagonal_and_shows_the_sources(
@@ -93,7 +98,9 @@ def test_a_penalty_that_is_not_on_the_path_is_refused(stored_mapping: Path, patc
 def test_table_1_has_means_of_live_units_beside_the_paper(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
     table = tmp_path / "table1.csv"
     figure = mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=table)
-    rows = tables.read(table)
+    written = tables.read(table)
+    assert [row["pair"] for row in written] == ["net0-net1"] * 3 + ["net1-net0"] * 2 + ["mean"] * 2
+    rows = written[:3]
     assert [row["alpha"] for row in rows] == ALPHA.tolist()
     assert [row["nonzero"] for row in rows] == [1.5, 1.5, 1.0]  # of the two live targets
     assert [row["published_above"] for row in rows] == [1.5, 1.5, ""]
@@ -107,30 +114,67 @@ def test_table_1_has_means_of_live_units_beside_the_paper(stored_mapping: Path, 
     plt.close("all")
 
 
+def test_stitched_nets_have_intervals_and_their_mean_over_pairs(
+    stored_mapping: Path, accuracy: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table1.csv"
+    figure = mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=table)
+    rows = tables.read(table)
+    assert [row["top1_relu"] for row in rows] == [0.5, 0.42, 0.2, 0.56, 0.26, 0.53, 0.23]
+    assert [row["gain"] for row in rows] == pytest.approx([0.3, 0.26, 0.1, 0.3, 0.1, 0.3, 0.1])
+    for name in ("top1_relu", "untrained_relu", "gain"):
+        assert all(row[f"{name}_low"] < row[name] < row[f"{name}_high"] for row in rows)
+    assert [row["target"] for row in rows] == [0.7] * 3 + [""] * 4
+    axes = figure.axes[2]
+    shown = {line.get_label(): list(line.get_ydata()) for line in axes.get_lines()}
+    assert shown["stitched, ReLU behind"] == [0.5, 0.42, 0.2]
+    bars = {bar.get_label(): bar for bar in axes.containers}
+    assert bars["stitched, ReLU behind, all pairs"].lines[0].get_ydata().tolist() == pytest.approx([0.53, 0.23])
+    segments = bars["from the untrained net, all pairs"].lines[2][0].get_segments()
+    ends = [[row["untrained_relu_low"], row["untrained_relu_high"]] for row in rows[5:]]
+    np.testing.assert_allclose([segment[:, 1] for segment in segments], ends, atol=1e-5)
+    bands = [band.get_paths()[0].vertices[:, 1] for band in axes.collections if not hasattr(band, "get_segments")]
+    assert bands[0].max() == pytest.approx(rows[0]["top1_relu_high"], abs=1e-4)
+    plt.close("all")
+
+
+def test_nets_without_a_twin_have_no_control(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
+    arrays = {name: array for name, array in store.load(accuracy).items() if not name.startswith("untrained")}
+    about = {key: store.attributes(accuracy)[key] for key in ("kind", "layer", "pair", "pairs", "mappings", "nets")}
+    store.save(accuracy, arrays, **about, photographs=10)
+    figure = mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
+    assert not any("untrained" in line.get_label() for line in figure.axes[2].get_lines())
+    assert not any("gain" in row for row in tables.read(tmp_path / "table1.csv"))
+    plt.close("all")
+
+
 def test_nets_of_other_classes_have_no_top1(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
-    empty = dict.fromkeys(("top1", "top1_relu", "untrained_relu", "target", "self", "zero"), "")
-    stores.rewrite(accuracy, [row | empty for row in tables.read(accuracy)])
+    arrays = {name: array for name, array in store.load(accuracy).items() if name.startswith(("images", "alpha"))}
+    about = {key: store.attributes(accuracy)[key] for key in ("kind", "layer", "pair", "pairs", "mappings", "nets")}
+    store.save(accuracy, arrays, **about, photographs=10)
     table = tmp_path / "table1.csv"
     figure = mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=table)
     assert "the second net's\nclasses are not the images'" in figure.axes[2].texts[0].get_text()
     assert not figure.axes[2].get_lines()
-    assert tables.read(table)[0]["top1"] == ""
+    assert not any(name.startswith("top1") for name in tables.read(table)[0])
     plt.close("all")
 
 
 def test_layers_share_an_axis_that_all_fit_into(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
-    """Tables of stitched nets are found by their layer, in any order."""
-    higher, other = tmp_path / "higher.zarr/zarr.json", tmp_path / "other.csv"
+    """Stores of stitched nets are found by their layer, in any order."""
+    higher, other = tmp_path / "higher.zarr/zarr.json", tmp_path / "other.zarr/zarr.json"
     shutil.copytree(stored_mapping.parent, higher.parent)
     stores.resave(higher, {"val_loss": 9 * store.load(higher, "val_loss")["val_loss"]}, layer="conv2")
-    about = tables.about(accuracy) | {"layer": "conv2", "mapping": store.attributes(higher)["sha256"]}
-    tables.write(other, [row | {"layer": "conv2", "zero": 0.3} for row in tables.read(accuracy)], **about)
+    shutil.copytree(accuracy.parent, other.parent)
+    mapped = {"net0-net1": store.attributes(higher)["sha256"]}
+    stores.resave(other, {"zero/net1": np.array([0, 10, 20])}, layer="conv2", mappings=mapped)
     table = tmp_path / "table1.csv"
     figure = mapping.table1_mapping([stored_mapping, higher], [other, accuracy], PAPER, table=table)
     low, high = figure.axes[1].get_ylim()
     assert low == 0
     assert high >= 9 * 1.5
-    assert [(row["layer"], row["zero"]) for row in tables.read(table)] == [("conv1", 0.1)] * 3 + [("conv2", 0.3)] * 3
+    zeros = [(row["layer"], row["zero"]) for row in tables.read(table) if row["zero"] != ""]
+    assert zeros == [("conv1", 0.1)] * 3 + [("conv2", 0.3)] * 3
     plt.close("all")
 
 
@@ -159,7 +203,7 @@ def test_patches_without_the_layer_of_the_mapping_are_refused(stored_mapping: Pa
 
 
 def test_stitched_nets_at_other_penalties_are_refused(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
-    stores.rewrite(accuracy, tables.read(accuracy)[:2])
+    stores.resave(accuracy, {"alpha/net0-net1": np.array([0, 4e-3, 0.24])})
     with pytest.raises(InputError, match="penalties of conv1 differ"):
         mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
 
@@ -168,15 +212,15 @@ def test_stitched_nets_at_other_penalties_are_refused(stored_mapping: Path, accu
 def test_stitched_nets_of_another_layer_or_pair_are_refused(
     stored_mapping: Path, accuracy: Path, tmp_path: Path, other: dict[str, str]
 ) -> None:
-    stores.rewrite(accuracy, [row | other for row in tables.read(accuracy)], **other)
-    with pytest.raises(InputError, match=r"--stitched: tables of .*; must be of conv1 net0-net1, as --mappings"):
+    stores.resave(accuracy, **other)
+    with pytest.raises(InputError, match=r"--stitched: stores of .*; must be of conv1 net0-net1, as --mappings"):
         mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
     assert not (tmp_path / "table1.csv").exists()
 
 
 def test_stitched_nets_of_another_mapping_are_refused(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
     stores.resave(stored_mapping, {"val_loss": 2 * store.load(stored_mapping, "val_loss")["val_loss"]})
-    with pytest.raises(InputError, match=r"mappings differ: .*zarr\.json: .*functional\.csv: "):
+    with pytest.raises(InputError, match=r"mappings differ: .*zarr\.json: .*conv1\.zarr/zarr\.json: "):
         mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
 
 
@@ -188,10 +232,12 @@ def test_a_layer_given_twice_is_refused(stored_mapping: Path, accuracy: Path, tm
 
 
 def test_another_table_in_place_of_the_papers_is_refused(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("layer,decay\nconv1,0\n")
     with pytest.raises(
-        InputError, match=r"functional\.csv: no column units, loss, weights, certain; there are layer, "
+        InputError, match=r"other\.csv: no column units, loss, weights, certain; there are layer, decay"
     ):
-        mapping.table1_mapping([stored_mapping], [accuracy], accuracy, table=tmp_path / "table1.csv")
+        mapping.table1_mapping([stored_mapping], [accuracy], other, table=tmp_path / "table1.csv")
 
 
 def test_a_mapping_of_a_net_onto_itself_is_refused(stored_mapping: Path, patches: list[Path]) -> None:

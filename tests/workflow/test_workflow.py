@@ -117,8 +117,9 @@ def test_every_figure_and_table_is_there(project: Path) -> None:
     assert sorted(file.name for file in (project / "results/scenes/figures").iterdir()) == expected
     written = (project / "results/scenes/tables").glob("*.csv")
     tables = {file.name: len(file.read_text().splitlines()) - 1 for file in written}
-    # a pair and the mean, trained and not, in each layer, and in conv1 by information; two decays and two alphas
-    numbers = {"summary.csv": 4 * 3 + 2, "information.csv": 2, "table1_mapping.csv": 4}
+    # a pair and the mean, trained and not, in each layer, and in conv1 by information; two decays and two alphas of a
+    # pair, and two penalties of the other pair and of the mean
+    numbers = {"summary.csv": 4 * 3 + 2, "information.csv": 2, "table1_mapping.csv": 4 + 2 + 2, "measures.csv": 4 * 3}
     assert tables == numbers | {"training.csv": 3 * 3}  # before, in and after training, in each layer
 
 

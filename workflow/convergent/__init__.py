@@ -24,7 +24,7 @@ nets
     optimisation    settings of training, learning rate, optimiser
     checkpoints     the state of an interrupted training
     snapshots       weights that a training keeps at some of its steps
-    untrained       a net before its first step: the control of the mappings, the untrained twin of a trained net
+    untrained       a net before its first step, the untrained twin of a trained net; mappings from it are controls
     given           a net with weights of the user's own
     filters         first-layer filters as arrays
 moments
@@ -60,10 +60,13 @@ evidence (beyond the paper: what training made alike, and how sure that is)
     training        the same at steps of the training, all on the same blocks
 stitching (paper, section 3.2: one to few)
     mappings        stored sparse mappings and the scale that units are standardised with
+    standardised    moments between standardised units: loss and R2 of a mapping, on all blocks and without each
     lasso           the whole L1 path, exactly, from Gram matrices
     replay          the published optimiser, replayed on moments
     fit             sparse mappings of all ordered pairs
-    stitched        top-1 accuracy of nets that a mapping joins
+    assembly        which stitched nets there are, and mappings as modules between two nets
+    stitched        images of each block that nets joined by a mapping get right
+    summary         top-1 accuracies and what few weights explain, over ordered pairs of nets, with intervals
 clustering (paper, section 3.3: many to many)
     hierarchy       average linkage of a mapping's weights
     graphs          spectral clustering of a weighted graph

@@ -151,7 +151,7 @@ def cells(nets: StitchedNets, pairs: Sequence[str], alpha: float) -> Row:
 
 
 def rows(nets: StitchedNets) -> list[Row]:
-    """Rows of a layer's table: one for each penalty of one pair, two for each other pair and for the mean of all."""
+    """Rows of a layer's table: one for each penalty of one pair, two for each other pair and the mean over pairs."""
     source, target = nets.pair.split("-")
     whole = {
         "source": f"whole/{source}",
