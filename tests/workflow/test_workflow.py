@@ -30,6 +30,7 @@ FIGURES = {
         "nets_training",
         "nets_filters",
         "evidence",
+        "scorecard",
         "summary_convergence",
         "summary_training",
         "table1_mapping",
@@ -137,7 +138,9 @@ SNAPSHOTS = {"moments_snapshots", "merge_snapshots", "compare_training"}
 MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
 TREES = {"draw_fig5_hierarchy", "draw_fig6_clusters"}
 UNITS = {"draw_fig2_matches", "draw_figS4_information", "draw_figS11_active", "draw_nets_filters"}
-SUMMARIES = {"draw_evidence", "draw_summary_convergence"}
+TABLES = {"tabulate", "scorecard_table"}
+JUDGED = {"scorecard_table", "draw_scorecard"}
+SUMMARIES = {"draw_evidence", "draw_summary_convergence", "draw_scorecard", *TABLES}
 NEW_SEED = ("config.yaml", "seed: 1", "seed: 5")
 EDITS = {
     "plots": (("workflow/convergent/figures/plots.py", '"""', '"""Edited. '), FIGURES),
@@ -149,11 +152,24 @@ EDITS = {
     ),
     "matching": (
         ("workflow/convergent/alignment/matching.py", '"""', '"""Edited. '),
-        {"matching", "compare", "compare_training", "agreement", "spectral", *FIGURES},
+        {
+            *(
+                "matching",
+                "compare",
+                "compare_training",
+                "agreement",
+                "spectral",
+                "stitching",
+                "functional",
+                "hierarchy",
+            ),
+            *TABLES,
+            *FIGURES,
+        },
     ),
     "lasso": (
         ("workflow/convergent/stitching/lasso.py", '"""', '"""Edited. '),
-        {"stitching", "functional", "hierarchy", "draw_fig4_mapping", "draw_table1_mapping", *TREES},
+        {"stitching", "functional", "hierarchy", "draw_fig4_mapping", "draw_table1_mapping", *TREES, *JUDGED},
     ),
     "histograms": (
         ("workflow/convergent/alignment/histograms.py", '"""', '"""Edited. '),
@@ -163,7 +179,7 @@ EDITS = {
     "clusters": (("config.yaml", "clusters: auto", "clusters: 3"), {"spectral", "draw_figS_spectral"}),
     "seed": (
         NEW_SEED,
-        {"train", "moments_val", "filters", "patches", *TWINS, *SNAPSHOTS, *STATISTICS, *MAPPINGS, *FIGURES},
+        {"train", "moments_val", "filters", "patches", *TWINS, *SNAPSHOTS, *STATISTICS, *MAPPINGS, *TABLES, *FIGURES},
     ),
     "derangements": (
         ("config.yaml", "derangements: 2", "derangements: 3"),
