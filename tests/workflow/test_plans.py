@@ -13,6 +13,7 @@ from tests.configurations import change
 from tests.configurations_refused import REFUSED, write
 
 pytestmark = pytest.mark.slow
+GIVEN = [{"weights": str(ROOT / name)} for name in ("LICENSE", "Makefile", "README.md")]  # a plan reads no weights
 EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
 
 
@@ -92,6 +93,16 @@ def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path)
             ["train", "compare", "draw_evidence"],
             ["moments_snapshots", "merge_snapshots", "compare_training", "draw_summary_training"],
         ),
+        (
+            {"nets.1": GIVEN[0], "stitching.layers": []},
+            ["given", "moments_snapshots", "compare_training", "draw_summary_training"],
+            [],
+        ),
+        (
+            {f"nets.{net}": entry for net, entry in enumerate(GIVEN)} | {"stitching.layers": []},
+            ["train", "compare"],
+            ["moments_snapshots", "compare_training", "draw_summary_training"],
+        ),
         ({"stitching.as_published": False, "figures.pair": "net1-net3"}, ["stitching", "functional"], []),
     ],
     ids=str,
@@ -107,9 +118,6 @@ def test_stages_can_be_left_out_or_take_other_layers(
     jobs = {line.split()[0] for line in done.stdout.splitlines() if line and line.split()[-1].isdecimal()}
     assert set(there) <= jobs
     assert not set(gone) & jobs
-
-
-GIVEN = [{"weights": str(ROOT / name)} for name in ("LICENSE", "Makefile", "README.md")]  # a plan reads no weights
 
 
 def twins(layer: str) -> str:
