@@ -336,6 +336,18 @@ def test_nets_of_the_users_own_have_no_control(
     assert kinds == {"images", "alpha", "decay", "relu", "mapped", "whole", "self", "zero"}
 
 
+def test_nets_of_other_classes_leave_nothing_but_penalties(
+    images: dict[str, Path], descriptions: dict[str, Path], stores: dict[str, Path], tmp_path: Path
+) -> None:
+    """The images have a class more than the nets, and the digest that the mappings know."""
+    val = tmp_path / "val.zarr" / "zarr.json"
+    about = store.attributes(images["val"])
+    store.save(val, store.load(images["val"]), kind="images", split="val", classes=[*about["classes"], "more"])
+    run(val, tmp_path / "conv2.zarr" / "zarr.json", descriptions, mappings_of(stores))
+    kinds = {name.split("/")[0] for name in store.load(tmp_path / "conv2.zarr" / "zarr.json")}
+    assert kinds == {"images", "alpha", "decay"}
+
+
 def resaved(stores: dict[str, Path], given: str, folder: Path, arrays: dict, **attributes: object) -> dict[str, Path]:
     """The mappings with one that has other arrays or attributes."""
     path = folder / f"{given}.zarr" / "zarr.json"

@@ -71,7 +71,8 @@ def correct_images(
             logits = tails[stitched.tail](crops[stitched.tail], activations.regrid(x, net_grids[stitched.tail]))
             correct[name].append(logits.argmax(1) == target)
             finite[name] = logits.isfinite().all()
-        require_finite_logits(stitched_nets, finite, layer)
+        if stitched_nets:  # there are none where no net has the images' classes
+            require_finite_logits(stitched_nets, finite, layer)
     return {name: torch.cat(of_batches).cpu().numpy() for name, of_batches in correct.items()}
 
 
