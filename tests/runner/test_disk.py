@@ -55,7 +55,7 @@ def test_a_run_that_does_not_fit_is_refused_in_one_line(config: dict, tmp_path: 
         disk.check_room(config, tmp_path / "results/scenes")
     line = str(refusal.value)
     assert "\n" not in line
-    assert "(images 56,160,000 GB, moments 2,657.1 MB, stitching 61.9 MB, patches 113.8 MB)" in line
+    assert "(images 56,160,000 GB, moments 3,209.0 MB, stitching 66.8 MB, patches 113.8 MB)" in line
     assert f"but {disk.mount(tmp_path)} has " in line
 
 

@@ -13,7 +13,7 @@ from workflow.runner import estimate as estimates
 
 MB = 1e6
 # Bytes of the files of the embedded run.
-EMBEDDED = {"images": 72.9 * MB, "moments": 2693.0 * MB, "stitching": 69.2 * MB, "patches": 114.6 * MB}
+EMBEDDED = {"images": 72.9 * MB, "moments": 3246.5 * MB, "stitching": 76.1 * MB, "patches": 114.6 * MB}
 
 
 def read(name: str) -> dict:

@@ -51,6 +51,11 @@ class Claim(NamedTuple):
     paper: float = np.nan
 
 
+def percent(share: float) -> str:
+    """A share in words: 10 %."""
+    return f"{100 * share:.0f} %"
+
+
 def number(of: Evidence, name: str) -> Contrast:
     """A number as it is: the claim that it is above 0."""
     return Contrast(of.value[name], of.without[name], of.pairs())
@@ -105,7 +110,7 @@ def of_layer(layer: str, evidence: Mapping[str, Evidence]) -> Iterator[Claim]:
         yield Claim("most partners are of the same class", layer, "half of the units", same)
     else:
         apart = below(number(trained, "means_apart"), APART)
-        yield Claim("sorted mean activations are alike", layer, f"a difference of {APART:.0%}", apart)
+        yield Claim("sorted mean activations are alike", layer, f"a difference of {percent(APART)}", apart)
 
 
 def early(layer: str, states: Mapping[str, Evidence], steps: Sequence[int]) -> Claim:
@@ -113,7 +118,7 @@ def early(layer: str, states: Mapping[str, Evidence], steps: Sequence[int]) -> C
     first, last = (number(of, EXCESS) for of in (list(states.values())[1], states[TRAINED]))
     most = last._replace(value=MOST * last.value, without=MOST * last.without)
     claim = f"axes are alike after {steps[1]:,} of {steps[-1]:,} steps"
-    return Claim(claim, layer, f"{MOST:.0%} of the excess at the end", difference(first, most))
+    return Claim(claim, layer, f"{percent(MOST)} of the excess at the end", difference(first, most))
 
 
 def of_mappings(paths: Sequence[Path]) -> Iterator[Claim]:
@@ -122,7 +127,9 @@ def of_mappings(paths: Sequence[Path]) -> Iterator[Claim]:
     for layer in dict.fromkeys(layers):
         own = [path for path, of in zip(paths, layers, strict=True) if of == layer]
         share = Contrast(*stitching.sparse_share(own, FEW))
-        yield Claim(f"{FEW:.0%} of the weights predict as well", layer, f"{NEARLY:.0%} of R2", above(share, NEARLY))
+        yield Claim(
+            f"{percent(FEW)} of the weights predict as well", layer, f"{percent(NEARLY)} of R2", above(share, NEARLY)
+        )
 
 
 def of_stitched(paths: Sequence[Path]) -> Iterator[Claim]:
