@@ -94,6 +94,10 @@ def test_the_scorecard_shows_each_claim_in_its_layer(tmp_path: Path) -> None:
 def test_layers_that_are_not_the_papers_have_no_square(tmp_path: Path) -> None:
     figure = figures.evidence([evidence(tmp_path, "first", nets=2)], PAPER)
     assert [] in [line.get_ydata().tolist() for line in figure.axes[0].get_lines() if line.get_marker() == "s"]
+    shown = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert figures.TWINS in shown
+    alone = figures.evidence([evidence(tmp_path / "given", "first", untrained=False, nets=2)], PAPER)
+    assert figures.NO_TWINS in {text.get_text() for text in alone.legends[0].get_texts()}
     plt.close("all")
 
 

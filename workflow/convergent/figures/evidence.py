@@ -24,6 +24,7 @@ EvidenceStores = Annotated[list[Path], "stores of the evidence of each layer (za
 PaperTable = Annotated[Path, "table of the paper's numbers (.csv)"]
 ScorecardTable = Annotated[Path, "table of claims and verdicts (.csv)"]
 SCORECARD = ("claim", "layer", "against", "paper", "ours", "low", "high", "verdict")
+TWINS, NO_TWINS = "the same nets before training", "none before training: weights are given, or layers wide"
 INFORMED = {"greedy": plots.GREEDY, "assigned": plots.ASSIGNED}  # numbers of information and their colours
 ENDS = ("", "_low", "_high")  # of the names of a number and its interval
 INFORMATION = ("layer", "pair", *(name + end for name in INFORMED for end in ENDS))  # columns
@@ -97,12 +98,18 @@ def key(*shown: str) -> tuple[list[Any], list[str]]:
         "assigned partner": Patch(color=plots.ASSIGNED),
         "same partner": Patch(color=plots.OVERLAP),
         "trained nets, 95 % interval": Line2D([], [], marker="o", color="0.2", linestyle=""),
-        "the same nets before training": Line2D([], [], marker="o", color="0.2", markerfacecolor="w", linestyle=""),
+        TWINS: Line2D([], [], marker="o", color="0.2", markerfacecolor="w", linestyle=""),
+        NO_TWINS: Line2D([], [], linestyle=""),
         "rotated axes": Patch(color=plots.ROTATED),
         "shuffled photographs": Line2D([], [], marker="_", color="0.2", linestyle="", markersize=8),
         "the paper": Line2D([], [], marker="s", color="0.2", linestyle="", markersize=3, alpha=0.6),
     }
     return [marks[name] for name in shown], list(shown)
+
+
+def twins(layers: summary.Layers) -> str:
+    """What the legend says of nets before training."""
+    return TWINS if any(UNTRAINED in of for of in layers.values()) else NO_TWINS
 
 
 def draw_information(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
@@ -156,7 +163,7 @@ def summary_convergence(
     if informed:
         draw_information(axes[-1], informed)
     partners = ("greedy partner", "assigned partner", "same partner", "rotated axes")
-    nets = ("trained nets, 95 % interval", "the same nets before training", "the paper")
+    nets = ("trained nets, 95 % interval", twins(layers), "the paper")
     figure.legend(*key(*partners, *nets), loc="outside lower center", ncols=4)
     return figure
 
@@ -193,7 +200,7 @@ def evidence(evidence: EvidenceStores, paper: PaperTable) -> Figure:
         label_layers(ax, list(layers))
         ax.set_ylim(min(0, ax.get_ylim()[0]), 1.02)
     draw_verdicts(axes[2], layers)
-    shown = ("trained nets, 95 % interval", "the same nets before training", "rotated axes", "shuffled photographs")
+    shown = ("trained nets, 95 % interval", twins(layers), "rotated axes", "shuffled photographs")
     handles, labels = key(*shown, "the paper")
     handles += [Patch(color=colour) for colour in plots.VERDICTS.values()]
     figure.legend(handles, [*labels, *plots.VERDICTS], loc="outside lower center", ncols=5)

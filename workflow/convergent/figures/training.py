@@ -12,7 +12,7 @@ from .. import store, tables
 from ..commands import command
 from ..evidence import summary, training
 from . import draw, plots
-from .evidence import EvidenceStores, key
+from .evidence import TWINS, EvidenceStores, key
 from .inputs import TableToWrite
 
 COLUMNS = 8  # layers beside each other
@@ -81,7 +81,7 @@ def summary_training(evidence: EvidenceStores, *, table: TableToWrite) -> Figure
     for ax in axes[-1]:
         ax.set_xlabel("training step")
     by_step(axes[0, 0], steps)
-    handles, labels = key("trained nets, 95 % interval", "the same nets before training", "rotated axes")
+    handles, labels = key("trained nets, 95 % interval", TWINS, "rotated axes")
     labels[0] = "nets in and after training, 95 % interval"
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
