@@ -49,6 +49,22 @@ def test_differences_are_taken_pair_by_pair_and_block_by_block() -> None:
     np.testing.assert_allclose(scorecard.difference(*together).value, scorecard.difference(first, second).value)
 
 
+def test_nets_that_were_not_trained_here_are_in_no_difference_to_twins() -> None:
+    """net0 is given: pairs of trained nets are matched with those of their own twins."""
+    nets = {f"net{k}": [6, 6] for k in range(4)}
+    value = {(i, j): 10.0 * i + j for i in range(4) for j in range(i + 1, 4)}
+    trained, twins = (
+        summary.Evidence(list(of), of, {"x": np.array(of_pairs)}, {"x": np.ones((len(of_pairs), 3))}, {}, {})
+        for of, of_pairs in (
+            (nets, list(value.values())),
+            ({net: nets[net] for net in list(nets)[1:]}, [v for (i, _), v in value.items() if i]),
+        )
+    )
+    found = scorecard.difference(scorecard.number(trained, "x"), scorecard.number(twins, "x"))
+    assert found.pairs == [(1, 2), (1, 3), (2, 3)]
+    assert (found.value == 0).all()
+
+
 def test_layers_of_other_blocks_cannot_be_told_apart_by_photographs() -> None:
     found = scorecard.difference(contrast(0.5), contrast(0.1, blocks=4))
     assert np.isnan(found.without).all()

@@ -38,7 +38,7 @@ class Contrast(NamedTuple):
 
     value: np.ndarray  # (pairs,)
     without: np.ndarray  # (pairs, B)
-    pairs: inference.Pairs  # the two nets of each
+    pairs: inference.Pairs  # the numbers of the two nets of each, 1 of net1
 
 
 class Claim(NamedTuple):
@@ -58,7 +58,8 @@ def percent(share: float) -> str:
 
 def number(of: Evidence, name: str) -> Contrast:
     """A number as it is: the claim that it is above 0."""
-    return Contrast(of.value[name], of.without[name], of.pairs())
+    nets = [int(net.removeprefix("net")) for net in of.nets]
+    return Contrast(of.value[name], of.without[name], [(nets[i], nets[j]) for i, j in of.pairs()])
 
 
 def difference(first: Contrast, second: Contrast) -> Contrast:
