@@ -8,7 +8,7 @@ import pytest
 
 from tests.evidence import stores
 from workflow.convergent import store
-from workflow.convergent.evidence import compare
+from workflow.convergent.evidence import compare, directions, measures, regression
 from workflow.convergent.evidence.units import verdicts
 
 
@@ -64,6 +64,20 @@ def test_a_dead_net_has_no_numbers_and_harms_no_others(tmp_path: Path, dead: str
     for (net, other), of_units in found.units.items():
         assert (verdicts(of_units) == "dead").all() == (net == dead)
         assert np.isfinite(of_units.q).all() == (dead not in (net, other))
+
+
+def test_wide_nets_have_no_verdicts_and_no_measures_on_rotated_axes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (compare, directions, regression):
+        monkeypatch.setattr(module, "WIDEST", 5)
+    path = stores.moments(tmp_path / "m.zarr/zarr.json", stores.activations(0, nets=2))
+    found = compare.evidence(path, compare.EvidenceSettings(rotations=2, derangements=3, seed=0))
+    values = {name: number.value for name, number in found.numbers[0].items()}
+    expected = {"ridge_r2", *(f"{name}_rotated" for name in measures.MEASURES)}
+    assert {name for name, value in values.items() if np.isnan(value)} == expected
+    for units in found.units.values():
+        assert verdicts(units).tolist() == [""] * 6
 
 
 def test_nets_that_were_not_trained_here_have_no_twins(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from scipy.special import betainc
 
 from tests.evidence.sums import correlations
 from workflow.convergent.alignment.rotation import random_rotation
-from workflow.convergent.evidence import directions
+from workflow.convergent.evidence import crossfit, directions
 
 
 def planted(units: int, factors: int, seed: int, samples: int = 3000) -> tuple[np.ndarray, np.ndarray]:
@@ -96,7 +96,7 @@ def test_the_directions_of_a_single_unit_are_its_two_signs() -> None:
 
 
 def test_wide_layers_have_no_p() -> None:
-    wide = directions.WIDEST + 1
+    wide = crossfit.WIDEST + 1
     p = directions.best_direction_p(np.full((3, wide), 0.1), np.eye(wide))
     np.testing.assert_array_equal(p, np.full(3, np.nan))
 

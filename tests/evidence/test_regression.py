@@ -99,3 +99,15 @@ def test_the_penalty_is_chosen_on_other_folds() -> None:
         means = (1 - every.errors[others].sum(0) / every.squares[others].sum(0)).mean(1)
         errors = errors + every.errors[k, list(means).index(max(means))]
     np.testing.assert_allclose(ridge, 1 - errors / every.squares.sum(0))
+
+
+def test_wide_sources_are_not_regressed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng, parts = np.random.default_rng(0), edges(80, 4)
+    x, y = rng.normal(size=(80, 3)), rng.normal(size=(80, 6))
+    arguments = between(x, y, parts), between(y, y, parts).products
+    monkeypatch.setattr(regression, "WIDEST", 5)
+    for r2 in (regression.linear_r2, regression.ridge_r2):
+        assert np.isnan(r2(*arguments)).all()
+        assert r2(*arguments).shape == (3,)
+    monkeypatch.setattr(regression, "WIDEST", 6)
+    assert np.isfinite(regression.linear_r2(*arguments)).all()

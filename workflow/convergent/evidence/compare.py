@@ -20,8 +20,8 @@ from ..commands import command, new_parser
 from ..moments.covariance import compared, load_pair, own_variance
 from ..seeds import derive
 from . import floors
-from .crossfit import Between, between, rotated, rotated_axes
-from .measures import means_apart, measures
+from .crossfit import WIDEST, Between, Replicated, between, rotated, rotated_axes
+from .measures import MEASURES, means_apart, measures
 from .pairs import Numbers, Rotations, numbers, pair_numbers, stacked
 from .partners import same_class
 from .units import Units, describe, with_groups
@@ -92,10 +92,11 @@ def all_numbers(nets: Compared, settings: EvidenceSettings) -> Numbers:
 
 
 def rotated_measures(nets: Compared, seed: int) -> Numbers:
-    """Measures of whole layers after the first random rotation of the pair; NaN where b has no axes."""
+    """Measures of whole layers after the first random rotation of the pair; NaN where b has no axes, or is too wide."""
     live = int((nets.pair.squares_b.sum(0) > 0).sum())
-    if not live:
-        return measures(nets.pair, nets.own_a, nets.own_b)
+    if not 0 < live <= WIDEST:
+        nothing = Replicated(np.nan, np.full(len(nets.pair.count), np.nan))
+        return dict.fromkeys(MEASURES, nothing)
     turn = random_rotation(live, np.random.default_rng(derive(seed, 0)))
     axes = rotated_axes(nets.pair, turn)
     return measures(rotated(nets.pair, nets.own_b, turn), nets.own_a, axes @ nets.own_b @ axes.T)

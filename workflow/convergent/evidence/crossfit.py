@@ -15,6 +15,7 @@ from ..alignment.matching import UNMATCHED
 from ..moments.covariance import Arrays, comoment, mean_deviations, variance
 
 CONSTANT = 1e-12  # share of a unit's squares below which it is constant in the blocks that are left
+WIDEST = 1_024  # units of a net up to which all is computed that needs eigenvectors, or a linear program, of each pair
 RESOLUTION = 1e-6  # moments are sums of float32 products: a similarity as near to 1 as this is that of equal units
 
 Maps = tuple[np.ndarray, np.ndarray]  # means of blocks by position, and a mean of these

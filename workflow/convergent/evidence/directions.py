@@ -15,8 +15,8 @@ import numpy as np
 from scipy.stats import false_discovery_control
 
 from ..alignment.matching import greedy, partner_similarity
+from .crossfit import WIDEST
 
-WIDEST = 1_024  # units of the other net
 RANK = 1e-6  # share of the largest variance below which a direction is the rounding of float32 products
 NODES = 40  # of the integral, whose integrand is analytic: twice as many change its ninth digit at most
 ROUNDS = 16  # of Newton's method, which approaches both roots from one side; 10 give all digits

@@ -7,12 +7,11 @@ changes its maximum by the second order alone: the rotation of Procrustes, the p
 import numpy as np
 
 from ..alignment.matching import assignment, live_mean
-from .crossfit import Between, Replicated, all_blocks
+from .crossfit import WIDEST, Between, Replicated, all_blocks
 from .regression import ridge_r2
 from .units import similarity_without
 
 MEASURES = ("cka", "procrustes", "ridge_r2", "soft_matching")
-WIDEST = 1_024  # units of nets of unequal widths for soft matching: the linear program has as many variables squared
 
 
 def block_overlaps(products: np.ndarray) -> np.ndarray:
@@ -97,7 +96,10 @@ def soft_matching(pair: Between) -> Replicated:
 
 
 def mean_ridge_r2(pair: Between, own_a: np.ndarray, own_b: np.ndarray) -> Replicated:
-    """Mean held-out R2 over live units and both directions by ridge regression. It has no replicates: they are NaN."""
+    """Mean held-out R2 over live units and both directions by ridge regression; NaN of nets wider than WIDEST.
+
+    It has no replicates: they are NaN.
+    """
     ways = ((pair, own_b), (pair.reversed(), own_a))
     value = np.mean([live_mean(ridge_r2(*way)) for way in ways])
     return Replicated(float(value), np.full(len(pair.count), np.nan))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..alignment.matching import live_mean
-from .crossfit import Between
+from .crossfit import WIDEST, Between
 
 FOLDS = 8  # at most
 PENALTIES = 10.0 ** np.arange(
@@ -104,20 +104,25 @@ def r2(errors: np.ndarray, squares: np.ndarray) -> np.ndarray:
 
 
 def linear_r2(pair: Between, own: np.ndarray) -> np.ndarray:
-    """Held-out R2 of each unit of a from all live units of b without a penalty; NaN of a dead unit. -> (Ua,)
+    """Held-out R2 of each unit of a from all live units of b without a penalty. -> (Ua,)
 
-    own: products of b with itself (B, Ub, Ub)
+    NaN of a dead unit, and of all where b has more than WIDEST units. own: products of b with itself (B, Ub, Ub)
     """
+    if own.shape[1] > WIDEST:
+        return np.full(pair.products.shape[1], np.nan)
     held = held_out(pair, own, np.zeros(1))
     return r2(held.errors[:, 0], held.squares)
 
 
 def ridge_r2(pair: Between, own: np.ndarray) -> np.ndarray:
-    """Held-out R2 of each unit of a from all live units of b by ridge regression; NaN of a dead unit. -> (Ua,)
+    """Held-out R2 of each unit of a from all live units of b by ridge regression. -> (Ua,)
 
-    One penalty of PENALTIES serves all units: in each fold the one of the largest mean R2 in the others.
+    NaN of a dead unit, and of all where b has more than WIDEST units. One penalty of PENALTIES serves all units: in
+    each fold the one of the largest mean R2 in the others.
     own: products of b with itself (B, Ub, Ub)
     """
+    if own.shape[1] > WIDEST:
+        return np.full(pair.products.shape[1], np.nan)
     held = held_out(pair, own, PENALTIES)
     chosen = []
     for k in range(len(held.squares)):
