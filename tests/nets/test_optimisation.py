@@ -55,7 +55,7 @@ def test_the_section_that_the_schema_completes_has_every_setting(experiment: str
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        (SETTINGS | {"rate": 1}, r"training\.rate: there is no such setting; allowed are steps, batch, .*, threads"),
+        (SETTINGS | {"rate": 1}, r"training\.rate: there is no such setting; allowed are steps, batch, .*, snapshots"),
         ({k: v for k, v in SETTINGS.items() if k != "clip"}, r"training\.clip: it is missing; needed are steps, .*"),
         (SETTINGS | {"decay": {"factor": 0.1}}, r"training\.decay\.every: it is missing; needed are factor, every"),
         (

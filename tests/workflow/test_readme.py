@@ -90,7 +90,7 @@ def test_nets_of_ones_own_are_compared_without_training(project: Path) -> None:
     results = project / "results/my_nets"
     assert not list((results / "nets").glob("net*.csv"))
     attributes = store.attributes(results / "moments/val/first.zarr/zarr.json")
-    assert attributes["modules"] == {"net0": "1", "net1": "relu", "net0_untrained": "1"}
+    assert attributes["modules"] == {"net0": "1", "net1": "relu"}
     assert attributes["grid"] == [30, 30]
     assert attributes["resampled"] == {"net1": [32, 32]}
     between = store.load(results / "correlation/first/net0-net1.zarr/zarr.json")["correlation"]
