@@ -10,6 +10,7 @@ from tests import ROOT
 from tests.configurations import change
 
 EMBEDDED = (ROOT / "config.yaml").read_text()
+PICTURES = len(list((ROOT / "docs").glob("*.png")))
 NOTHING = "=nothing="  # a value that is left empty
 INF, NAN = float("inf"), float("nan")
 FOLDER = {"data": {"source": "image_folder", "folder": "workflow/resources/scenes", "size": 36}}
@@ -240,7 +241,9 @@ NUMBERS = [
 # Entries that do not fit each other, the disk, the images or the memory.
 TOGETHER = [
     changed("data.folder", "no/such/folder", "data.folder: 'no/such/folder' is not possible; it must be an existing"),
-    changed("data.folder", "docs", "moments.blocks: 52 is not possible; at most 5, the number of photographs"),
+    changed(
+        "data.folder", "docs", f"moments.blocks: 52 is not possible; at most {PICTURES}, the number of photographs"
+    ),
     changed("data.folder", "tests", "data.folder: 'tests' is not possible; it has images of 0 classes, at least 2 are"),
     changed("data.folder", "a\0b", r"data.folder: 'a\x00b' is not possible; it must be an existing folder"),
     changed(
