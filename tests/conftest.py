@@ -74,8 +74,13 @@ def nets(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Path]) -> d
     return paths
 
 
+# Files of tests that take minutes, longest first: begun last, one would keep a single worker busy at the end.
+LONGEST = ("test_slurm.py", "test_readme.py", "test_workflow.py", "test_run.py", "test_names.py")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Checks that need CUDA are left out, and counted as deselected, where there is none."""
+    """Begin with LONGEST. Checks that need CUDA are left out, and counted as deselected, where there is none."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
     if torch.cuda.is_available():
         return
     config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("gpu")])

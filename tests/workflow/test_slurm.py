@@ -205,7 +205,7 @@ def started(folder: Path, cluster: Cluster, *targets: str) -> Iterator[subproces
 
 
 def finish(folder: Path, running: subprocess.Popen[bytes]) -> None:
-    assert running.wait(timeout=400) == 0, (folder / "output").read_text()
+    assert running.wait(timeout=800) == 0, (folder / "output").read_text()
 
 
 def digests(folder: Path) -> dict[Path, str]:
