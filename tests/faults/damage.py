@@ -169,6 +169,7 @@ def planned(campaign: Campaign) -> tuple[dict[str, Path], list[Case]]:
         *of_compiled_code(project, jobs, rng),
         *of_make(project, rng),
     ]
+    rng.shuffle(cases)  # so that a campaign whose time is over has tried all kinds
     return {"stages": project, "own": others}, cases
 
 
