@@ -30,7 +30,7 @@ report: .venv/installed ## all figures on one page, results/scenes/report.zip: s
 $(RESULTS): .venv/installed
 	@$(RUNNER) $(call quoted,$@)
 
-test: .venv/installed ## all tests: 23 minutes on two cores with SLURM; some of them: ARGS="-k matching"
+test: .venv/installed ## all tests: half an hour on two cores with SLURM; some of them: ARGS="-k matching"
 	$(BIN)/python -m pytest $(ARGS)
 
 test-quick: .venv/installed ## tests that run no workflow: 1 minute
