@@ -7,6 +7,7 @@ import pytest
 
 from tests import ROOT
 from tests.evidence import stores
+from tests.figures.stores import resave
 from tests.stitching.test_summary import NETS, planted, saved_mapping
 from tests.stitching.test_summary import PAIRS as PAIRS_OF_NETS
 from workflow.convergent import store, tables
@@ -102,6 +103,15 @@ def test_an_early_step_is_judged_by_its_share_of_the_final_excess(tmp_path: Path
     paths = ["--evidence", str(stores.evidence(tmp_path)), "--training", str(through), "--paper", str(PAPER)]
     scorecard.main([str(output), *paths])
     assert row["claim"] in {each["claim"] for each in tables.read(output)}
+
+
+def test_stores_of_other_weights_are_judged_by_no_one(tmp_path: Path) -> None:
+    through = stores.through(tmp_path)
+    resave(through, nets={"net1": "of another run"})
+    paths = ["--evidence", str(stores.evidence(tmp_path)), "--training", str(through), "--paper", str(PAPER)]
+    with pytest.raises(SystemExit, match="weights of net1 differ"):
+        scorecard.main([str(tmp_path / "scorecard.csv"), *paths])
+    assert not (tmp_path / "scorecard.csv").exists()
 
 
 def test_stitched_nets_and_mappings_are_judged_by_layer(tmp_path: Path) -> None:

@@ -183,6 +183,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
+    stores = [*args.evidence, *args.training, *args.mappings, *args.stitched]
+    store.same_nets({str(path): store.attributes(path)["nets"] for path in stores})
     through = summary.read_layers(args.training, kind=THROUGH_TRAINING) if args.training else {}
     steps = {str(path): list(store.attributes(path)["steps"].values()) for path in args.training}
     others = [early(layer, states, of) for (layer, states), of in zip(through.items(), steps.values(), strict=True)]
