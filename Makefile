@@ -21,7 +21,7 @@ help: ## this list
 	@echo "make NAME         one figure or table: fig3_assignment_conv1, tables/summary.csv; make nonsense lists the names"
 	@echo "Options: CORES=2 (all by default), CONFIG=my_images.yaml (config.yaml by default)"
 
-figures: .venv/installed ## everything, into results/scenes: 10 minutes on two cores, first 2 minutes and 6 GB for .venv
+figures: .venv/installed ## everything, into results/scenes: 15 minutes on two cores, first 2 minutes and 6 GB for .venv
 	@$(RUNNER) figures
 
 report: .venv/installed ## all figures on one page, results/scenes/report.zip: seconds after make figures
