@@ -12,17 +12,18 @@ from tests.stitching.test_summary import NETS, planted, saved_mapping
 from tests.stitching.test_summary import PAIRS as PAIRS_OF_NETS
 from workflow.convergent import store, tables
 from workflow.convergent.evidence import inference, scorecard, summary
-from workflow.convergent.evidence.scorecard import Claim, Contrast
+from workflow.convergent.evidence.inference import OfPairs
+from workflow.convergent.evidence.scorecard import Claim
 
 PAPER = ROOT / "workflow/resources/paper_matching.csv"
 PAIRS = [(0, 1), (0, 2), (1, 2)]
 
 
-def contrast(mean: float, spread: float = 0.01, blocks: int = 8, seed: int = 0) -> Contrast:
+def contrast(mean: float, spread: float = 0.01, blocks: int = 8, seed: int = 0) -> OfPairs:
     """A number of three pairs of nets with errors of about ``spread``."""
     rng = np.random.default_rng(seed)
     without = mean + spread / np.sqrt(blocks) * rng.normal(size=(3, blocks))
-    return Contrast(np.full(3, mean) + spread * rng.normal(size=3), without, PAIRS)
+    return OfPairs(np.full(3, mean) + spread * rng.normal(size=3), without, PAIRS)
 
 
 @pytest.mark.parametrize(("mean", "verdict"), [(0.2, "holds"), (-0.2, "fails"), (0.0, "cannot tell")])
@@ -39,7 +40,7 @@ def test_true_null_claims_are_seldom_judged() -> None:
 
 def test_differences_are_taken_pair_by_pair_and_block_by_block() -> None:
     first, second = contrast(0.5, seed=1), contrast(0.3, seed=2)
-    found = scorecard.difference(first, second._replace(value=second.value[1:], without=second.without[1:],
+    found = inference.difference(first, second._replace(value=second.value[1:], without=second.without[1:],
                                                         pairs=PAIRS[1:]))  # fmt: skip
     assert found.pairs == PAIRS[1:]
     np.testing.assert_allclose(found.value, first.value[1:] - second.value[1:])
@@ -47,7 +48,7 @@ def test_differences_are_taken_pair_by_pair_and_block_by_block() -> None:
     shared = contrast(0, spread=1, seed=3)  # what both have in common does not blur the difference
     together = [of._replace(value=of.value + shared.value, without=of.without + shared.without)
                 for of in (first, second)]  # fmt: skip
-    np.testing.assert_allclose(scorecard.difference(*together).value, scorecard.difference(first, second).value)
+    np.testing.assert_allclose(inference.difference(*together).value, inference.difference(first, second).value)
 
 
 def test_nets_that_were_not_trained_here_are_in_no_difference_to_twins() -> None:
@@ -61,16 +62,16 @@ def test_nets_that_were_not_trained_here_are_in_no_difference_to_twins() -> None
             ({net: nets[net] for net in list(nets)[1:]}, [v for (i, _), v in value.items() if i]),
         )
     )
-    found = scorecard.difference(scorecard.number(trained, "x"), scorecard.number(twins, "x"))
+    found = inference.difference(scorecard.number(trained, "x"), scorecard.number(twins, "x"))
     assert found.pairs == [(1, 2), (1, 3), (2, 3)]
     assert (found.value == 0).all()
 
 
 def test_layers_of_other_blocks_cannot_be_told_apart_by_photographs() -> None:
-    found = scorecard.difference(contrast(0.5), contrast(0.1, blocks=4))
+    found = inference.difference(contrast(0.5), contrast(0.1, blocks=4))
     assert np.isnan(found.without).all()
     assert np.isfinite(inference.interval(*found).low)  # over nets alone
-    alone = Contrast(found.value[:1], found.without[:1], PAIRS[:1])
+    alone = OfPairs(found.value[:1], found.without[:1], PAIRS[:1])
     assert scorecard.row(Claim("c", "l", "a", alone))["verdict"] == "cannot tell"
 
 

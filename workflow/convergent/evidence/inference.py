@@ -123,3 +123,30 @@ def share_interval(value: np.ndarray, without: np.ndarray, pairs: Pairs, units: 
     low = np.where(inside, low, np.where(share == 1, 1 - reach, share))[()]
     high = np.where(inside, high, np.where(share == 0, reach, share))[()]
     return plain._replace(low=np.minimum(low, share), high=np.maximum(high, share))  # rounding may put them beyond
+
+
+class OfPairs(NamedTuple):
+    """A number of several pairs of nets, and without each block."""
+
+    value: np.ndarray  # (pairs,)
+    without: np.ndarray  # (pairs, B)
+    pairs: Pairs
+
+    def interval(self) -> Interval:
+        """The mean over pairs with its interval."""
+        return interval(*self)
+
+
+def difference(first: OfPairs, second: OfPairs) -> OfPairs:
+    """One number less another, pair by pair and block by block.
+
+    Of pairs of nets that both have. Layers that keep different blocks have no block in common: NaN without each.
+    """
+    both = [pair for pair in first.pairs if pair in second.pairs]
+    (x, without_x), (y, without_y) = (
+        (of.value[where], of.without[where])
+        for of in (first, second)
+        for where in [[list(of.pairs).index(pair) for pair in both]]
+    )
+    same = without_x.shape == without_y.shape
+    return OfPairs(x - y, without_x - without_y if same else np.full((len(both), 2), np.nan), both)

@@ -16,8 +16,9 @@ import numpy as np
 from .. import store, tables
 from ..commands import command, new_parser
 from ..stitching import summary as stitching
-from . import inference, summary
+from . import summary
 from .compare import TRAINED, UNTRAINED
+from .inference import OfPairs, difference
 from .summary import EXCESS, SIMILARITY, THROUGH_TRAINING, Evidence, Layers
 
 STEPS = {
@@ -33,21 +34,13 @@ HALF = 0.5  # share of logits with a partner of the same class that nets that le
 HOLDS, FAILS, UNKNOWN = VERDICTS = ("holds", "fails", "cannot tell")
 
 
-class Contrast(NamedTuple):
-    """What a claim says is above 0, for each pair of nets, and the same without each block."""
-
-    value: np.ndarray  # (pairs,)
-    without: np.ndarray  # (pairs, B)
-    pairs: inference.Pairs  # the numbers of the two nets of each, 1 of net1
-
-
 class Claim(NamedTuple):
     """A claim on a layer, what the contrast is against, and the paper's value of it."""
 
     claim: str
     layer: str
     against: str
-    contrast: Contrast
+    contrast: OfPairs
     paper: float = np.nan
 
 
@@ -56,33 +49,18 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def number(of: Evidence, name: str) -> Contrast:
+def number(of: Evidence, name: str) -> OfPairs:
     """A number as it is: the claim that it is above 0."""
     nets = [int(net.removeprefix("net")) for net in of.nets]
-    return Contrast(of.value[name], of.without[name], [(nets[i], nets[j]) for i, j in of.pairs()])
+    return OfPairs(of.value[name], of.without[name], [(nets[i], nets[j]) for i, j in of.pairs()])
 
 
-def difference(first: Contrast, second: Contrast) -> Contrast:
-    """One number less another, pair by pair and block by block.
-
-    Of pairs of nets that both have. Layers that keep different blocks have no block in common: NaN without each.
-    """
-    both = [pair for pair in first.pairs if pair in second.pairs]
-    (x, without_x), (y, without_y) = (
-        (of.value[where], of.without[where])
-        for of in (first, second)
-        for where in [[list(of.pairs).index(pair) for pair in both]]
-    )
-    same = without_x.shape == without_y.shape
-    return Contrast(x - y, without_x - without_y if same else np.full((len(both), 2), np.nan), both)
-
-
-def above(of: Contrast, bound: float) -> Contrast:
+def above(of: OfPairs, bound: float) -> OfPairs:
     """How far a number is above a bound."""
     return of._replace(value=of.value - bound, without=of.without - bound)
 
 
-def below(of: Contrast, bound: float) -> Contrast:
+def below(of: OfPairs, bound: float) -> OfPairs:
     """How far a number is below a bound."""
     return of._replace(value=bound - of.value, without=bound - of.without)
 
@@ -127,7 +105,7 @@ def of_mappings(paths: Sequence[Path]) -> Iterator[Claim]:
     layers = [store.attributes(path, "mapping")["layer"] for path in paths]
     for layer in dict.fromkeys(layers):
         own = [path for path, of in zip(paths, layers, strict=True) if of == layer]
-        share = Contrast(*stitching.sparse_share(own, FEW))
+        share = stitching.sparse_share(own, FEW)
         yield Claim(
             f"{percent(FEW)} of the weights predict as well", layer, f"{percent(NEARLY)} of R2", above(share, NEARLY)
         )
@@ -136,7 +114,7 @@ def of_mappings(paths: Sequence[Path]) -> Iterator[Claim]:
 def of_stitched(paths: Sequence[Path]) -> Iterator[Claim]:
     """The claim, of each layer, that a trained source carries more of what another net needs than an untrained one."""
     for path in paths:
-        gain = Contrast(*stitching.stitched_less_untrained(path))
+        gain = stitching.stitched_less_untrained(path)
         if gain.pairs:
             layer = store.attributes(path)["layer"]
             yield Claim("stitched nets are more accurate", layer, "the source before training", gain)
@@ -149,8 +127,7 @@ def verdict(low: float, high: float) -> str:
 
 def row(claim: Claim) -> dict[str, object]:
     """A claim with its contrast, interval and verdict, as a row of the table."""
-    contrast = claim.contrast
-    found = inference.interval(*contrast)
+    found = claim.contrast.interval()
     low, high = float(found.low), float(found.high)
     ours = {"paper": claim.paper, "ours": float(found.estimate), "low": low, "high": high}
     head = {"claim": claim.claim, "layer": claim.layer}

@@ -12,6 +12,7 @@ import numpy as np
 from .. import store
 from ..alignment.matching import live_mean
 from ..evidence import inference
+from ..evidence.inference import OfPairs, difference
 from ..moments.covariance import in_order
 from .mappings import MAPPED, RELU, UNTRAINED
 
@@ -20,18 +21,6 @@ GAIN = "gain"  # top-1 accuracy of a stitched net less that of its control
 MEAN = "mean"  # in place of a pair: the mean over all ordered pairs
 
 Row = dict[str, object]
-
-
-class OfPairs(NamedTuple):
-    """A number of several ordered pairs of nets, and without each block."""
-
-    value: np.ndarray  # (pairs,)
-    without: np.ndarray  # (pairs, B)
-    pairs: list[tuple[int, int]]
-
-    def interval(self) -> inference.Interval:
-        """The mean over pairs with its interval."""
-        return inference.interval(*self)
 
 
 class StitchedNets(NamedTuple):
@@ -88,8 +77,7 @@ def accuracy_of(nets: StitchedNets, kind: str, pairs: Sequence[str], alpha: floa
 
 def gain(nets: StitchedNets, pairs: Sequence[str], alpha: float) -> OfPairs:
     """Top-1 accuracy of stitched nets with a ReLU less that of their controls from the source before its training."""
-    trained, control = (accuracy_of(nets, kind, pairs, alpha) for kind in (RELU, UNTRAINED))
-    return OfPairs(trained.value - control.value, trained.without - control.without, trained.pairs)
+    return difference(*(accuracy_of(nets, kind, pairs, alpha) for kind in (RELU, UNTRAINED)))
 
 
 def stitched_less_untrained(path: Path | str) -> OfPairs:
