@@ -8,6 +8,7 @@ import pytest
 from tests.evidence.sums import between, correlations, edges
 from workflow.convergent.alignment.matching import UNMATCHED, greedy
 from workflow.convergent.alignment.rotation import random_rotation
+from workflow.convergent.evidence import partners as partners_of
 from workflow.convergent.evidence import units
 from workflow.convergent.seeds import derive
 
@@ -63,10 +64,10 @@ def test_mutual_units_are_each_others_partners() -> None:
     best = np.nanmax(np.where(np.isnan(similarity), -np.inf, similarity), axis=0)
     expected = [bool((row == best)[row == np.nanmax(row)].any()) if unit != 3 else False
                 for unit, row in enumerate(np.where(np.isnan(similarity), -np.inf, similarity))]  # fmt: skip
-    found = units.mutual(greedy(similarity), greedy(similarity.T))
+    found = partners_of.mutually_best(greedy(similarity), greedy(similarity.T))
     assert found.tolist() == expected
     assert 0 < sum(expected) < 9
-    assert units.mutual(np.full(2, UNMATCHED), np.zeros(0, int)).tolist() == [False, False]
+    assert partners_of.mutually_best(np.full(2, UNMATCHED), np.zeros(0, int)).tolist() == [False, False]
 
 
 def test_stable_is_the_share_of_blocks_that_leave_the_partner() -> None:
@@ -80,7 +81,7 @@ def test_groups_are_the_largest_sets_of_units_that_are_mutual_in_pairs() -> None
     shared = rng.normal(size=(300, 8)) * (np.arange(8) < 5)  # three of eight units share nothing
     x = {net: shared + 1.5 * rng.normal(size=shared.shape) for net in names}
     partners = {pair: greedy(correlations(x[pair[0]], x[pair[1]])) for pair in itertools.permutations(names, 2)}
-    best = {pair: units.mutual(partners[pair], partners[pair[::-1]]) for pair in partners}
+    best = {pair: partners_of.mutually_best(partners[pair], partners[pair[::-1]]) for pair in partners}
     expected = {net: np.ones(8, int) for net in names}
     for size in (2, 3, 4):
         for chosen in itertools.combinations(names, size):

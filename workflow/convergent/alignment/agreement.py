@@ -20,7 +20,7 @@ import numpy as np
 from .. import store, tables
 from ..commands import InputError, command, new_parser
 from ..evidence.crossfit import Ways
-from ..evidence.inference import interval
+from ..evidence.inference import ends, interval
 from ..evidence.pairs import both_ways
 from ..evidence.partners import shared
 from . import matching
@@ -102,7 +102,7 @@ def with_intervals(row: Row, several: Sequence[Measured]) -> Row:
         if name in MEANS:
             values = np.array([one.row[name] for one in several])
             found = interval(values, np.array([one.without[MEANS.index(name)] for one in several]), nets)
-            cells |= {name: float(found.estimate), f"{name}_low": float(found.low), f"{name}_high": float(found.high)}
+            cells |= ends(name, found)
     return cells
 
 

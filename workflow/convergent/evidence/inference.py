@@ -125,6 +125,11 @@ def share_interval(value: np.ndarray, without: np.ndarray, pairs: Pairs, units: 
     return plain._replace(low=np.minimum(low, share), high=np.maximum(high, share))  # rounding may put them beyond
 
 
+def ends(name: str, found: Interval) -> dict[str, float]:
+    """A number with the ends of its interval, by column of a table."""
+    return {name: float(found.estimate), f"{name}_low": float(found.low), f"{name}_high": float(found.high)}
+
+
 class OfPairs(NamedTuple):
     """A number of several pairs of nets, and without each block."""
 

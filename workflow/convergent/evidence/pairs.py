@@ -30,7 +30,7 @@ from .crossfit import (
     rotated,
     without_each_block,
 )
-from .partners import greedy_ways, stability
+from .partners import greedy_ways, mutually_best, stability
 
 EXCEEDING = ("greedy_crossfit", "assigned_crossfit")  # numbers whose excess over rotated axes is computed
 
@@ -96,8 +96,8 @@ def mutual(partners: Ways) -> float:
     """Share of units that are the partner of their partner, among those that have one; mean over both directions."""
     shares = []
     for first, second in (partners, partners[::-1]):
-        matched = np.flatnonzero(first != UNMATCHED)
-        shares.append((second[first[matched]] == matched).mean() if matched.size else np.nan)
+        matched = first != UNMATCHED
+        shares.append(mutually_best(first, second)[matched].mean() if matched.any() else np.nan)
     return float(np.mean(shares))
 
 

@@ -2,13 +2,20 @@
 
 import numpy as np
 
-from ..alignment.matching import greedy, overlap
+from ..alignment.matching import UNMATCHED, greedy, overlap
 from .crossfit import Between, Replicated, Ways, all_blocks, some_blocks, without_each_block
 
 
 def greedy_ways(correlation: np.ndarray) -> Ways:
     """Greedy partners in both directions. (Ua, Ub) -> (Ua,), (Ub,)"""
     return greedy(correlation), greedy(correlation.T)
+
+
+def mutually_best(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
+    """Which units are the partners of their partners. (units_a,), (units_b,) -> (units_a,) bool"""
+    if not backward.size:
+        return np.zeros(len(forward), bool)
+    return (forward != UNMATCHED) & (backward[forward] == np.arange(len(forward)))
 
 
 def stability(pair: Between) -> Replicated:

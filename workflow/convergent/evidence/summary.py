@@ -97,10 +97,8 @@ def cells(of: Evidence, names: Iterable[str], pairs: slice) -> Row:
     """Numbers of some pairs by column: those on rotated axes alone, others with the ends of their interval."""
     row: Row = {}
     for name in names:
-        found = of.interval(name, pairs)
-        row[name] = float(found.estimate)
-        if not name.endswith(("_rotated", "_content")):
-            row |= {f"{name}_low": float(found.low), f"{name}_high": float(found.high)}
+        found = inference.ends(name, of.interval(name, pairs))
+        row |= {name: found[name]} if name.endswith(("_rotated", "_content")) else found
     return row
 
 

@@ -11,6 +11,7 @@ from ..alignment.rotation import random_rotation
 from ..seeds import derive
 from .crossfit import CONSTANT, Between, all_blocks, crossfit, exact_ones, partners_without, similarity
 from .directions import best_direction_p, false_discovery_rate
+from .partners import mutually_best
 from .regression import linear_r2
 
 VERDICTS = ("dead", "one photograph", "matched", "several", "unmatched")
@@ -33,13 +34,6 @@ class Units(NamedTuple):
     stable: np.ndarray
     nets: np.ndarray
     r2: np.ndarray  # held out, of the mapping from all units of the other net
-
-
-def mutual(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
-    """Which units are the partners of their partners. (units_a,), (units_b,) -> (units_a,) bool"""
-    if not backward.size:
-        return np.zeros(len(forward), bool)
-    return (forward != UNMATCHED) & (backward[forward] == np.arange(len(forward)))
 
 
 def similarity_without(pair: Between, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -92,7 +86,7 @@ def group_sizes(partners: Mapping[tuple[str, str], np.ndarray]) -> dict[str, np.
     sizes = {a: np.ones(len(partner), int) for (a, _), partner in partners.items()}
     for a, b in combinations(sizes, 2):
         forward = partners[a, b]
-        found = np.flatnonzero(mutual(forward, partners[b, a]))
+        found = np.flatnonzero(mutually_best(forward, partners[b, a]))
         graph.add_edges_from(((a, int(unit)), (b, int(forward[unit]))) for unit in found)
     for group in nx.find_cliques(graph):
         for net, unit in group:
@@ -132,7 +126,7 @@ def describe(pair: Between, own: np.ndarray, seed: int, rotations: int) -> Units
         rotated_median=np.median(best_on_rotated_axes(correlations, within, seed, rotations), axis=0),
         p=p,
         q=false_discovery_rate(p),
-        mutual=mutual(partner, greedy(correlations.T)),
+        mutual=mutually_best(partner, greedy(correlations.T)),
         influence=influence(value, similarity_without(pair, np.arange(len(partner)), partner)),
         stable=stable(partner, chosen),
         nets=np.ones(len(partner)),

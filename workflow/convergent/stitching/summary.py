@@ -12,7 +12,7 @@ import numpy as np
 from .. import store
 from ..alignment.matching import live_mean
 from ..evidence import inference
-from ..evidence.inference import OfPairs, difference
+from ..evidence.inference import OfPairs, difference, ends
 from ..moments.covariance import in_order
 from .mappings import MAPPED, RELU, UNTRAINED
 
@@ -118,11 +118,6 @@ def sparse_share(paths: Sequence[Path | str], most: float = 0.1) -> OfPairs:
         found.append((attributes["pair"], best_share(both, weights, unpenalised, most)))
     shares = np.array([share for _, share in found])
     return OfPairs(shares[:, 0], shares[:, 1:], numbers(pair for pair, _ in found))
-
-
-def ends(name: str, found: inference.Interval) -> Row:
-    """A number with the ends of its interval, by column."""
-    return {name: float(found.estimate), f"{name}_low": float(found.low), f"{name}_high": float(found.high)}
 
 
 def cells(nets: StitchedNets, pairs: Sequence[str], alpha: float) -> Row:
