@@ -168,8 +168,11 @@ class Returns(nn.Module):
 @pytest.mark.parametrize(
     ("layer", "said"),
     [
-        ("pair", "pair of the net returns tuple for one image; allowed are"),
-        ("tokens", r"tokens of the net returns \(1, 3, 256\) for one image; allowed are"),
+        ("pair", "pair of the net returns tuple for 3 images; allowed are"),
+        (
+            "tokens",
+            r"tokens of the net returns \(3, 3, 256\) for 3 images; if these are \(images, tokens, ",
+        ),
         ("unused", "unused of the net is called 0 times"),
     ],
 )

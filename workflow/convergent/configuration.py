@@ -11,7 +11,8 @@ IMAGENET_PIXELS = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.
 
 def module_of(entry: dict[str, Any], layer: str) -> str:
     """Name of the module that a layer stands for in the net of an entry of ``nets``."""
-    return entry.get("layers", {}).get(layer, layer)
+    its = entry.get("layers", {}).get(layer, layer)
+    return its if isinstance(its, str) else its.get("module", layer)
 
 
 def preset_modules(config: dict[str, Any], layer: str) -> list[str]:

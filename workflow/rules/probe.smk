@@ -20,6 +20,7 @@ def probe_command():
         *(sys.executable, "-m", "workflow.convergent.nets.probe", PROBED),
         *("--nets", as_json(nets_as_made()), "--channels", channels(config["data"])),
         *("--layers", *LAYERS, "--size", config["data"]["size"]),
+        *("--classes", classes(config["data"])),
         *("--resample", config["resample"], "--pair", *TWO),
         *("--clusters", config["clustering"]["clusters"], "--clustered", *CLUSTERED),
         *("--unit", config["figures"]["unit"]),

@@ -5,7 +5,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,17 +15,10 @@ from torch.nn import functional
 from .. import store
 from ..commands import InputError
 from . import device
-from .model import Net
+from .model import TRIED, Net
+from .shapes import Grid, LayerShape, as_returned, layer_shape, units_first
 
-Grid = tuple[int, ...]  # rows and columns of a layer's positions; () of a fully connected layer
-
-
-class LayerShape(NamedTuple):
-    """Units and positions of a layer, and whether a later module overwrites its output in place."""
-
-    units: int
-    grid: Grid
-    overwritten: bool
+LARGER = 32  # pixels by which a second crop is wider that tells units from positions
 
 
 class AllRecorded(Exception):  # noqa: N818
@@ -50,8 +43,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--modules",
         type=json.loads,
         default={},
-        help='JSON object, net -> layer -> name of the module in that net: {"net1": {"first": "features.1"}}; '
-        "layers that are not named are modules of their own name",
+        help='JSON object, net -> layer -> name of the module in that net: {"net1": {"first": "features.1"}}, or '
+        '{"module": "encoder.ln", "tokens": true, "class_tokens": 1}; other layers are modules of their own name',
     )
     parser.add_argument(
         "--resample",
@@ -79,46 +72,79 @@ def hooked(net: Net, layers: Sequence[str], hook: Callable[[str, torch.Tensor], 
             handle.remove()
 
 
-@torch.no_grad()
-def probe(net: Net, layers: Sequence[str], name: str = "the net") -> dict[str, LayerShape]:
-    """Shape of each layer, seen in a forward pass of one grey image.
+def first_outputs(net: Net, layers: Sequence[str], width: int) -> dict[str, torch.Size]:
+    """Sizes of the output of each layer for one crop of another width, as far as the net goes before it fails."""
+    sizes: dict[str, torch.Size] = {}
 
-    Raises InputError where a module is not called exactly once, or where its output is neither (images, units) nor
-    (images, units, rows, columns).
+    def note(layer: str, output: Any) -> None:
+        sizes.setdefault(layer, output.shape if isinstance(output, torch.Tensor) else torch.Size())
+        if len(sizes) == len(layers):
+            raise AllRecorded
+
+    with hooked(net, layers, note), suppress(Exception):  # code that is not ours, and need not take this width
+        net(net.laid_out(torch.zeros(1, net.channels, width, width)))
+    return sizes
+
+
+def sizes_of_larger_crops(net: Net, layers: Sequence[str]) -> dict[str, torch.Size]:
+    """``first_outputs`` for larger crops; empty for this project's AlexNet, whose units are known to be first.
+
+    It runs on the CPU: on CUDA an index out of bounds would end the process.
     """
+    if net.is_alexnet:
+        return {}
+    place = net.mean.device
+    try:
+        return first_outputs(net.cpu(), layers, net.crop_width + LARGER)
+    finally:
+        net.to(place)
+
+
+@torch.no_grad()
+def calls_of(net: Net, layers: Sequence[str]) -> dict[str, list[tuple[Any, bool]]]:
+    """What the module of each layer returns in a pass of grey images: each output, and whether it is overwritten."""
     calls: dict[str, list[tuple[Any, int]]] = {layer: [] for layer in layers}
 
     def note(layer: str, output: Any) -> None:
-        calls[layer].append((output, output._version if isinstance(output, torch.Tensor) else 0))
+        calls[layer].append((output, writes(output)))
 
+    grey = torch.zeros(TRIED, net.channels, net.crop_width, net.crop_width, device=net.mean.device)
     with hooked(net, layers, note):
-        net(torch.zeros(1, net.channels, net.crop_width, net.crop_width, device=net.mean.device))
-    return {layer: layer_shape(calls[layer], f"{net.module_name(layer)} of {name}") for layer in layers}
+        net(net.laid_out(grey))
+    return {layer: [(output, writes(output) != count) for output, count in each] for layer, each in calls.items()}
 
 
-def layer_shape(calls: Sequence[tuple[Any, int]], module: str) -> LayerShape:
-    """Shape of a layer from the outputs of its module in one pass, each with torch's count of writes at that time."""
-    if len(calls) != 1:
-        raise InputError(f"layers: {module} is called {len(calls)} times in a forward pass, it must be once")
-    ((output, version),) = calls
-    if not isinstance(output, torch.Tensor) or output.dim() not in (2, 4) or len(output) != 1:
-        returned = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise InputError(
-            f"layers: {module} returns {returned} for one image; "
-            "allowed are (images, units) and (images, units, rows, columns)"
-        )
-    return LayerShape(output.shape[1], tuple(output.shape[2:]), output._version != version)
+def writes(output: Any) -> int:
+    """Torch's count of writes to a tensor."""
+    return output._version if isinstance(output, torch.Tensor) and not output.is_inference() else 0
+
+
+@torch.no_grad()
+def probe(net: Net, layers: Sequence[str], name: str = "the net") -> dict[str, LayerShape]:
+    """Shape of each layer, seen in forward passes of grey images.
+
+    Raises InputError where a module is not called exactly once, and as ``shapes.layer_shape`` does.
+    """
+    calls, larger, found = calls_of(net, layers), sizes_of_larger_crops(net, layers), {}
+    for layer, outputs in calls.items():
+        module = f"{net.module_name(layer)} of {name}"
+        if len(outputs) != 1:
+            raise InputError(f"layers: {module} is called {len(outputs)} times in a forward pass, it must be once")
+        ((output, overwritten),) = outputs
+        shape = layer_shape(output, larger.get(layer), net.layers.get(layer, layer), module, TRIED)
+        found[layer] = shape._replace(overwritten=overwritten)
+    return found
 
 
 def record(net: Net, x: torch.Tensor, layers: Mapping[str, LayerShape]) -> dict[str, torch.Tensor]:
-    """Output of each layer for a batch of crops (N, C, width, width). The pass ends with the last of the layers.
+    """Activation of each layer for a batch of crops (N, C, width, width): (N, units, rows, columns) or (N, units).
 
-    An output that a later module overwrites in place is copied first.
+    The pass ends with the last of the layers. An output that a later module overwrites in place is copied first.
     """
     outputs: dict[str, torch.Tensor] = {}
 
     def keep(layer: str, output: torch.Tensor) -> None:
-        outputs[layer] = output.clone() if layers[layer].overwritten else output
+        outputs[layer] = units_first(output.clone() if layers[layer].overwritten else output, layers[layer])
         if len(outputs) == len(layers):
             raise AllRecorded
 
@@ -127,21 +153,25 @@ def record(net: Net, x: torch.Tensor, layers: Mapping[str, LayerShape]) -> dict[
     return outputs
 
 
-def tail(net: Net, layer: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The part of a net behind a layer, as a function of crops and of the activation that replaces the layer's output.
+def tail(net: Net, layer: str, shape: LayerShape) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The part of a net behind a layer, as a function of crops and of the activation that replaces the layer's.
 
-    A sequence of modules is cut behind the layer. Any other net runs whole on the crops, and a hook replaces the
-    layer's output. Modules that work in place change copies: crops and activation stay as they are.
+    A sequence of modules is cut behind the layer, where its output is the activation as it is. Any other net runs whole
+    on the crops, and a hook replaces the layer's output. Modules that work in place change copies: crops and activation
+    stay as they are.
     """
     recorded = recorded_module(net, layer)
     children = list(net.body.named_children())
     position = [i for i, (_, module) in enumerate(children) if module is recorded]
-    if isinstance(net.body, nn.Sequential) and position:
+    if isinstance(net.body, nn.Sequential) and position and shape.is_plain:
         rest = nn.Sequential(OrderedDict(children[position[0] + 1 :]))
-        return lambda crops, activation: rest(activation.clone())
+        return lambda crops, activation: rest(net.laid_out(activation.clone()))
 
     def replaced(crops: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
-        with hooked(net, [layer], lambda layer, output: activation.clone()):
+        def replace(layer: str, output: torch.Tensor) -> torch.Tensor:
+            return net.laid_out(as_returned(activation.clone(), output, shape))
+
+        with hooked(net, [layer], replace):
             return net(crops.clone())
 
     return replaced

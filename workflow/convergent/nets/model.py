@@ -21,7 +21,10 @@ from ..seeds import derive
 from . import own
 from .alexnet import AlexNet
 from .architecture import ALEXNET
+from .shapes import Entry, module_of
 
+SAME = 1e-3  # of the largest output: so far float32 sums in another order may lie apart
+TRIED = 3  # images that a net is tried with: an axis of their number is that of images
 BUILT_FROM = ("architecture", "settings", "channels", "classes", "size")  # arguments of ``build`` that a .json keeps
 
 
@@ -32,24 +35,33 @@ class Net(nn.Module):
     a crop in pixels, and ``pixels``, how pixels are standardised; for AlexNet the whole section. ``size`` is the width
     of a stored image in pixels. ``crop`` subtracts the buffer ``mean`` (size, size, C) and divides by ``deviation``
     (() or (C,)), so weights carry their own preprocessing. ``layers`` maps a layer's name to the module that it is in
-    this net.
+    this net, or to an entry of the configuration that says more (``shapes.Entry``). ``layout`` is the memory layout of
+    weights and crops: channels last, which is faster, or contiguous for a body that does not run so.
     """
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
     def __init__(
-        self, body: nn.Module, architecture: str, settings: dict[str, Any], channels: int, classes: int, size: int
+        self,
+        body: nn.Module,
+        architecture: str,
+        settings: dict[str, Any],
+        channels: int,
+        classes: int,
+        size: int,
+        layout: torch.memory_format = torch.channels_last,
     ) -> None:
         super().__init__()
         self.body = body
         self.architecture, self.settings = architecture, settings
         self.channels, self.classes, self.size = channels, classes, size
-        self.layers: Mapping[str, str] = {}
+        self.layers: Mapping[str, Entry] = {}
         self.name = "net"  # in messages
         self.register_buffer("mean", torch.zeros(size, size, channels))
         self.register_buffer("deviation", torch.ones(()))
-        self.to(memory_format=torch.channels_last)
+        self.layout = layout
+        self.to(memory_format=layout)
 
     @property
     def crop_width(self) -> int:
@@ -67,8 +79,12 @@ class Net(nn.Module):
 
     def module_name(self, layer: str) -> str:
         """Name of the module whose output is a layer's activation; for a layer of AlexNet that is its ReLU."""
-        name = self.layers.get(layer, layer)
+        name = module_of(self.layers.get(layer, layer), layer)
         return self.body.recorded.get(name, name) if isinstance(self.body, AlexNet) else name
+
+    def laid_out(self, x: torch.Tensor) -> torch.Tensor:
+        """Crops, or activations, in the net's memory layout; other than four axes have one alone."""
+        return x.contiguous(memory_format=self.layout) if x.dim() == 4 else x.contiguous()
 
     def standardise_with(self, images: np.ndarray) -> None:
         """Set mean and deviation as ``settings["pixels"]`` says.
@@ -106,14 +122,14 @@ class Net(nn.Module):
         window = (rows[:, None] + span)[:, :, None], (columns[:, None] + across)[:, None, :]
         image = torch.arange(len(images), device=images.device)[:, None, None]
         x = (images[image, *window].float() - self.mean[window]) / self.deviation
-        return x.permute(0, 3, 1, 2)
+        return self.laid_out(x.permute(0, 3, 1, 2))
 
     def centre_crop(self, images: torch.Tensor) -> torch.Tensor:
         """Standardised centre crops. (N, size, size, C) uint8 -> (N, C, crop, crop) float32"""
         corner = (self.size - self.crop_width) // 2
         window = slice(corner, corner + self.crop_width)
         x = (images[:, window, window].float() - self.mean[window, window]) / self.deviation
-        return x.permute(0, 3, 1, 2)
+        return self.laid_out(x.permute(0, 3, 1, 2))
 
 
 def builder(architecture: str) -> Callable[..., Any]:
@@ -177,6 +193,34 @@ def initial_body(architecture: str, settings: dict[str, Any], channels: int, cla
     return body
 
 
+def logits(body: nn.Module, crops: torch.Tensor, architecture: str) -> torch.Tensor:
+    """What a body puts out for crops (N, C, crop, crop): (N, classes). Raises InputError where it is something else."""
+    shape = f"{crops.shape[2]}x{crops.shape[3]}x{crops.shape[1]}"
+    with own.refusing(f"{architecture} cannot take crops of {shape}"):
+        output = body(crops.clone())  # it may work in place
+    if not isinstance(output, torch.Tensor) or output.dim() != 2 or len(output) != len(crops):
+        returned = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
+        raise InputError(
+            f"architecture: {architecture} puts out {returned} for {len(crops)} images, "
+            "it must be logits (images, classes)"
+        )
+    return output
+
+
+def fitting_layout(body: nn.Module, crops: torch.Tensor, expected: torch.Tensor) -> torch.memory_format:
+    """Channels last, where a body takes crops so and puts out what is expected; else contiguous, as its author had it.
+
+    A view of an output, such as ``x.view(len(x), -1)`` behind a convolution, is possible in one of them only.
+    """
+    body.to(memory_format=torch.channels_last)
+    try:
+        found = body(crops.contiguous(memory_format=torch.channels_last).clone())
+        torch.testing.assert_close(found, expected, rtol=0, atol=SAME * float(expected.abs().max()))
+    except Exception:  # code that is not ours
+        return torch.contiguous_format
+    return torch.channels_last
+
+
 @torch.no_grad()
 def build(architecture: str, settings: dict[str, Any], channels: int, classes: int, size: int, seed: int) -> Net:
     """A net before training.
@@ -186,16 +230,13 @@ def build(architecture: str, settings: dict[str, Any], channels: int, classes: i
     (images, classes).
     """
     body = initial_body(architecture, settings, channels, classes, seed).eval()
-    crop = torch.zeros(1, channels, settings["crop"], settings["crop"])
-    shape = f"{crop.shape[2]}x{crop.shape[3]}x{channels}"
-    with own.refusing(f"{architecture} cannot take crops of {shape}"):
-        output = body(crop)
-    if not isinstance(output, torch.Tensor) or output.dim() != 2 or len(output) != 1:
-        returned = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
-        raise InputError(
-            f"architecture: {architecture} puts out {returned} for one image, it must be logits (images, classes)"
-        )
-    return Net(body, architecture, settings, channels, output.shape[1], size)
+    crops = torch.rand(TRIED, channels, settings["crop"], settings["crop"], generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng():
+        torch.manual_seed(derive(seed, "lazy initialisation"))  # of modules that draw their weights now
+        expected = logits(body, crops, architecture)
+    preset = isinstance(body, AlexNet)
+    layout = torch.channels_last if preset else fitting_layout(body, crops, expected)
+    return Net(body, architecture, settings, channels, expected.shape[1], size, layout)
 
 
 def weights_digest(net: Net) -> str:

@@ -74,6 +74,11 @@ def central(net: model.Net, stored: np.ndarray) -> np.ndarray:
     return stored[:, corner : corner + net.crop_width, corner : corner + net.crop_width]
 
 
+def first_crop(net: model.Net, images: store.StoredArray) -> torch.Tensor:
+    """The crop of the first image, where the net is. (1, C, crop, crop)"""
+    return net.centre_crop(torch.from_numpy(images[[0]]).to(net.mean.device))
+
+
 def reduced(pictures: np.ndarray) -> np.ndarray:
     """Pictures reduced to thumbnails by means over areas; pictures that are small enough are returned unchanged.
 
@@ -102,28 +107,32 @@ def patches(
     top_images: TopImages,
     units: np.ndarray,
     batch: int,
+    projected: bool = True,
 ) -> dict[str, np.ndarray]:
     """``patch`` and ``deconv`` (n, top, h, w, C) uint8 and their valid ``box`` (n, top, 4) int32 of n units.
 
-    top_images: of all units of the layer; units: (n,) the units to draw; batch: pictures at a time
+    top_images: of all units of the layer; units: (n,) the units to draw; batch: pictures at a time; projected: whether
+    there are deconvolutions
     """
     crop, place = net.crop_width, net.mean.device
     sides = [axis.side(crop) for axis in fields]
     slots = {name: array[units] for name, array in top_images.items()}  # (n, top) each
     shape = slots["image"].shape
     patch = np.full((*shape, *sides, net.channels), GREY, np.uint8)
-    deconv, boxes = patch.copy(), np.zeros((*shape, 4), np.int32)
+    found = {"patch": patch, **({"deconv": patch.copy()} if projected else {}), "box": np.zeros((*shape, 4), np.int32)}
     for unit, slot in filled_slots(slots["image"], batch):
         image, row, column = (slots[name][unit, slot] for name in ("image", "row", "column"))
         corner, box = receptive.windows(fields, crop, row, column)
         stored = images[image]
+        found["patch"][unit, slot] = cut(central(net, stored), corner, box, sides)
+        found["box"][unit, slot] = box
+        if not projected:
+            continue
         index = (torch.from_numpy(array).long().to(place) for array in (units[unit], row, column))
         signal = deconvolution.deconvolve(net, layer, net.centre_crop(torch.from_numpy(stored).to(place)), *index)
         require_finite(net.name, layer, units[unit], signal)
-        patch[unit, slot] = cut(central(net, stored), corner, box, sides)
-        deconv[unit, slot] = cut(display(signal), corner, box, sides)
-        boxes[unit, slot] = box
-    return {"patch": patch, "deconv": deconv, "box": boxes}
+        found["deconv"][unit, slot] = cut(display(signal), corner, box, sides)
+    return found
 
 
 def save_layer(
@@ -149,11 +158,12 @@ def save_layer(
         store.write(path, f"{layer}/{name}", array)
     count, top = top_images["image"].shape
     sides = [axis.side(net.crop_width) for axis in fields] if fields else [min(net.crop_width, THUMBNAIL)] * 2
+    projected = bool(fields) and deconvolution.reaches_pixels(net, layer, first_crop(net, images))
     step = store.chunk_rows((count, top, *sides, net.channels), np.dtype(np.uint8))
     for first in range(0, count, step):
         units = np.arange(first, min(first + step, count))
         if fields:
-            pictures = patches(net, images, layer, fields, top_images, units, batch)
+            pictures = patches(net, images, layer, fields, top_images, units, batch, projected)
         else:
             pictures = thumbnails(net, images, top_images["image"][units], batch)
         if first == 0:

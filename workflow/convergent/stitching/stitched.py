@@ -51,7 +51,10 @@ def correct_images(
     grid, net_grids = recorder.common_grids[layer], recorder.net_grids[layer]
     place = next(iter(recorder.nets.values())).mean.device
     heads = {stitched.head for stitched in stitched_nets.values()}
-    tails = {net: activations.tail(recorder.nets[net], layer) for net in {s.tail for s in stitched_nets.values()}}
+    tails = {
+        net: activations.tail(recorder.nets[net], layer, recorder.shapes[net][layer])
+        for net in {stitched.tail for stitched in stitched_nets.values()}
+    }
     between = {name: stitched.between.to(place) for name, stitched in stitched_nets.items()}
     correct: dict[str, list[torch.Tensor]] = {name: [] for name in stitched_nets}
     finite: dict[str, torch.Tensor] = {}
