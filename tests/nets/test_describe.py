@@ -56,7 +56,7 @@ def test_weights_say_how_many_outputs_there_are(tmp_path: Path, capfd: pytest.Ca
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["alexnet"], "alexnet has the layers conv1 to conv5, fc6, fc7 and fc8"),
+        (["alexnet"], "architecture: alexnet has the layers conv1 to conv5, fc6, fc7 and fc8"),
         (["torchvision:no_such"], "architecture: torchvision has no model 'no_such'"),
         (["tests.nets.odd:LeNet", "--crop", "20"], "architecture: tests.nets.odd:LeNet cannot take crops of 20x20x3"),
         (["tests.nets.odd:LeNet", "--weights", "gone.pth"], "weights: gone.pth: no such file"),

@@ -12,13 +12,17 @@ images
     groups          which images were made from one photograph
     decoding        image files to RGB pixels
 nets
+    building        the torch module of an architecture, and the memory layout in which it runs
     model           any net with its preprocessing: from stored pixels to logits; weights on disk
     alexnet         the preset architecture
     architecture    what follows from the preset's settings alone, without torch
     device          the GPU or CPU, determinism, loading ahead of the computation
     probe           every net as it will run, before anything is trained
+    describe        the modules of a net that can be a layer
     own             the code of a user's own that makes a net, and its errors
     claims          which GPU a process has to itself
+    hooks           what modules return in a forward pass, seen or replaced
+    shapes          which axes of a module's output hold units and positions
     activations     activations of chosen layers of several nets, on one grid of positions
     train           one net from its seed
     optimisation    settings of training, learning rate, optimiser

@@ -1,10 +1,10 @@
-"""Activations of the layers of nets on images; the only module that hooks into forward passes."""
+"""Activations of the layers of nets on images."""
 
 import argparse
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,26 +15,12 @@ from torch.nn import functional
 from .. import store
 from ..commands import InputError
 from . import device
-from .model import TRIED, Net
+from .building import TRIED
+from .hooks import AllRecorded, hooked, recorded_module
+from .model import Net
 from .shapes import Grid, LayerShape, as_returned, layer_shape, units_first
 
 LARGER = 32  # pixels by which a second crop is wider that tells units from positions
-
-
-class AllRecorded(Exception):  # noqa: N818
-    """Ends a forward pass early: every wanted layer has been recorded."""
-
-
-def recorded_module(net: Net, layer: str) -> nn.Module:
-    """The module whose output is a layer's activation. Raises InputError where the net has no such module."""
-    modules = dict(net.body.named_modules())
-    name = net.module_name(layer)
-    if not name or name not in modules:
-        leaves = [known for known, module in modules.items() if known and not list(module.children())]
-        raise InputError(
-            f"layers: a net of architecture {net.architecture} has no module {name!r}; {', '.join(leaves)}"
-        )
-    return modules[name]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,23 +39,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what to do with a layer whose grid of positions differs between nets: none refuses it, area averages "
         "every net to the coarsest grid",
     )
-
-
-@contextmanager
-def hooked(net: Net, layers: Sequence[str], hook: Callable[[str, torch.Tensor], Any]) -> Iterator[None]:
-    """Call ``hook(layer, output)`` for each layer within the block; a result other than None replaces the output."""
-
-    def attach(layer: str) -> torch.utils.hooks.RemovableHandle:
-        return recorded_module(net, layer).register_forward_hook(lambda module, inputs, output: hook(layer, output))
-
-    handles: list[torch.utils.hooks.RemovableHandle] = []
-    try:
-        for layer in layers:
-            handles.append(attach(layer))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def first_outputs(net: Net, layers: Sequence[str], width: int) -> dict[str, torch.Size]:

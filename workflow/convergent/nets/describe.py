@@ -16,6 +16,8 @@ from ..commands import InputError, command, new_parser
 from ..configuration import IMAGENET_PIXELS
 from . import activations, device, given, model
 from .architecture import ALEXNET
+from .building import TRIED
+from .hooks import hooked
 from .probe import examples
 from .shapes import layer_shape
 
@@ -38,10 +40,10 @@ def row(module: str, outputs: list[tuple[Any, bool]], larger: torch.Size | None)
     output = outputs[0][0]
     tokens = isinstance(output, torch.Tensor) and output.dim() == 3
     try:
-        shape = layer_shape(output, larger, {"tokens": tokens}, module, model.TRIED)
+        shape = layer_shape(output, larger, {"tokens": tokens}, module, TRIED)
     except InputError:
         returned = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        return module, "", "", calls, f"not possible: it returns {returned} for {model.TRIED} images"
+        return module, "", "", calls, f"not possible: it returns {returned} for {TRIED} images"
     grid = "x".join(map(str, shape.grid)) or "none"
     return module, str(shape.units), grid, calls, "tokens: true" if tokens else ""
 
@@ -51,7 +53,7 @@ def rows(net: model.Net) -> Iterator[tuple[str, ...]]:
     order: dict[str, None] = {}
     names = [name for name, _ in net.body.named_modules() if name]
     images = torch.zeros(1, net.channels, net.crop_width, net.crop_width)
-    with torch.no_grad(), activations.hooked(net, names, lambda name, _: order.setdefault(name)):
+    with torch.no_grad(), hooked(net, names, lambda name, _: order.setdefault(name)):
         net(net.laid_out(images))
     calls, larger = activations.calls_of(net, names), activations.sizes_of_larger_crops(net, names)
     for name in [*order, *(name for name in names if name not in order)]:
@@ -81,7 +83,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     if args.architecture == ALEXNET:
-        raise InputError(f"{ALEXNET} has the layers conv1 to conv5, fc6, fc7 and fc8, see section architecture")
+        raise InputError(
+            f"architecture: {ALEXNET} has the layers conv1 to conv5, fc6, fc7 and fc8 of section architecture"
+        )
     device.deterministic(1, strict=False)
     net = described(args.architecture, args.crop, args.channels, args.classes, args.weights)
     print(table([HEAD, *rows(net)]))

@@ -21,7 +21,8 @@ from ..files import write_atomically
 from ..patches import deconvolution
 from ..seeds import derive
 from . import activations, device, given, own, train, untrained
-from .model import SAME, Net
+from .building import SAME
+from .model import Net
 from .shapes import LayerShape
 
 CLASSES = 1009  # of a net that will be trained; a layer has so many units only where they depend on the classes

@@ -20,6 +20,7 @@ from .. import store, tables
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
 from . import checkpoints, device, model, untrained
+from .architecture import ALEXNET
 from .optimisation import TrainingSettings, learning_rate, new_optimiser, set_learning_rate
 from .snapshots import Snapshots, steps_of
 
@@ -230,7 +231,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = TrainingSettings.from_section(args.training)
-    device.deterministic(settings.threads, strict=args.architecture == model.ALEXNET)
+    device.deterministic(settings.threads, strict=args.architecture == ALEXNET)
     paths = {"train": args.train, "val": args.val}
     attributes = {split: store.attributes(path, "images") for split, path in paths.items()}
     splits = {

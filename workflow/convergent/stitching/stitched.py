@@ -9,7 +9,7 @@ The store has the number of validation images that each of them gets right in ea
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ def require_finite_logits(nets: Mapping[str, StitchedNet], finite: Mapping[str, 
         )
 
 
+def tail_of(recorder: activations.Recorder, net: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """A net behind the one layer of a recorder, as ``activations.tail`` makes it."""
+    (layer,) = recorder.layers
+    return activations.tail(recorder.nets[net], layer, recorder.shapes[net][layer])
+
+
 @torch.no_grad()
 def correct_images(
     stitched_nets: Mapping[str, StitchedNet],
@@ -51,10 +57,7 @@ def correct_images(
     grid, net_grids = recorder.common_grids[layer], recorder.net_grids[layer]
     place = next(iter(recorder.nets.values())).mean.device
     heads = {stitched.head for stitched in stitched_nets.values()}
-    tails = {
-        net: activations.tail(recorder.nets[net], layer, recorder.shapes[net][layer])
-        for net in {stitched.tail for stitched in stitched_nets.values()}
-    }
+    tails = {net: tail_of(recorder, net) for net in {stitched.tail for stitched in stitched_nets.values()}}
     between = {name: stitched.between.to(place) for name, stitched in stitched_nets.items()}
     correct: dict[str, list[torch.Tensor]] = {name: [] for name in stitched_nets}
     finite: dict[str, torch.Tensor] = {}
