@@ -96,3 +96,15 @@ def test_lines_count_from_one(tmp_path: Path, line: int) -> None:
     lines[line - 1] = b"a: [)"
     with pytest.raises(InputError, match=", line "):
         read(tmp_path, b"\n".join(lines))
+
+
+@pytest.mark.parametrize("depth", [experiment.DEEPEST - 2, experiment.DEEPEST - 1])
+def test_depth_counts_beside_what_lies_less_deep(tmp_path: Path, depth: int) -> None:
+    """A list in so many lists, the mapping and what stands beside it."""
+    file = tmp_path / "deep.yaml"
+    file.write_text(f"run: [a, {'[' * (depth - 1)}b{']' * (depth - 1)}]\n")
+    if depth + 2 <= experiment.DEEPEST:
+        assert set(experiment.read(file)) == {"run"}
+    else:
+        with pytest.raises(InputError, match="more than .* within each other"):
+            experiment.read(file)

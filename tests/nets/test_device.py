@@ -1,11 +1,14 @@
 """Devices: the GPU that a process has to itself, and batches that threads load arrive in order."""
 
+import ctypes
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,6 +51,26 @@ def test_an_error_while_loading_is_raised() -> None:
     assert [next(results), next(results)] == [0.5, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc alone can be told")
+@pytest.mark.parametrize("kept", [False, True])
+def test_freed_memory_is_kept_for_the_next_activation(kept: bool) -> None:
+    """In a process of its own: another goes on without."""
+    child = os.fork()
+    if not child:
+        if kept:
+            device.keep_freed_memory()
+        block = np.ones(2**25)  # 256 MB
+        whole = resident()
+        del block
+        os._exit(int(whole - resident() > 2**27))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == int(not kept)
 
 
 @pytest.mark.gpu
