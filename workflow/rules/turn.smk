@@ -10,6 +10,7 @@ from snakemake.cli import get_argument_parser
 
 from workflow.convergent.commands import one_line
 from workflow.runner.alone import take_turn
+from workflow.surroundings import settle
 
 # Options of a Snakemake that makes no files: it may look on beside a run.
 LOOKS = (
@@ -28,6 +29,7 @@ def command_line():
     )
 
 
+settle()
 ASKED = command_line()
 looks = any(getattr(ASKED, name) for name in LOOKS) and not ASKED.report_after_run
 makes_files = (
