@@ -28,6 +28,14 @@ class LayerShape(NamedTuple):
     overwritten: bool
 
 
+class NotFiniteError(InputError):
+    """Activations of a layer of a net are not finite."""
+
+    def __init__(self, text: str, net: str, layer: str) -> None:
+        super().__init__(text)
+        self.net, self.layer = net, layer
+
+
 class AllRecorded(Exception):  # noqa: N818
     """Ends a forward pass early: every wanted layer has been recorded."""
 
@@ -167,7 +175,7 @@ def samples(activation: torch.Tensor) -> torch.Tensor:
 
 
 def require_finite(net: str, layer: str, values: np.ndarray) -> None:
-    """Raise InputError that names the first unit with a value that is not finite.
+    """Raise NotFiniteError that names the first unit with a value that is not finite.
 
     values: (..., units), numbers in which activations that are not finite show: their means or extremes
     """
@@ -175,9 +183,11 @@ def require_finite(net: str, layer: str, values: np.ndarray) -> None:
     if not finite.all():
         unit = int(finite.all(0).argmin())
         kind = "NaN" if np.isnan(values[..., unit]).any() else "infinite"
-        raise InputError(
+        raise NotFiniteError(
             f"{net}: activations of {layer} are not all finite, unit {unit} is {kind}; "
-            "train the net again, or take other weights"
+            "train the net again, or take other weights",
+            net,
+            layer,
         )
 
 
