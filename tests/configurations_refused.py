@@ -169,6 +169,7 @@ VALUES = [
     changed("data.crops.train", 10**9, "data.crops.train: 1000000000 is not possible; at most 1000000"),
     changed("data.crops.left", 1, "data.crops.left: 1 is not possible; below 1"),
     changed("data.on_error", "ask", "data.on_error: 'ask' is not possible; one of stop, skip"),
+    changed("data.rotate", "yes", "data.rotate: 'yes' is not possible; true or false"),
     changed("architecture.conv.0.units", 10**9, "architecture.conv.0.units: 1000000000 is not possible; at most 65536"),
     changed("architecture.fc.0.units", 10**9, "architecture.fc.0.units: 1000000000 is not possible; at most 65536"),
     changed("architecture.conv.0.std", 0, "architecture.conv.0.std: 0 is not possible; above 0"),

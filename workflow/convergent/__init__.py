@@ -8,7 +8,8 @@ images
     datasets        data sets: crops of photographs, folders of classes, torchvision's
     parts           an image store that is built in parts, in parallel, and resumed
     workers         processes that decode
-    listing         the files below a folder, and a digest of their names, sizes and times
+    listing         which files below a folder are images and which are left out; a digest of names, sizes and times
+    names           which file each stored image was made from
     groups          which images were made from one photograph
     decoding        image files to RGB pixels
 nets
@@ -24,6 +25,7 @@ nets
     hooks           what modules return in a forward pass, seen or replaced
     shapes          which axes of a module's output hold units and positions
     activations     activations of chosen layers of several nets, on one grid of positions
+    culprits        images that make a net put out what is not finite
     train           one net from its seed
     optimisation    settings of training, learning rate, optimiser
     checkpoints     the state of an interrupted training

@@ -23,6 +23,14 @@ from .shapes import Grid, LayerShape, as_returned, layer_shape, units_first
 LARGER = 32  # pixels by which a second crop is wider that tells units from positions
 
 
+class NotFiniteError(InputError):
+    """Activations of a layer of a net are not finite."""
+
+    def __init__(self, text: str, net: str, layer: str) -> None:
+        super().__init__(text)
+        self.net, self.layer = net, layer
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options about layers that every command which runs nets takes."""
     parser.add_argument(
@@ -166,7 +174,7 @@ def samples(activation: torch.Tensor) -> torch.Tensor:
 
 
 def require_finite(net: str, layer: str, values: np.ndarray) -> None:
-    """Raise InputError that names the first unit with a value that is not finite.
+    """Raise NotFiniteError that names the first unit with a value that is not finite.
 
     values: (..., units), numbers in which activations that are not finite show: their means or extremes
     """
@@ -174,9 +182,11 @@ def require_finite(net: str, layer: str, values: np.ndarray) -> None:
     if not finite.all():
         unit = int(finite.all(0).argmin())
         kind = "NaN" if np.isnan(values[..., unit]).any() else "infinite"
-        raise InputError(
+        raise NotFiniteError(
             f"{net}: activations of {layer} are not all finite, unit {unit} is {kind}; "
-            "train the net again, or take other weights"
+            "train the net again, or take other weights",
+            net,
+            layer,
         )
 
 

@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from .. import store
 from ..commands import InputError, command, new_parser
-from ..nets import activations, device, model
+from ..images.names import name_of
+from ..nets import activations, culprits, device, model
 from . import deconvolution, receptive
 from .search import EMPTY, TopImages, search
 
@@ -34,13 +35,18 @@ def display(signal: torch.Tensor) -> np.ndarray:
     return (GREY + 127 * scaled).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def require_finite(net: str, layer: str, units: np.ndarray, signal: torch.Tensor) -> None:
-    """Raise InputError that names the first unit whose signal is not finite. units: (N,), signal: (N, C, H, W)"""
-    wrong = units[~signal.isfinite().all(3).all(2).all(1).cpu().numpy()]
+def require_finite(
+    net: str, layer: str, units: np.ndarray, rows: np.ndarray, images: store.StoredArray, signal: torch.Tensor
+) -> None:
+    """Raise InputError that names the first unit and image whose signal is not finite.
+
+    units, rows of the images: (N,), signal: (N, C, H, W)
+    """
+    wrong = np.flatnonzero(~culprits.rowwise(signal).cpu().numpy())
     if wrong.size:
         raise InputError(
-            f"{net}: deconvolution of {layer} is not finite everywhere, first of unit {wrong[0]}; "
-            "train the net again, or take other weights"
+            f"{net}: deconvolution of {layer} is not finite everywhere, first of unit {units[wrong[0]]} in "
+            f"{name_of(images, int(rows[wrong[0]]))}; train the net again, or take other weights or images"
         )
 
 
@@ -130,7 +136,7 @@ def patches(
             continue
         index = (torch.from_numpy(array).long().to(place) for array in (units[unit], row, column))
         signal = deconvolution.deconvolve(net, layer, net.centre_crop(torch.from_numpy(stored).to(place)), *index)
-        require_finite(net.name, layer, units[unit], signal)
+        require_finite(net.name, layer, units[unit], image, images, signal)
         found["deconv"][unit, slot] = cut(display(signal), corner, box, sides)
     return found
 
