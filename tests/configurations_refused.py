@@ -102,7 +102,7 @@ FILES = [
 ]
 # Keys and kinds that the schema does not have.
 KEYS = [
-    changed("colour", "red", "Configuration, colour: there is no such key; allowed are run, data, nets, "),
+    changed("colour", "red", "Configuration, colour: there is no such key; allowed are run, stages, data, "),
     changed("trainin", {}, "trainin: there is no such key; did you mean training? Allowed are run", training=None),
     changed("training.step", 9, "training.step: there is no such key; did you mean steps?", training__steps=None),
     changed("nets.0.sede", 1, "nets.0.sede: there is no such key; did you mean seed?"),
@@ -144,6 +144,13 @@ KEYS = [
 ]
 # Values that are out of range.
 VALUES = [
+    changed(
+        "stages", ["matchin"], "stages.0: 'matchin' is not possible; one of nets, matching, information, stitching"
+    ),
+    changed("stages", ["matching", "Patches"], "stages.1: 'Patches' is not possible; one of nets, matching, inform"),
+    changed("stages", [], "stages: [] is not possible; at least 1 entries. Figures and tables that are made"),
+    changed("stages", ["nets", "nets"], "no entry may stand there twice"),
+    changed("stages", "matching", "stages: 'matching' is not possible; a list. Figures and tables"),
     changed("run", "..", "run: '..' is not possible; it is written otherwise. Name of the experiment"),
     changed("run", ".", "run: '.' is not possible"),
     changed("run", "", "run: '' is not possible"),
@@ -271,6 +278,13 @@ TOGETHER = [
     changed("stitching.images", 52, "stitching.blocks: 52 is not possible; at most 34, the", stitching__blocks=52),
     changed("stitching.shards", 5, "stitching.shards: 5 is not possible; at most stitching.blocks, 4"),
     changed("stitching.images", 3, "stitching.images: 3 is not possible; at least stitching.blocks, 4"),
+    changed(
+        "stages",
+        ["information", "clustering"],
+        "stages: ['information', 'clustering'] is not possible; nothing is left to be made, information.layers is",
+        information__layers=[],
+        clustering__layers=[],
+    ),
     changed("layers", ["conv1"], "information.layers: 'conv2' is not possible; it must be among layers, conv1"),
     changed("stitching.layers", ["conv9"], "stitching.layers: 'conv9' is not possible; it must be among layers, conv1"),
     changed("clustering.layers", ["fc9"], "clustering.layers: 'fc9' is not possible"),

@@ -52,6 +52,15 @@ def test_stages_without_layers_get_those_with_positions(config: dict) -> None:
     assert config["stitching"]["layers"] == convolutions  # what is set stays
 
 
+def test_stages_that_are_off_have_no_layers(config: dict) -> None:
+    """Whatever their sections say; nets before training are compared by stage evidence alone."""
+    configuration.complete(config | {"stages": ["clustering", "evidence"]})
+    assert [config[section]["layers"] for section in ("information", "stitching")] == [[], []]
+    assert len(config["clustering"]["layers"]) == 5
+    assert configuration.twinned(config | {"stages": ["evidence"]}, 52) == config["layers"]
+    assert configuration.twinned(config | {"stages": ["matching"]}, 52) == []
+
+
 def test_a_layer_has_the_units_of_all_nets_that_take_part(config: dict) -> None:
     """Of four nets, and of trained ones before training where mappings are fitted; a net that is no preset counts 0."""
     assert [configuration.widths(config, layer, 52) for layer in ("conv1", "fc8")] == [[32] * 8, [52] * 4]

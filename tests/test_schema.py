@@ -64,6 +64,11 @@ def test_patterns_let_no_newline_through() -> None:
     assert all(pattern.startswith("^") and pattern.endswith(r"\Z") and "$" not in pattern for pattern in patterns)
 
 
+def test_all_stages_are_on_by_default() -> None:
+    stages = schema.schema()["properties"]["stages"]
+    assert stages["default"] == stages["items"]["enum"]
+
+
 def test_defaults_are_those_of_snakemakes_own_check() -> None:
     for file in (ROOT / "config.yaml", *(ROOT / "workflow/experiments").glob("*.yaml")):
         config = experiment.read(file)

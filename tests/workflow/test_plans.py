@@ -104,6 +104,23 @@ def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path)
             ["moments_snapshots", "compare_training", "draw_summary_training"],
         ),
         ({"stitching.as_published": False, "figures.pair": "net1-net3"}, ["stitching", "functional"], []),
+        (
+            {"stages": ["stitching", "clustering"]},
+            ["hierarchy", "functional", "spectral", "draw_fig5_hierarchy", "draw_table1_mapping"],
+            ["patches", "matching", "information", "compare", "draw_fig6_clusters", "draw_figS_spectral", "filters"],
+        ),
+        ({"stages": ["nets"]}, ["train", "draw_nets_training", "draw_nets_filters", "draw_figS10_means"], ["matching"]),
+        ({"stages": ["information"]}, ["agreement", "matching"], ["patches", "draw_figS4_information", "compare"]),
+        (
+            {"stages": ["information", "patches"]},
+            ["draw_figS4_information", "draw_figS11_active"],
+            ["draw_fig2_matches"],
+        ),
+        (
+            {"stages": ["evidence"]},
+            ["moments_untrained", "compare_training", "draw_scorecard"],
+            ["stitching", "patches"],
+        ),
     ],
     ids=str,
 )
@@ -118,6 +135,38 @@ def test_stages_can_be_left_out_or_take_other_layers(
     jobs = {line.split()[0] for line in done.stdout.splitlines() if line and line.split()[-1].isdecimal()}
     assert set(there) <= jobs
     assert not set(gone) & jobs
+
+
+def test_a_comparison_of_two_given_nets_by_matching_alone_takes_few_jobs(config: dict, tmp_path: Path) -> None:
+    config |= {"run": "nothing_yet", "stages": ["matching"], "nets": GIVEN[:2], "layers": ["conv1", "fc7"]}
+    done = plan(tmp_path, config)
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, flags=re.M))
+    assert {rule: int(count) for rule, count in jobs.items() if rule not in ("all", "total")} == {
+        "images": 1,
+        "given": 2,
+        "moments_val": 1,
+        "merge_val": 2,
+        "correlation": 2,
+        "matching": 2,
+        "draw_fig1_correlation": 1,
+        "draw_fig3_assignment": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "off"),
+    [
+        ("fig2_matches_conv1", "patches"),
+        ("fig6_clusters", "stitching and clustering and patches"),
+        ("results/nothing_yet/figures/figS4_information_conv1.pdf", "information and patches"),
+        ("results/nothing_yet/tables/units.csv", "evidence"),
+    ],
+)
+def test_what_needs_a_stage_that_is_off_is_refused(config: dict, tmp_path: Path, target: str, off: str) -> None:
+    done = plan(tmp_path, config | {"run": "nothing_yet", "stages": ["matching"]}, "--", target)
+    assert done.returncode == 1
+    (line,) = (line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("Using workflow"))
+    assert line == f"{target} needs stage {off}, which is off; stages are matching"
 
 
 def twins(layer: str) -> str:

@@ -25,6 +25,8 @@ ALEXNET_KEYS = {  # of the section ``architecture``, needed where a net is the p
     "dropout": "a share",
 }
 
+LAYERED = ("information", "stitching", "clustering")  # stages with layers of their own
+
 
 def check_architecture(key: str, architecture: str) -> None:
     """Refuse a model that torchvision does not have, and a module that cannot be imported."""
@@ -153,6 +155,13 @@ def check_layers(key: str, chosen: list[str] | dict[str, str], layers: list[str]
             refuse(key, layer, f"it must be among layers, {', '.join(layers)}")
 
 
+def check_stages(config: dict[str, Any]) -> None:
+    """Refuse stages of which each has an empty list of layers: nothing is left to be made."""
+    empty = [section for section in LAYERED if not config[section]["layers"]]
+    if set(config["stages"]) <= set(empty):
+        refuse("stages", config["stages"], f"nothing is left to be made, {empty[0]}.layers is empty")
+
+
 def check_pair(config: dict[str, Any]) -> None:
     """Refuse a pair for the figures that is not of two different nets in their order."""
     pair, nets = config["figures"]["pair"], [f"net{i}" for i in range(len(config["nets"]))]
@@ -198,8 +207,9 @@ def check(config: dict[str, Any], room: int) -> None:
     photographs.check_data(config["data"])
     check_sizes(config)
     check_blocks(config)
-    for section in ("information", "stitching", "clustering"):
+    for section in LAYERED:
         check_layers(f"{section}.layers", config[section]["layers"], config["layers"])
+    check_stages(config)
     check_pair(config)
     if config["clustering"]["range"][0] > config["clustering"]["range"][1]:
         refuse("clustering.range", config["clustering"]["range"], "the smaller number must come first")

@@ -61,10 +61,11 @@ def trained(config: dict[str, Any]) -> list[int]:
 def twinned(config: dict[str, Any], classes: int) -> list[str]:
     """Layers in which nets before training are compared: all but wide ones, as far as the configuration tells.
 
-    None where fewer than two nets are trained here. What nets other than the preset are before training is known, but
-    not how many units they have: a layer that only they have counts as one that is not wide.
+    None where fewer than two nets are trained here, or where stage ``evidence`` is off. What nets other than the preset
+    are before training is known, but not how many units they have: a layer that only they have counts as one that is
+    not wide.
     """
-    if len(trained(config)) < 2:
+    if len(trained(config)) < 2 or "evidence" not in config["stages"]:
         return []
     wide = config["moments"]["wide"]["units"]
     return [layer for layer in config["layers"] if sum(widths(config, layer, classes)) < wide]
@@ -80,13 +81,17 @@ def snapshot_blocks(config: dict[str, Any]) -> int:
 
 
 def complete(config: dict[str, Any]) -> None:
-    """Fill in the layers of the stages that name none. The schema cannot: they depend on ``layers``.
+    """Fill in the layers of the stages that name none, and no layers of those that are off.
 
-    Of the layers with positions ``information`` takes the first two, ``stitching`` and ``clustering`` take all.
+    The schema cannot: they depend on ``layers``. Of the layers with positions ``information`` takes the first two,
+    ``stitching`` and ``clustering`` take all.
     """
     layers = spatial(config, config["layers"])
     for section, default in (("information", layers[:2]), ("stitching", layers), ("clustering", layers)):
-        config[section].setdefault("layers", default)
+        if section in config["stages"]:
+            config[section].setdefault("layers", default)
+        else:
+            config[section]["layers"] = []
 
 
 def net_settings(config: dict[str, Any], net: int) -> dict[str, Any]:

@@ -80,11 +80,13 @@ NETS = [f"net{i}" for i in range(len(config["nets"]))]
 PAIRS = [f"{a}-{b}" for a, b in combinations_with_replacement(NETS, 2)]
 BETWEEN = [f"{a}-{b}" for a, b in combinations(NETS, 2)]
 LAYERS = config["layers"]
+STAGES = config["stages"]
 INFORMED = config["information"]["layers"]
 SPATIAL = spatial(config, LAYERS)
 SPLITS = ["train", "val"]
 STITCHED = config["stitching"]["layers"]
 CLUSTERED = config["clustering"]["layers"]
+HIERARCHICAL = STITCHED if "clustering" in STAGES else []
 TRAINED = [NETS[number] for number in trained(config)]
 GIVEN = [net for net in NETS if net not in TRAINED]
 # What stages that run nets are told of their layers: names of modules, and what happens where grids differ.
@@ -167,64 +169,3 @@ MADE = {
     "settings": settings_of,
     "own_code": lambda wildcards: tracked_own_code([entry_of(wildcards)]),
 }
-
-
-def every_figure(wildcards):
-    """Files of all figures; FIGURES is known once all rules are."""
-    return expand(
-        "{run}/figures/{figure}.{ext}", run=RUN, figure=FIGURES, ext=["pdf", "png"]
-    )
-
-
-def every_table():
-    return [
-        *(
-            f"{RUN}/tables/{name}.csv"
-            for name in ("summary", "scorecard", "units", "measures")
-        ),
-        *([f"{RUN}/tables/training.csv"] if FOLLOWED else []),
-        *([f"{RUN}/tables/information.csv"] if INFORMED else []),
-        *([f"{RUN}/tables/table1_mapping.csv"] if STITCHED else []),
-        *expand(
-            "{run}/matching/mutual_information/{layer}/{pair}.csv",
-            run=RUN,
-            layer=INFORMED,
-            pair=BETWEEN,
-        ),
-        *expand(
-            "{run}/matching/correlation/{layer}/{pair}.csv",
-            run=RUN,
-            layer=LAYERS,
-            pair=BETWEEN,
-        ),
-        *expand(
-            "{run}/clustering/spectral/{layer}/{pair}.csv",
-            run=RUN,
-            layer=CLUSTERED,
-            pair=PAIR,
-        ),
-        *expand(
-            "{run}/clustering/hierarchy/{layer}/{pair}.csv",
-            run=RUN,
-            layer=STITCHED,
-            pair=PAIR,
-        ),
-    ]
-
-
-def is_target(name):
-    """Whether it is a rule without wildcards, or a file that a rule makes."""
-    if workflow.is_rule(name):
-        return not workflow.get_rule(name).has_wildcards()
-    return any(r.is_producer(os.path.relpath(name)) for r in workflow.rules)
-
-
-def refuse_unknown_targets():
-    """Stop with one line that lists figures and tables. Snakemake itself parses rules before it looks at targets."""
-    unknown = [name for name in ASKED.targets if not is_target(name)]
-    if unknown:
-        tables = [path for path in every_table() if "/tables/" in path]
-        raise SystemExit(
-            f"There is no target {', '.join(sorted(unknown))}."
-            f" Figures: {', '.join(FIGURES)}. Tables: {', '.join(tables)}"
-        )

@@ -151,7 +151,8 @@ def made(results: Path, targets: Sequence[str]) -> list[str]:
     """Lines that say where results are, the names of figures as files."""
     if not targets:
         drawn = len(list((results / "figures").glob("*.png")))
-        return [f"Figures: {results}/figures ({drawn}, each as PDF and PNG). Tables: {results}/tables."]
+        tables = results / "tables" if (results / "tables").exists() else results  # only some stages have tables there
+        return [f"Figures: {results}/figures ({drawn}, each as PDF and PNG). Tables: {tables}."]
     files = [results / f"figures/{target}.pdf" for target in targets]
     return [str(file if file.exists() else target) for file, target in zip(files, targets, strict=True)]
 
