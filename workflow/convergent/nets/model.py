@@ -21,7 +21,11 @@ from ..seeds import derive
 from . import own
 from .alexnet import AlexNet
 from .architecture import ALEXNET
+from .deferred import deferred
 
+COMPILER = (
+    "torch._dynamo.utils"  # torchvision takes one function from it, and 2 s of CPU to load it with torch's compiler
+)
 BUILT_FROM = ("architecture", "settings", "channels", "classes", "size")  # arguments of ``build`` that a .json keeps
 
 
@@ -120,7 +124,8 @@ def builder(architecture: str) -> Callable[..., Any]:
     """The function that makes an architecture's module. Raises InputError where there is no such function."""
     place, name = architecture.split(":")
     if place == "torchvision":
-        from torchvision import models
+        with deferred(COMPILER):
+            from torchvision import models
 
         if name not in (known := models.list_models(models)):
             raise InputError(f"architecture: torchvision has no model {name!r}, it has {', '.join(known)}")
