@@ -52,6 +52,13 @@ def test_stages_without_layers_get_those_with_positions(config: dict) -> None:
     assert config["stitching"]["layers"] == convolutions  # what is set stays
 
 
+def test_figures_show_the_first_two_nets(config: dict) -> None:
+    config["figures"] = {}
+    config["nets"][1]["name"] = "b"
+    configuration.complete(config)
+    assert config["figures"]["pair"] == "net0-b"
+
+
 def test_stages_that_are_off_have_no_layers(config: dict) -> None:
     """Whatever their sections say; nets before training are compared by stage evidence alone."""
     configuration.complete(config | {"stages": ["clustering", "evidence"]})

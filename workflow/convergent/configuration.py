@@ -3,6 +3,7 @@
 from typing import Any
 
 from .nets.architecture import ALEXNET, fully_connected, module_units
+from .nets.names import net_names
 from .sources import own_sources
 
 # Of pixels from 0 to 1. Most published weights were trained with them.
@@ -81,11 +82,12 @@ def snapshot_blocks(config: dict[str, Any]) -> int:
 
 
 def complete(config: dict[str, Any]) -> None:
-    """Fill in the layers of the stages that name none, and no layers of those that are off.
+    """Fill in the layers of the stages that name none, no layers of those that are off, and the pair of the figures.
 
-    The schema cannot: they depend on ``layers``. Of the layers with positions ``information`` takes the first two,
-    ``stitching`` and ``clustering`` take all.
+    The schema cannot: they depend on ``layers`` and ``nets``. Of the layers with positions ``information`` takes the
+    first two, ``stitching`` and ``clustering`` take all.
     """
+    config["figures"].setdefault("pair", "-".join(net_names(config["nets"])[:2]))
     layers = spatial(config, config["layers"])
     for section, default in (("information", layers[:2]), ("stitching", layers), ("clustering", layers)):
         if section in config["stages"]:

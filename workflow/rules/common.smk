@@ -19,7 +19,7 @@ from workflow.convergent.configuration import (
     twinned,
 )
 from workflow.convergent.images.groups import is_table
-from workflow.convergent.nets.snapshots import snapshot_name
+from workflow.convergent.nets.names import net_names, snapshot_name, twin_name
 from workflow.convergent.photographs import channels, classes
 from workflow.convergent.sources import sources
 from workflow.convergent.tracked import file_digest, folder_digest, tracked
@@ -75,8 +75,13 @@ else:
     shell.prefix(verbatim(f"set -euo pipefail; PATH={folder}:$PATH; "))
 
 
+def one_of(names):
+    """A wildcard's pattern for some nets or layers, which may be none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 RUN = f"results/{config['run']}"
-NETS = [f"net{i}" for i in range(len(config["nets"]))]
+NETS = net_names(config["nets"])
 PAIRS = [f"{a}-{b}" for a, b in combinations_with_replacement(NETS, 2)]
 BETWEEN = [f"{a}-{b}" for a, b in combinations(NETS, 2)]
 LAYERS = config["layers"]
@@ -101,7 +106,7 @@ PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
 # Nets before training, and the layers in which they are compared with each other. In layers of mappings they take part
 # in the passes of the trained nets too: mappings from them are the controls.
-TWINS = [f"{net}_untrained" for net in TRAINED]
+TWINS = [twin_name(net) for net in TRAINED]
 TWINNED = twinned(config, classes(config["data"]))
 # Numbers of the snapshots of each trained net, their names by step, and the layers in which these are compared.
 SNAPSHOTS = range(1, len(config.get("training", {}).get("snapshots", [])) + 1)
@@ -113,10 +118,10 @@ CONTROLS = TWINS if STITCHED else []
 wildcard_constraints:
     run=config["run"],
     split="|".join(SPLITS),
-    net=r"net\d+",
-    layer="|".join(map(re.escape, LAYERS)),
+    net=one_of(NETS),
+    layer=one_of(LAYERS),
     shard=r"\d+",
-    pair=r"net\d+-net\d+",
+    pair=f"(?:{one_of(NETS)})-(?:{one_of(NETS)})",
     similarity="correlation|mutual_information",
 
 
@@ -134,11 +139,6 @@ def snapshot_files(net, kind):
     """Files of the snapshots of a net, by step. kind: json or pt"""
     names = [snapshot_name(net, number) for number in SNAPSHOTS]
     return [f"results/{{run}}/nets/{name}.{kind}" for name in names]
-
-
-def one_of(names):
-    """A wildcard's pattern for some nets or layers, which may be none."""
-    return "|".join(names) or "(?!)"
 
 
 def entry_of(wildcards):
