@@ -169,6 +169,13 @@ def test_what_needs_a_stage_that_is_off_is_refused(config: dict, tmp_path: Path,
     assert line == f"{target} needs stage {off}, which is off; stages are matching"
 
 
+def test_nets_of_equal_weights_are_planned_with_a_warning(config: dict, tmp_path: Path) -> None:
+    done = plan(tmp_path, config | {"run": "nothing_yet", "stages": ["matching"], "nets": [*GIVEN[:1] * 2, *GIVEN[1:]]})
+    assert done.returncode == 0
+    warned = [line for line in done.stderr.splitlines() if line.startswith("Warning")]
+    assert warned == ["Warning: net0, net1 have the same weights; how alike they are says nothing of learning."]
+
+
 def twins(layer: str) -> str:
     """The merged moments of the nets before training."""
     return f"results/nothing_yet/moments/untrained/{layer}.zarr/zarr.json"

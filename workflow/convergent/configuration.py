@@ -1,10 +1,12 @@
 """What follows from a configuration: layers of each stage, modules, settings of each net."""
 
+import os
 from typing import Any
 
 from .nets.architecture import ALEXNET, fully_connected, module_units
 from .nets.names import net_names
 from .sources import own_sources
+from .tracked import file_digest
 
 # Of pixels from 0 to 1. Most published weights were trained with them.
 IMAGENET_PIXELS = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}
@@ -108,6 +110,20 @@ def net_settings(config: dict[str, Any], net: int) -> dict[str, Any]:
         return section | pixels
     default = IMAGENET_PIXELS if "weights" in entry else section.get("pixels", {"mean": "channel", "scale": "unit"})
     return {"crop": section["crop"], "pixels": default} | pixels
+
+
+def same_weights(config: dict[str, Any]) -> list[str]:
+    """A line for the nets that have equal weights of the user's own, which need not be in the same file."""
+    names: dict[Any, list[str]] = {}
+    for name, entry in zip(net_names(config["nets"]), config["nets"], strict=True):
+        if file := entry.get("weights"):
+            known = file_digest(file) if os.path.isfile(file) else (entry["architecture"], file)
+            names.setdefault(known, []).append(name)
+    return [
+        f"Warning: {', '.join(nets)} have the same weights; how alike they are says nothing of learning."
+        for nets in names.values()
+        if len(nets) > 1
+    ]
 
 
 def own_code(architecture: str) -> list[str]:

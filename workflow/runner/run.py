@@ -23,6 +23,7 @@ from typing import Any
 from workflow.convergent import experiment, memory, tables
 from workflow.convergent.checks import checked
 from workflow.convergent.commands import INTERRUPTED, command, new_parser
+from workflow.convergent.configuration import same_weights
 from workflow.runner import progress as state
 from workflow.runner.alone import take_turn
 from workflow.runner.child import run_snakemake
@@ -184,7 +185,10 @@ def run(args: argparse.Namespace) -> int:
     targets = [] if whole else paths(results, [args.target])
     steps = config.get("training", {}).get("steps", state.STEPS)
     options = ["--cores", args.cores, *([f"--configfile={args.configfile}"] if args.configfile else [])]
+    warnings = same_weights(config)
     one = Run(options, Progress(usable_cores() if args.cores == "all" else int(args.cores), steps))
+    for line in warnings:
+        one.screen.say(line)
     if status := one.make(targets):
         return status
     summary = results / "tables/summary.csv"
@@ -192,7 +196,7 @@ def run(args: argparse.Namespace) -> int:
         one.screen.say(f"\n{numbers(tables.read(summary), published())}\n")
     if args.target == "report" and (status := one.report(results / "report.zip")):
         return status
-    one.screen.say("\n".join([*made(results, targets), f"Took {state.elapsed(time.monotonic() - begun)}."]))
+    one.screen.say("\n".join([*warnings, *made(results, targets), f"Took {state.elapsed(time.monotonic() - begun)}."]))
     return 0
 
 
