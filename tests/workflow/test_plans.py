@@ -58,6 +58,16 @@ def test_so_does_one_of_several_and_config_yaml(config: dict, tmp_path: Path) ->
         assert stopped(tmp_path) == [line]
 
 
+def test_a_figure_is_planned_from_several_files(config: dict, tmp_path: Path) -> None:
+    """The later one replaces entries of the earlier one; the figure follows ``--``."""
+    later = tmp_path / "later one.yaml"
+    later.write_text("run: nothing_yet\nstages: [matching]\nmoments: {batch: 7}\n")
+    done = plan(tmp_path, config, str(later), "-p", "--", "fig3_assignment_conv2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " --batch 7 " in done.stdout
+    assert "results/nothing_yet/figures/fig3_assignment_conv2.pdf" in done.stdout
+
+
 def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path) -> None:
     commands = []
     for _ in range(2):

@@ -10,6 +10,7 @@ before, the third plans nothing that depends on them. All their messages are kep
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import time
@@ -158,6 +159,19 @@ def made(results: Path, targets: Sequence[str]) -> list[str]:
     return [str(file if file.exists() else target) for file, target in zip(files, targets, strict=True)]
 
 
+def files_of(text: str) -> list[str]:
+    """Names of the files of an experiment: one, which may have spaces, or several with spaces between them.
+
+    Names with spaces among several are quoted. A leading dash is no option.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError:  # an apostrophe in a name
+        words = [text]
+    names = [text] if os.path.exists(text) or not any(map(os.path.exists, words)) else words
+    return [f"./{name}" if name.startswith("-") else name for name in names]
+
+
 def number_of_cores(text: str) -> str:
     """A number of cores as Snakemake takes it. Raises ArgumentTypeError."""
     if text != "all" and not (text.isdecimal() and int(text)):
@@ -169,14 +183,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument("target", help="figures, report, the name of a figure, or a path of a table or another result")
     parser.add_argument("--cores", default="all", type=number_of_cores, help="number of cores, or all")
-    parser.add_argument("--configfile", type=Path, help="configuration of the experiment, instead of config.yaml")
+    parser.add_argument(
+        "--configfile",
+        default=[],
+        type=files_of,
+        help="configuration of the experiment, instead of config.yaml; of several files, with spaces between their "
+        "names, later ones replace entries of earlier ones",
+    )
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit status of a command; prints where its results are and, after a whole run, the numbers."""
     begun = time.monotonic()
-    config = checked(experiment.read(args.configfile or "config.yaml"), memory.available())
+    config = checked(experiment.together(args.configfile or ["config.yaml"]), memory.available())
     take_turn(Path.cwd())
     results = Path("results") / config["run"]
     whole = args.target in ("figures", "report")
@@ -184,7 +204,7 @@ def run(args: argparse.Namespace) -> int:
         check_room(config, results)
     targets = [] if whole else paths(results, [args.target])
     steps = config.get("training", {}).get("steps", state.STEPS)
-    options = ["--cores", args.cores, *([f"--configfile={args.configfile}"] if args.configfile else [])]
+    options = ["--cores", args.cores, *(["--configfile", *args.configfile] if args.configfile else [])]
     warnings = same_weights(config)
     one = Run(options, Progress(usable_cores() if args.cores == "all" else int(args.cores), steps))
     for line in warnings:
