@@ -102,7 +102,7 @@ FILES = [
 ]
 # Keys and kinds that the schema does not have.
 KEYS = [
-    changed("colour", "red", "Configuration, colour: there is no such key; allowed are run, data, nets, "),
+    changed("colour", "red", "Configuration, colour: there is no such key; allowed are run, stages, data, "),
     changed("trainin", {}, "trainin: there is no such key; did you mean training? Allowed are run", training=None),
     changed("training.step", 9, "training.step: there is no such key; did you mean steps?", training__steps=None),
     changed("nets.0.sede", 1, "nets.0.sede: there is no such key; did you mean seed?"),
@@ -130,7 +130,7 @@ KEYS = [
     changed("nets", [{"seed": 0}], "nets: [{'seed': 0}] is not possible; at least 2 entries"),
     changed("nets", [{"seed": n} for n in range(101)], "at most 100 entries"),
     changed("nets.0", 0, "nets.0: 0 is not possible; a mapping"),
-    changed("nets.1", {"seed": 0}, "no entry may stand there twice"),
+    changed("nets.1", {"seed": 0}, "nets: [0, 0, 2, 3] is not possible; each net that is trained needs a seed"),
     changed("layers", "conv1", "layers: 'conv1' is not possible; a list"),
     changed("layers", [], "layers: [] is not possible; at least 1 entries"),
     changed("layers", ["conv1", "conv1"], "no entry may stand there twice"),
@@ -144,6 +144,13 @@ KEYS = [
 ]
 # Values that are out of range.
 VALUES = [
+    changed(
+        "stages", ["matchin"], "stages.0: 'matchin' is not possible; one of nets, matching, information, stitching"
+    ),
+    changed("stages", ["matching", "Patches"], "stages.1: 'Patches' is not possible; one of nets, matching, inform"),
+    changed("stages", [], "stages: [] is not possible; at least 1 entries. Figures and tables that are made"),
+    changed("stages", ["nets", "nets"], "no entry may stand there twice"),
+    changed("stages", "matching", "stages: 'matching' is not possible; a list. Figures and tables"),
     changed("run", "..", "run: '..' is not possible; it is written otherwise. Name of the experiment"),
     changed("run", ".", "run: '.' is not possible"),
     changed("run", "", "run: '' is not possible"),
@@ -160,6 +167,14 @@ VALUES = [
     changed("nets.0.architecture", "resnet18", "nets.0.architecture: 'resnet18' is not possible"),
     changed("nets.0.architecture", "a.b:c\n", r"'a.b:c\n' is not possible"),
     changed("figures.pair", "net0-net1\n", r"figures.pair: 'net0-net1\n' is not possible"),
+    *(
+        changed("nets.0.name", name, f"nets.0.name: {name!r} is not possible; it is written otherwise. Name of the net")
+        for name in ("a-b", "-a", "", "1st", "a b", "a/b", "..", "_a", "ä", "{net}", "a*", "$(a)")
+    ),
+    changed("nets.0.name", "a\n", r"nets.0.name: 'a\n' is not possible; it is written otherwise"),
+    changed("nets.0.name", "n" * 31, "at most 30 characters. Name of the net in files, figures and tables"),
+    changed("nets.0.name", 18, "nets.0.name: 18 is not possible; text (put it into quotes)"),
+    changed("figures.pair", "a-b-c", "figures.pair: 'a-b-c' is not possible; it is written otherwise"),
     changed("figures.pair", "0-1", "figures.pair: '0-1' is not possible"),
     changed("data.size", 1_000_000, "data.size: 1000000 is not possible; at most 4096"),
     changed("data.size", 7, "data.size: 7 is not possible; at least 8. Width and height"),
@@ -272,11 +287,33 @@ TOGETHER = [
     changed("stitching.images", 52, "stitching.blocks: 52 is not possible; at most 34, the", stitching__blocks=52),
     changed("stitching.shards", 5, "stitching.shards: 5 is not possible; at most stitching.blocks, 4"),
     changed("stitching.images", 3, "stitching.images: 3 is not possible; at least stitching.blocks, 4"),
+    changed(
+        "stages",
+        ["information", "clustering"],
+        "stages: ['information', 'clustering'] is not possible; nothing is left to be made, information.layers is",
+        information__layers=[],
+        clustering__layers=[],
+    ),
     changed("layers", ["conv1"], "information.layers: 'conv2' is not possible; it must be among layers, conv1"),
     changed("stitching.layers", ["conv9"], "stitching.layers: 'conv9' is not possible; it must be among layers, conv1"),
     changed("clustering.layers", ["fc9"], "clustering.layers: 'fc9' is not possible"),
     changed("layers", ["conv1", "conv2", "conv9"], "layers: 'conv9' is not possible; net0 is an alexnet and has conv1"),
     changed("layers", ["conv1", "Conv1"], "layers: ['conv1', 'Conv1'] is not possible; names must differ by more"),
+    changed("nets.0.name", "net1", "'net1' is not possible; names of this form go by place, this net's is net0"),
+    changed("nets.0.name", "Net0", "'Net0' is not possible; names of this form go by place, this net's is net0"),
+    changed("nets.2.name", "net02", "names of this form go by place, this net's is net2"),
+    changed("nets.0.name", "a_untrained", "names that end so are those of nets before and in their training"),
+    changed("nets.0.name", "a_Snapshot3", "names that end so are those of nets before and in their training"),
+    changed("nets.0.name", "Probe", "nets.0.name: 'Probe' is not possible; probe.json is another file beside"),
+    changed("nets.0.name", "a", "nets: ['a', 'A', 'net2', 'net3'] is not possible; names must", nets__1__name="A"),
+    changed("nets.0.name", "b", "nets: ['b', 'b', 'net2', 'net3'] is not possible; names must", nets__1__name="b"),
+    changed("figures.pair", "net0-net1", "two different of a, net1, net2, net3, in this order", nets__0__name="a"),
+    changed("figures.pair", "b-a", "two different of a, b, net2, net3", nets__0__name="a", nets__1__name="b"),
+    changed(
+        "nets.1",
+        {"name": "b", "seed": 1, "layers": {"conv2": "conv9"}},
+        "nets.1.layers.conv2: 'conv9' is not possible; b is an alexnet and has conv1",
+    ),
     changed("nets.1.layers", {"conv2": "conv9"}, "nets.1.layers.conv2: 'conv9' is not possible; net1 is an alexnet"),
     changed("nets.1.layers", {"first": "conv1"}, "nets.1.layers: 'first' is not possible; it must be among layers"),
     changed("figures.unit", 32, "figures.unit: 32 is not possible; median, or a unit of conv1, 0 to 31"),

@@ -1,5 +1,7 @@
 """What follows from a configuration: layers with positions, logits, settings of each net."""
 
+from pathlib import Path
+
 import pytest
 
 from workflow.convergent import configuration
@@ -50,6 +52,36 @@ def test_stages_without_layers_get_those_with_positions(config: dict) -> None:
     assert [config[section]["layers"] for section in sections] == [convolutions[:2], convolutions, convolutions]
     configuration.complete(config | {"layers": ["conv1"]})
     assert config["stitching"]["layers"] == convolutions  # what is set stays
+
+
+def test_nets_of_equal_weights_are_told_by_their_names(config: dict, tmp_path: Path) -> None:
+    """By content, not by name; of weights that are no file the architecture counts too."""
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / f"{name}.pth").write_bytes(content)
+    files = [{**RESNET, "weights": str(tmp_path / f"{name}.pth")} for name in "abc"]
+    assert configuration.same_weights(config | {"nets": [PRESET, *files[1:]]}) == []
+    (line,) = configuration.same_weights(config | {"nets": [files[0], PRESET, files[2], {"name": "B"} | files[1]]})
+    assert line.startswith("Warning: net0, B have the same weights; ")
+    published = {"weights": "IMAGENET1K_V1"}
+    nets = [{"architecture": f"torchvision:resnet{size}", **published} for size in (18, 34, 18, 34)]
+    lines = configuration.same_weights(config | {"nets": nets})
+    assert [line.split(" have")[0] for line in lines] == ["Warning: net0, net2", "Warning: net1, net3"]
+
+
+def test_figures_show_the_first_two_nets(config: dict) -> None:
+    config["figures"] = {}
+    config["nets"][1]["name"] = "b"
+    configuration.complete(config)
+    assert config["figures"]["pair"] == "net0-b"
+
+
+def test_stages_that_are_off_have_no_layers(config: dict) -> None:
+    """Whatever their sections say; nets before training are compared by stage evidence alone."""
+    configuration.complete(config | {"stages": ["clustering", "evidence"]})
+    assert [config[section]["layers"] for section in ("information", "stitching")] == [[], []]
+    assert len(config["clustering"]["layers"]) == 5
+    assert configuration.twinned(config | {"stages": ["evidence"]}, 52) == config["layers"]
+    assert configuration.twinned(config | {"stages": ["matching"]}, 52) == []
 
 
 def test_a_layer_has_the_units_of_all_nets_that_take_part(config: dict) -> None:

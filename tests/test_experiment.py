@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from snakemake.utils import update_config
 
 from tests.configurations_refused import EMBEDDED
 from workflow.convergent import experiment
@@ -106,5 +107,18 @@ def test_depth_counts_beside_what_lies_less_deep(tmp_path: Path, depth: int) -> 
     if depth + 2 <= experiment.DEEPEST:
         assert set(experiment.read(file)) == {"run"}
     else:
-        with pytest.raises(InputError, match="more than .* within each other"):
+        with pytest.raises(InputError, match=r"more than .* within each other"):
             experiment.read(file)
+
+
+def test_several_files_are_merged_as_snakemake_merges_them(tmp_path: Path) -> None:
+    texts = [
+        "run: a\ndata: {size: 36, crops: {train: 3}}\nnets: [{seed: 0}, {seed: 1}]\nfigures: 5\n",
+        "data: {size: 32, crops: {val: 4}}\nnets: [{seed: 2}]\nfigures: {unit: 3}\n",
+        "data: 7\nfigures: {pair: a-b}\n",
+    ]
+    expected: dict = {}
+    for count in range(1, 4):
+        (tmp_path / f"{count}.yaml").write_text(texts[count - 1])
+        update_config(expected, experiment.read(tmp_path / f"{count}.yaml"))
+        assert experiment.together(tmp_path / f"{number}.yaml" for number in range(1, count + 1)) == expected

@@ -60,8 +60,13 @@ def test_every_number_and_every_list_is_bounded() -> None:
 def test_patterns_let_no_newline_through() -> None:
     """In Python $ matches before one at the end, too."""
     patterns = [rule["pattern"] for rule in RULES.values() if "pattern" in rule]
-    assert len(patterns) == 4
+    assert len(patterns) == 5
     assert all(pattern.startswith("^") and pattern.endswith(r"\Z") and "$" not in pattern for pattern in patterns)
+
+
+def test_all_stages_are_on_by_default() -> None:
+    stages = schema.schema()["properties"]["stages"]
+    assert stages["default"] == stages["items"]["enum"]
 
 
 def test_defaults_are_those_of_snakemakes_own_check() -> None:

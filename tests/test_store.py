@@ -237,6 +237,11 @@ def begin(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path / "zarr.json"
 
 
+def test_what_must_agree_may_have_any_name() -> None:
+    with pytest.raises(InputError, match="sizes differ: name: 1, values: 2"):
+        store.require_equal("sizes", name=1, values=2)
+
+
 def test_a_store_can_be_written_some_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = begin(tmp_path / "a.zarr", monkeypatch)
     for first in (4, 0, 2, 6):

@@ -63,7 +63,7 @@ def test_nets_that_were_not_trained_here_are_in_no_difference_to_twins() -> None
         )
     )
     found = inference.difference(scorecard.number(trained, "x"), scorecard.number(twins, "x"))
-    assert found.pairs == [(1, 2), (1, 3), (2, 3)]
+    assert found.pairs == [("net1", "net2"), ("net1", "net3"), ("net2", "net3")]
     assert (found.value == 0).all()
 
 

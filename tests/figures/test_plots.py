@@ -17,10 +17,6 @@ def axes() -> Iterator[Axes]:
     plt.close(figure)
 
 
-def test_nets_are_counted_from_one() -> None:
-    assert [plots.title(net) for net in ("net0", "net9")] == ["Net1", "Net10"]
-
-
 def test_similarities_are_drawn_in_falling_order_without_dead_units(axes: Axes) -> None:
     greedy, assigned = np.array([0.2, np.nan, 0.9, 0.5]), np.array([0.1, np.nan, 0.9, 0.3])
     plots.sorted_similarities(axes, greedy, assigned, 1 / 3)

@@ -105,18 +105,6 @@ def test_comoment_of_either_direction(blocks: Arrays) -> None:
     np.testing.assert_array_equal(one, np.swapaxes(two, 1, 2))
 
 
-def test_nets_are_in_the_order_of_their_numbers(blocks: Arrays) -> None:
-    names = ["net10", "net1", "net2", "net0", "net11"]
-    assert covariance.net_names({f"mean/{net}": np.zeros(1) for net in names}) == [
-        "net0",
-        "net1",
-        "net2",
-        "net10",
-        "net11",
-    ]
-    assert covariance.net_names(blocks) == list(WIDTHS)
-
-
 NOISY = 1  # unit of net1
 SCALES = pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
 

@@ -59,6 +59,15 @@ def test_units_of_other_nets_count_nothing(config: dict) -> None:
     assert [estimated[stage] for stage in ("moments", "stitching", "patches")] == [0, 0, 0]
 
 
+def test_a_stage_that_is_off_takes_no_room(config: dict) -> None:
+    complete(config)
+    all_stages = estimates.estimate(config)
+    complete(config := config | {"stages": ["matching"]})
+    estimated = estimates.estimate(config)
+    assert (estimated["stitching"], estimated["patches"]) == (0, 0)
+    assert 0 < estimated["moments"] < all_stages["moments"] / 3  # one pass of four, without twins
+
+
 def test_receptive_fields_are_those_of_the_embedded_pictures(config: dict) -> None:
     fields = estimates.receptive_fields(config["architecture"])
     assert fields == {"conv1": 7, "conv2": 25, "conv3": 32, "conv4": 32, "conv5": 32}

@@ -84,6 +84,13 @@ def test_trainings_take_what_their_epochs_say() -> None:
     assert state.seconds_left(progress, 14) == pytest.approx(8 * 5 - 1 + 10 * 5)
 
 
+def test_a_net_of_a_name_tells_its_epochs_too() -> None:
+    progress = planned(train=1)
+    state.update(progress, info(1, "train", 0, net="res_net.18"))
+    state.hear(progress, "res_net.18: epoch 1/10, loss 2.0", 8)
+    assert progress.running[1].epoch_seconds() == 8
+
+
 def test_a_resumed_training_takes_its_last_epochs_only() -> None:
     job = Job("train", "net0", 1, 0, [(20, 8, 10)])
     job.epochs.append((24, 9, 10))

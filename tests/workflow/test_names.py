@@ -36,8 +36,8 @@ CONFIG = {
     "data": {"source": "image_folder", "folder": f"-{ODD}", "size": 40},
     "architecture": {"crop": 36},
     "nets": [
-        {"architecture": "größe.netz:net", "weights": weights, "layers": {"first": MODULE}}
-        for weights in (ODD, "{run}.pth")
+        {"architecture": "größe.netz:net", "weights": weights, "layers": {"first": MODULE}} | name
+        for weights, name in ((ODD, {"name": "name"}), ("{run}.pth", {}))
     ],
     "layers": ["first"],
     "moments": {"blocks": 2},
@@ -70,7 +70,7 @@ def run(folder: Path, *arguments: str, ok: bool = True) -> str:
 
 def test_a_net_of_odd_names_runs_on_images_of_odd_names(project: Path) -> None:
     run(project)
-    assert store.attributes(project / MOMENTS)["modules"] == {"net0": MODULE, "net1": MODULE}
+    assert store.attributes(project / MOMENTS)["modules"] == {"name": MODULE, "net1": MODULE}
     images = store.attributes(project / "results/odd/images/train.zarr/zarr.json")
     assert images["classes"] == sorted([ODD, f".{ODD}"])
     assert not list(project.rglob("INJECTED"))

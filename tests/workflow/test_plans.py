@@ -58,6 +58,16 @@ def test_so_does_one_of_several_and_config_yaml(config: dict, tmp_path: Path) ->
         assert stopped(tmp_path) == [line]
 
 
+def test_a_figure_is_planned_from_several_files(config: dict, tmp_path: Path) -> None:
+    """The later one replaces entries of the earlier one; the figure follows ``--``."""
+    later = tmp_path / "later one.yaml"
+    later.write_text("run: nothing_yet\nstages: [matching]\nmoments: {batch: 7}\n")
+    done = plan(tmp_path, config, str(later), "-p", "--", "fig3_assignment_conv2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " --batch 7 " in done.stdout
+    assert "results/nothing_yet/figures/fig3_assignment_conv2.pdf" in done.stdout
+
+
 def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path) -> None:
     commands = []
     for _ in range(2):
@@ -104,6 +114,23 @@ def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path)
             ["moments_snapshots", "compare_training", "draw_summary_training"],
         ),
         ({"stitching.as_published": False, "figures.pair": "net1-net3"}, ["stitching", "functional"], []),
+        (
+            {"stages": ["stitching", "clustering"]},
+            ["hierarchy", "functional", "spectral", "draw_fig5_hierarchy", "draw_table1_mapping"],
+            ["patches", "matching", "information", "compare", "draw_fig6_clusters", "draw_figS_spectral", "filters"],
+        ),
+        ({"stages": ["nets"]}, ["train", "draw_nets_training", "draw_nets_filters", "draw_figS10_means"], ["matching"]),
+        ({"stages": ["information"]}, ["agreement", "matching"], ["patches", "draw_figS4_information", "compare"]),
+        (
+            {"stages": ["information", "patches"]},
+            ["draw_figS4_information", "draw_figS11_active"],
+            ["draw_fig2_matches"],
+        ),
+        (
+            {"stages": ["evidence"]},
+            ["moments_untrained", "compare_training", "draw_scorecard"],
+            ["stitching", "patches"],
+        ),
     ],
     ids=str,
 )
@@ -118,6 +145,45 @@ def test_stages_can_be_left_out_or_take_other_layers(
     jobs = {line.split()[0] for line in done.stdout.splitlines() if line and line.split()[-1].isdecimal()}
     assert set(there) <= jobs
     assert not set(gone) & jobs
+
+
+def test_a_comparison_of_two_given_nets_by_matching_alone_takes_few_jobs(config: dict, tmp_path: Path) -> None:
+    config |= {"run": "nothing_yet", "stages": ["matching"], "nets": GIVEN[:2], "layers": ["conv1", "fc7"]}
+    done = plan(tmp_path, config)
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, flags=re.M))
+    assert {rule: int(count) for rule, count in jobs.items() if rule not in ("all", "total")} == {
+        "images": 1,
+        "given": 2,
+        "moments_val": 1,
+        "merge_val": 2,
+        "correlation": 2,
+        "matching": 2,
+        "draw_fig1_correlation": 1,
+        "draw_fig3_assignment": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("target", "off"),
+    [
+        ("fig2_matches_conv1", "patches"),
+        ("fig6_clusters", "stitching and clustering and patches"),
+        ("results/nothing_yet/figures/figS4_information_conv1.pdf", "information and patches"),
+        ("results/nothing_yet/tables/units.csv", "evidence"),
+    ],
+)
+def test_what_needs_a_stage_that_is_off_is_refused(config: dict, tmp_path: Path, target: str, off: str) -> None:
+    done = plan(tmp_path, config | {"run": "nothing_yet", "stages": ["matching"]}, "--", target)
+    assert done.returncode == 1
+    (line,) = (line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("Using workflow"))
+    assert line == f"{target} needs stage {off}, which is off; stages are matching"
+
+
+def test_nets_of_equal_weights_are_planned_with_a_warning(config: dict, tmp_path: Path) -> None:
+    done = plan(tmp_path, config | {"run": "nothing_yet", "stages": ["matching"], "nets": [*GIVEN[:1] * 2, *GIVEN[1:]]})
+    assert done.returncode == 0
+    warned = [line for line in done.stderr.splitlines() if line.startswith("Warning")]
+    assert warned == ["Warning: net0, net1 have the same weights; how alike they are says nothing of learning."]
 
 
 def twins(layer: str) -> str:

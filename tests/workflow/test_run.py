@@ -227,6 +227,42 @@ def test_a_mistyped_configuration_is_said_with_those_that_are_there(tmp_path: Pa
     assert done(tmp_path, "nets_training", "CONFIG=my_image.yaml", ok=False).splitlines()[0] == line
 
 
+@pytest.mark.parametrize(
+    ("config", "files"),
+    [
+        ("a.yaml", ["a.yaml"]),
+        ("a.yaml b.yaml", ["a.yaml", "b.yaml"]),
+        ("my own.yaml", ["my own.yaml"]),
+        ("'my own.yaml' a.yaml", ["my own.yaml", "a.yaml"]),
+        ("-x.yaml a.yaml", ["./-x.yaml", "a.yaml"]),
+        ("it's.yaml", ["it's.yaml"]),
+        ("a.yaml gone.yaml", ["a.yaml", "gone.yaml"]),
+        ("gone too.yaml", ["gone too.yaml"]),
+        ("n" * 5000, ["n" * 5000]),
+    ],
+)
+def test_config_is_one_file_or_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, files: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.yaml", "b.yaml", "my own.yaml", "-x.yaml"):
+        Path(name).touch()
+    assert runner.files_of(config) == files
+
+
+def test_make_reads_several_files(tmp_path: Path) -> None:
+    """The later one replaces what the earlier one says; the last lacks nothing but what is wrong."""
+    (tmp_path / "workflow").symlink_to(ROOT / "workflow")
+    (tmp_path / "Makefile").symlink_to(ROOT / "Makefile")
+    (tmp_path / "a.yaml").write_bytes((ROOT / "config.yaml").read_bytes())
+    (tmp_path / "my own.yaml").write_text("data: {size: 7}\n")
+    said = done(tmp_path, "figures", "CONFIG=a.yaml 'my own.yaml'", ok=False)
+    assert said.splitlines()[0].endswith(
+        "Configuration, data.size: 7 is not possible; at least 8. Width and height of "
+        "a stored image, in pixels. A batch of larger images fits into no memory."
+    )
+
+
 @pytest.mark.slow
 def test_snakemake_needs_no_cores_but_takes_them(first: tuple[Path, str]) -> None:
     """Among them `-j`, which is no number of cores where the profile has one."""

@@ -53,7 +53,8 @@ def copy_project(folder: Path, optional: bool = False, photographs: int = 6) -> 
     for file in sorted(scenes.glob("*.jpg"))[photographs:]:
         file.unlink()
     config["data"]["crops"] |= {"train": 20, "val": 6}
-    config["nets"] = [{"seed": 0}, {"seed": 1}]
+    config["nets"] = [{"seed": 0}, {"name": "My.net_1", "seed": 1} if optional else {"seed": 1}]
+    del config["figures"]
     for conv in config["architecture"]["conv"]:
         conv["units"] = 6
     config["architecture"]["fc"] = [{"units": 8}, {"units": 8}]

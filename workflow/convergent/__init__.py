@@ -20,6 +20,7 @@ nets
     device          the GPU or CPU, determinism, loading ahead of the computation
     probe           every net as it will run, before anything is trained
     describe        the modules of a net that can be a layer
+    deferred        a module that is loaded when one of its functions is called
     own             the code of a user's own that makes a net, and its errors
     claims          which GPU a process has to itself
     hooks           what modules return in a forward pass, seen or replaced
@@ -29,6 +30,7 @@ nets
     train           one net from its seed
     optimisation    settings of training, learning rate, optimiser
     checkpoints     the state of an interrupted training
+    names           names of nets, also before their training and in figures
     snapshots       weights that a training keeps at some of its steps
     untrained       a net before its first step, the untrained twin of a trained net; mappings from it are controls
     given           a net with weights of the user's own

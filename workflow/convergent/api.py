@@ -4,6 +4,7 @@
 >>> run.correlation("conv1", "net0", "net1").loc["net0:5"].nlargest(3)
 """
 
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from . import store, tables
 from .alignment import matching
 from .alignment.correlation import correlation
 from .commands import InputError
-from .moments.covariance import in_order, live_squares
+from .moments.covariance import live_squares
 
 
 def unit_labels(net: str, units: int) -> list[str]:
@@ -90,14 +91,17 @@ class Run:
 
     @cached_property
     def layers(self) -> list[str]:
-        """Layers of the run in the order of its configuration, as the summary keeps it."""
-        return list(dict.fromkeys(self.summary["layer"]))
+        """Layers of the run in the order of its configuration, as the summary keeps it; by name where there is none."""
+        if (self.folder / "tables/summary.csv").exists():
+            return list(dict.fromkeys(self.summary["layer"]))
+        return sorted(folder.name for folder in (self.folder / "correlation").iterdir() if folder.is_dir())
 
     @cached_property
     def nets(self) -> list[str]:
-        """Nets of the run in their order."""
+        """Nets of the run in their order: a net is the first one in its pairs with all that follow it."""
         stores = (self.folder / "correlation" / self.layers[0]).glob("*.zarr")
-        return in_order({net for path in stores for net in path.stem.split("-")})
+        first = Counter(path.stem.split("-")[0] for path in stores)
+        return [net for net, _ in first.most_common()]
 
     def similarity(self, kind: str, layer: str, a: str, b: str) -> pd.DataFrame:
         """A stored similarity of the units of a (rows) and of b (columns), either net first; NaN for dead units."""

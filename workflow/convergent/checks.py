@@ -14,6 +14,7 @@ from typing import Any
 from . import configuration, memory, photographs
 from .configuration import module_of, own_code, spatial
 from .nets.architecture import ALEXNET, conv_sizes, module_names, module_units
+from .nets.names import DERIVED, net_names
 from .nets.snapshots import steps_of
 from .photographs import Images
 from .schema import conform, refuse
@@ -24,6 +25,8 @@ ALEXNET_KEYS = {  # of the section ``architecture``, needed where a net is the p
     "fc": "fc6 and fc7",
     "dropout": "a share",
 }
+
+LAYERED = ("information", "stitching", "clustering")  # stages with layers of their own
 
 
 def check_architecture(key: str, architecture: str) -> None:
@@ -54,14 +57,15 @@ def importable(name: str) -> bool:
 
 def check_preset(config: dict[str, Any], net: int) -> None:
     """Refuse an incomplete section ``architecture``, and layers that the preset does not have."""
+    name = net_names(config["nets"])[net]
     for key, meaning in ALEXNET_KEYS.items():
         if key not in config["architecture"]:
-            refuse(f"architecture.{key}", None, f"net{net} is an alexnet and needs it: {meaning}")
+            refuse(f"architecture.{key}", None, f"{name} is an alexnet and needs it: {meaning}")
     names, entry = module_names(config["architecture"]), config["nets"][net]
     for layer in config["layers"]:
         if (module := module_of(entry, layer)) not in names:
             key = f"nets.{net}.layers.{layer}" if layer in entry.get("layers", {}) else "layers"
-            refuse(key, module, f"net{net} is an alexnet and has {', '.join(names)}")
+            refuse(key, module, f"{name} is an alexnet and has {', '.join(names)}")
 
 
 def check_weights(key: str, file: str) -> None:
@@ -108,10 +112,23 @@ def check_snapshots(shares: list[float], steps: int) -> None:
         refuse("training.snapshots", shares, f"of {steps} steps these are {listed}; each must be another, not the last")
 
 
-def check_names(layers: list[str]) -> None:
-    """Refuse layers whose files some disks do not tell apart."""
-    if len({layer.casefold() for layer in layers}) < len(layers):
-        refuse("layers", layers, "names must differ by more than capitals")
+def check_names(key: str, names: list[str]) -> None:
+    """Refuse layers, or nets, whose files some disks do not tell apart."""
+    if len({name.casefold() for name in names}) < len(names):
+        refuse(key, names, "names must differ by more than capitals")
+
+
+def check_net_names(nets: list[dict[str, Any]]) -> None:
+    """Refuse names of nets that stand for something else: another net's place, a net before its training, a file."""
+    for number, entry in enumerate(nets):
+        name = entry.get("name", "")
+        if re.fullmatch(r"net\d+", name, re.I) and name != f"net{number}":
+            refuse(f"nets.{number}.name", name, f"names of this form go by place, this net's is net{number}")
+        if DERIVED.search(name.lower()):
+            refuse(f"nets.{number}.name", name, "names that end so are those of nets before and in their training")
+        if name.lower() == "probe":
+            refuse(f"nets.{number}.name", name, "probe.json is another file beside those of the nets")
+    check_names("nets", net_names(nets))
 
 
 def check_sizes(config: dict[str, Any]) -> None:
@@ -153,9 +170,16 @@ def check_layers(key: str, chosen: list[str] | dict[str, str], layers: list[str]
             refuse(key, layer, f"it must be among layers, {', '.join(layers)}")
 
 
+def check_stages(config: dict[str, Any]) -> None:
+    """Refuse stages of which each has an empty list of layers: nothing is left to be made."""
+    empty = [section for section in LAYERED if not config[section]["layers"]]
+    if set(config["stages"]) <= set(empty):
+        refuse("stages", config["stages"], f"nothing is left to be made, {empty[0]}.layers is empty")
+
+
 def check_pair(config: dict[str, Any]) -> None:
     """Refuse a pair for the figures that is not of two different nets in their order."""
-    pair, nets = config["figures"]["pair"], [f"net{i}" for i in range(len(config["nets"]))]
+    pair, nets = config["figures"]["pair"], net_names(config["nets"])
     one, two = pair.split("-")
     if one not in nets or two not in nets or nets.index(one) >= nets.index(two):
         refuse("figures.pair", pair, f"two different of {', '.join(nets)}, in this order")
@@ -173,7 +197,8 @@ def check_units(config: dict[str, Any], units: Mapping[str, int]) -> None:
 
     Both are of the nets of ``figures.pair``. units: of each module of the preset
     """
-    two = [config["nets"][int(net.removeprefix("net"))] for net in config["figures"]["pair"].split("-")]
+    entries = dict(zip(net_names(config["nets"]), config["nets"], strict=True))
+    two = [entries[net] for net in config["figures"]["pair"].split("-")]
     unit, clusters = config["figures"]["unit"], config["clustering"]["clusters"]
     presets = [entry for entry in two if entry["architecture"] == ALEXNET]
     for layer in spatial(config, config["stitching"]["layers"])[:1] if two[1] in presets else []:
@@ -191,15 +216,17 @@ def check(config: dict[str, Any], room: int) -> None:
 
     The configuration has passed its schema and ``configuration.complete``. room: bytes of memory
     """
-    check_names(config["layers"])
+    check_names("layers", config["layers"])
+    check_net_names(config["nets"])
     check_training(config)
     for net in range(len(config["nets"])):
         check_net(config, net)
     photographs.check_data(config["data"])
     check_sizes(config)
     check_blocks(config)
-    for section in ("information", "stitching", "clustering"):
+    for section in LAYERED:
         check_layers(f"{section}.layers", config[section]["layers"], config["layers"])
+    check_stages(config)
     check_pair(config)
     if config["clustering"]["range"][0] > config["clustering"]["range"][1]:
         refuse("clustering.range", config["clustering"]["range"], "the smaller number must come first")

@@ -1,9 +1,12 @@
 """What follows from a configuration: layers of each stage, modules, settings of each net."""
 
+import os
 from typing import Any
 
 from .nets.architecture import ALEXNET, fully_connected, module_units
+from .nets.names import net_names
 from .sources import own_sources
+from .tracked import file_digest
 
 # Of pixels from 0 to 1. Most published weights were trained with them.
 IMAGENET_PIXELS = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.225]}
@@ -62,10 +65,11 @@ def trained(config: dict[str, Any]) -> list[int]:
 def twinned(config: dict[str, Any], classes: int) -> list[str]:
     """Layers in which nets before training are compared: all but wide ones, as far as the configuration tells.
 
-    None where fewer than two nets are trained here. What nets other than the preset are before training is known, but
-    not how many units they have: a layer that only they have counts as one that is not wide.
+    None where fewer than two nets are trained here, or where stage ``evidence`` is off. What nets other than the preset
+    are before training is known, but not how many units they have: a layer that only they have counts as one that is
+    not wide.
     """
-    if len(trained(config)) < 2:
+    if len(trained(config)) < 2 or "evidence" not in config["stages"]:
         return []
     wide = config["moments"]["wide"]["units"]
     return [layer for layer in config["layers"] if sum(widths(config, layer, classes)) < wide]
@@ -81,13 +85,18 @@ def snapshot_blocks(config: dict[str, Any]) -> int:
 
 
 def complete(config: dict[str, Any]) -> None:
-    """Fill in the layers of the stages that name none. The schema cannot: they depend on ``layers``.
+    """Fill in the layers of the stages that name none, no layers of those that are off, and the pair of the figures.
 
-    Of the layers with positions ``information`` takes the first two, ``stitching`` and ``clustering`` take all.
+    The schema cannot: they depend on ``layers`` and ``nets``. Of the layers with positions ``information`` takes the
+    first two, ``stitching`` and ``clustering`` take all.
     """
+    config["figures"].setdefault("pair", "-".join(net_names(config["nets"])[:2]))
     layers = spatial(config, config["layers"])
     for section, default in (("information", layers[:2]), ("stitching", layers), ("clustering", layers)):
-        config[section].setdefault("layers", default)
+        if section in config["stages"]:
+            config[section].setdefault("layers", default)
+        else:
+            config[section]["layers"] = []
 
 
 def net_settings(config: dict[str, Any], net: int) -> dict[str, Any]:
@@ -102,6 +111,20 @@ def net_settings(config: dict[str, Any], net: int) -> dict[str, Any]:
         return section | pixels
     default = IMAGENET_PIXELS if "weights" in entry else section.get("pixels", {"mean": "channel", "scale": "unit"})
     return {"crop": section["crop"], "pixels": default} | pixels
+
+
+def same_weights(config: dict[str, Any]) -> list[str]:
+    """A line for the nets that have equal weights of the user's own, which need not be in the same file."""
+    names: dict[Any, list[str]] = {}
+    for name, entry in zip(net_names(config["nets"]), config["nets"], strict=True):
+        if file := entry.get("weights"):
+            known = file_digest(file) if os.path.isfile(file) else (entry["architecture"], file)
+            names.setdefault(known, []).append(name)
+    return [
+        f"Warning: {', '.join(nets)} have the same weights; how alike they are says nothing of learning."
+        for nets in names.values()
+        if len(nets) > 1
+    ]
 
 
 def own_code(architecture: str) -> list[str]:

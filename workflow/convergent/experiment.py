@@ -5,7 +5,9 @@ such thing is refused with its line.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import reduce
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, NoReturn
@@ -147,3 +149,19 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InputError(f"{file}: {cut(repr(config), SHOWN)} is no configuration, which is a mapping of keys, as run")
     return config
+
+
+def merged(config: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with the entries of a later one, key by key, as Snakemake merges them. Lists are replaced.
+
+    >>> merged({"run": "a", "data": {"size": 36, "seed": 0}}, {"data": {"size": 32}})
+    {'run': 'a', 'data': {'size': 32, 'seed': 0}}
+    """
+    known = {key: config[key] for key in later if isinstance(config.get(key), Mapping)}
+    inner = {key: merged(each, later[key]) for key, each in known.items() if isinstance(later[key], Mapping)}
+    return {**config, **later, **inner}
+
+
+def together(paths: Iterable[str | Path]) -> dict[str, Any]:
+    """Content of the files of an experiment, of which later ones replace entries of earlier ones, as ``read``."""
+    return reduce(merged, map(read, paths))

@@ -47,7 +47,7 @@ RULES = {  # of the schema, in words
 @cache
 def schema() -> dict[str, Any]:
     """The schema; not to be changed."""
-    return yaml.safe_load(FILE.read_text("utf-8"))
+    return yaml.load(FILE.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def key_of(path: Iterable[str | int]) -> str:

@@ -42,15 +42,18 @@ def dynamic_import(call: ast.Call) -> str:
     return name if called in ("import_module", "__import__") and isinstance(name, str) else ""
 
 
-def statements(code: ast.AST) -> Iterator[tuple[int, str, list[str]]]:
+@cache
+def statements(code: ast.AST) -> list[tuple[int, str, list[str]]]:
     """Imports anywhere in code: number of leading dots, module, and names that are taken from it."""
+    found: list[tuple[int, str, list[str]]] = []
     for node in ast.walk(code):
         if isinstance(node, ast.Import):
-            yield from ((0, alias.name, []) for alias in node.names)
+            found += [(0, alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield node.level, node.module or "", [alias.name for alias in node.names]
+            found.append((node.level, node.module or "", [alias.name for alias in node.names]))
         elif isinstance(node, ast.Call) and (name := dynamic_import(node)):
-            yield len(name) - len(name.lstrip(".")), name.lstrip("."), []
+            found.append((len(name) - len(name.lstrip(".")), name.lstrip("."), []))
+    return found
 
 
 def imported(code: ast.AST, module: str, package: bool = False) -> set[str]:

@@ -25,18 +25,27 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
-import zarr
 
 from .chunks import ChunkedArray, chunk_digests, chunk_file, joined_digest, read_layout
 from .commands import InputError
 from .files import UNFINISHED, Named, bring_all_to_disk, damaged, read_bytes, sealed, unsealed, write_atomically
 
 CHUNK_BYTES = 64 * 2**20  # of one chunk file; digests depend on it
+
+
+@cache
+def library() -> ModuleType:
+    """Zarr, which takes 0.4 s of CPU to load: whoever only reads does without."""
+    import zarr
+
+    return zarr
 
 
 def chunk_rows(shape: Sequence[int], dtype: np.dtype) -> int:
@@ -52,7 +61,7 @@ def array_digests(array: np.ndarray) -> list[str]:
 
 def stored_digests(path: str | Path, name: str) -> list[str]:
     """Digests of the chunks of an array on disk. They equal ``array_digests`` of the array in memory."""
-    array = zarr.open_array(Path(path).parent / name, mode="r")
+    array = library().open_array(Path(path).parent / name, mode="r")
     return chunk_digests(array, array.chunks[0] if array.ndim else 1)
 
 
@@ -88,7 +97,7 @@ def create(path: str | Path, arrays: Mapping[str, tuple[Sequence[int], Any]], wi
     ``arrays``: name -> (shape, type); a name may contain slashes. Without ``wipe`` arrays that exist keep their chunks
     and are described anew: an interrupted ``finish`` may have shortened them.
     """
-    root = zarr.open_group(Path(path).parent, mode="w" if wipe else "a")
+    root = library().open_group(Path(path).parent, mode="w" if wipe else "a")
     for leftover in Path(path).parent.rglob(f"*{UNFINISHED}"):  # of interrupted writes
         leftover.unlink()
     for name, (shape, dtype) in arrays.items():
@@ -102,7 +111,7 @@ def write(path: str | Path, name: str, rows: np.ndarray, first: int | None = Non
 
     Several processes may write at once if each writes other chunks.
     """
-    array = zarr.open_array(Path(path).parent / name, mode="r+").with_config({"write_empty_chunks": True})
+    array = library().open_array(Path(path).parent / name, mode="r+").with_config({"write_empty_chunks": True})
     array[... if first is None else slice(first, first + len(rows))] = rows
 
 
@@ -112,7 +121,7 @@ def write_chunk(path: str | Path, name: str, rows: Iterable[np.ndarray], first: 
     Each row is hashed and written while it is in the processor's cache. To gather the chunk in memory first would cost
     images a tenth of the time of decoding them.
     """
-    array = zarr.open_array(Path(path).parent / name, mode="r")
+    array = library().open_array(Path(path).parent / name, mode="r")
     file = chunk_file(path, name, first // array.chunks[0], array.ndim)
     hashed = hashlib.sha256()
     with write_atomically(file) as temporary, temporary.open("wb") as out:
@@ -126,7 +135,7 @@ def write_chunk(path: str | Path, name: str, rows: Iterable[np.ndarray], first: 
 
 def row(path: str | Path, name: str, index: int) -> np.ndarray:
     """One row of an array of an unfinished store, not checked against any digest."""
-    return np.asarray(zarr.open_array(Path(path).parent / name, mode="r")[index])
+    return np.asarray(library().open_array(Path(path).parent / name, mode="r")[index])
 
 
 def finish(
@@ -141,9 +150,9 @@ def finish(
     ``rows``: number of rows to keep, by name, of arrays that turned out shorter than they were created.
     """
     folder = Path(path).parent
-    root = zarr.open_group(folder, mode="a")
+    root = library().open_group(folder, mode="a")
     for name, count in (rows or {}).items():
-        array = zarr.open_array(folder / name, mode="r+")
+        array = library().open_array(folder / name, mode="r+")
         array.resize((count, *array.shape[1:]))
     root.create_group("provenance", overwrite=True, attributes=provenance())
     chunks = {name: stored_digests(path, name) if known is None else known for name, known in digests.items()}
@@ -219,7 +228,7 @@ class StoredArray(ChunkedArray):
             raise self.damage("its type or shape does not match its digest")
 
 
-def require_equal(name: str, **values: Any) -> None:
+def require_equal(name: str, /, **values: Any) -> None:
     """Raise InputError where values that must agree differ: ``require_equal("images", net0=digest, net1=other)``.
 
     ``name`` says in the plural what the values are; each keyword says whose value it is.

@@ -19,7 +19,7 @@ from workflow.convergent.configuration import (
     twinned,
 )
 from workflow.convergent.images.groups import is_table
-from workflow.convergent.nets.snapshots import snapshot_name
+from workflow.convergent.nets.names import net_names, snapshot_name, twin_name
 from workflow.convergent.photographs import channels, classes
 from workflow.convergent.sources import sources
 from workflow.convergent.tracked import file_digest, folder_digest, tracked
@@ -75,16 +75,23 @@ else:
     shell.prefix(verbatim(f"set -euo pipefail; PATH={folder}:$PATH; "))
 
 
+def one_of(names):
+    """A wildcard's pattern for some nets or layers, which may be none."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 RUN = f"results/{config['run']}"
-NETS = [f"net{i}" for i in range(len(config["nets"]))]
+NETS = net_names(config["nets"])
 PAIRS = [f"{a}-{b}" for a, b in combinations_with_replacement(NETS, 2)]
 BETWEEN = [f"{a}-{b}" for a, b in combinations(NETS, 2)]
 LAYERS = config["layers"]
+STAGES = config["stages"]
 INFORMED = config["information"]["layers"]
 SPATIAL = spatial(config, LAYERS)
 SPLITS = ["train", "val"]
 STITCHED = config["stitching"]["layers"]
 CLUSTERED = config["clustering"]["layers"]
+HIERARCHICAL = STITCHED if "clustering" in STAGES else []
 TRAINED = [NETS[number] for number in trained(config)]
 GIVEN = [net for net in NETS if net not in TRAINED]
 # What stages that run nets are told of their layers: names of modules, and what happens where grids differ.
@@ -99,7 +106,7 @@ PAIR = config["figures"]["pair"]
 TWO = PAIR.split("-")
 # Nets before training, and the layers in which they are compared with each other. In layers of mappings they take part
 # in the passes of the trained nets too: mappings from them are the controls.
-TWINS = [f"{net}_untrained" for net in TRAINED]
+TWINS = [twin_name(net) for net in TRAINED]
 TWINNED = twinned(config, classes(config["data"]))
 # Numbers of the snapshots of each trained net, their names by step, and the layers in which these are compared.
 SNAPSHOTS = range(1, len(config.get("training", {}).get("snapshots", [])) + 1)
@@ -111,10 +118,10 @@ CONTROLS = TWINS if STITCHED else []
 wildcard_constraints:
     run=config["run"],
     split="|".join(SPLITS),
-    net=r"net\d+",
-    layer="|".join(map(re.escape, LAYERS)),
+    net=one_of(NETS),
+    layer=one_of(LAYERS),
     shard=r"\d+",
-    pair=r"net\d+-net\d+",
+    pair=f"(?:{one_of(NETS)})-(?:{one_of(NETS)})",
     similarity="correlation|mutual_information",
 
 
@@ -132,11 +139,6 @@ def snapshot_files(net, kind):
     """Files of the snapshots of a net, by step. kind: json or pt"""
     names = [snapshot_name(net, number) for number in SNAPSHOTS]
     return [f"results/{{run}}/nets/{name}.{kind}" for name in names]
-
-
-def one_of(names):
-    """A wildcard's pattern for some nets or layers, which may be none."""
-    return "|".join(names) or "(?!)"
 
 
 def entry_of(wildcards):
@@ -167,64 +169,3 @@ MADE = {
     "settings": settings_of,
     "own_code": lambda wildcards: tracked_own_code([entry_of(wildcards)]),
 }
-
-
-def every_figure(wildcards):
-    """Files of all figures; FIGURES is known once all rules are."""
-    return expand(
-        "{run}/figures/{figure}.{ext}", run=RUN, figure=FIGURES, ext=["pdf", "png"]
-    )
-
-
-def every_table():
-    return [
-        *(
-            f"{RUN}/tables/{name}.csv"
-            for name in ("summary", "scorecard", "units", "measures")
-        ),
-        *([f"{RUN}/tables/training.csv"] if FOLLOWED else []),
-        *([f"{RUN}/tables/information.csv"] if INFORMED else []),
-        *([f"{RUN}/tables/table1_mapping.csv"] if STITCHED else []),
-        *expand(
-            "{run}/matching/mutual_information/{layer}/{pair}.csv",
-            run=RUN,
-            layer=INFORMED,
-            pair=BETWEEN,
-        ),
-        *expand(
-            "{run}/matching/correlation/{layer}/{pair}.csv",
-            run=RUN,
-            layer=LAYERS,
-            pair=BETWEEN,
-        ),
-        *expand(
-            "{run}/clustering/spectral/{layer}/{pair}.csv",
-            run=RUN,
-            layer=CLUSTERED,
-            pair=PAIR,
-        ),
-        *expand(
-            "{run}/clustering/hierarchy/{layer}/{pair}.csv",
-            run=RUN,
-            layer=STITCHED,
-            pair=PAIR,
-        ),
-    ]
-
-
-def is_target(name):
-    """Whether it is a rule without wildcards, or a file that a rule makes."""
-    if workflow.is_rule(name):
-        return not workflow.get_rule(name).has_wildcards()
-    return any(r.is_producer(os.path.relpath(name)) for r in workflow.rules)
-
-
-def refuse_unknown_targets():
-    """Stop with one line that lists figures and tables. Snakemake itself parses rules before it looks at targets."""
-    unknown = [name for name in ASKED.targets if not is_target(name)]
-    if unknown:
-        tables = [path for path in every_table() if "/tables/" in path]
-        raise SystemExit(
-            f"There is no target {', '.join(sorted(unknown))}."
-            f" Figures: {', '.join(FIGURES)}. Tables: {', '.join(tables)}"
-        )

@@ -63,7 +63,7 @@ rule compare_training:
     benchmark:
         "results/{run}/benchmarks/evidence/training/{layer}.tsv"
     wildcard_constraints:
-        layer=one_of(map(re.escape, FOLLOWED)),
+        layer=one_of(FOLLOWED),
     params:
         *stage("evidence.training"),
         options=options("evidence", "seed"),

@@ -28,7 +28,7 @@ def correlated(layer):
 
 
 # Entries of a figure: the family that it belongs to; category and label in the report; its inputs, named as in its
-# function; and, where it has them,
+# function; the stages that it needs, which must all be on; and, where it has them,
 #   layers    it is drawn for each of these layers, which {layer} stands for
 #   when      whether it is drawn, if it is not drawn for layers
 #   settings  options of its command besides the inputs
@@ -36,12 +36,14 @@ def correlated(layer):
 DRAWN = {
     "fig1_correlation": {
         "family": "statistics",
+        "stages": ["matching"],
         "report": ("Correlation", "Fig 1"),
         "inputs": correlated(ONE),
         "when": SPATIAL,
     },
     "fig2_matches": {
         "family": "units",
+        "stages": ["matching", "patches"],
         "report": ("Matching", "Fig 2"),
         "inputs": {
             "patches": PATCHES_OF_PAIR,
@@ -51,12 +53,14 @@ DRAWN = {
     },
     "fig3_assignment": {
         "family": "statistics",
+        "stages": ["matching"],
         "report": ("Matching", "Fig 3"),
         "inputs": {"matches": f"{MATCHES}/correlation/{{layer}}/{PAIR}.csv"},
         "layers": SPATIAL,
     },
     "figS4_information": {
         "family": "units",
+        "stages": ["information", "patches"],
         "report": ("Matching", "Fig S4"),
         "inputs": {
             "patches": PATCHES_OF_PAIR,
@@ -67,18 +71,21 @@ DRAWN = {
     },
     "figS10_means": {
         "family": "statistics",
+        "stages": ["nets"],
         "report": ("Activations", "Fig S10"),
         "inputs": {"moments": MOMENTS},
         "layers": [layer for layer in LAYERS if layer not in logits(config)],
     },
     "figS11_active": {
         "family": "units",
+        "stages": ["patches"],
         "report": ("Activations", "Fig S11"),
         "inputs": {"moments": MOMENTS, "patches": list(PATCHES.values())},
         "layers": SPATIAL[:2],
     },
     "table1_mapping": {
         "family": "mapping",
+        "stages": ["stitching"],
         "report": ("Mapping", "Table 1"),
         "inputs": {
             "mappings": MAPPINGS,
@@ -93,6 +100,7 @@ DRAWN = {
     },
     "fig4_mapping": {
         "family": "mapping",
+        "stages": ["stitching", "patches"],
         "report": ("Mapping", "Fig 4"),
         "inputs": {"mapping": MAPPING, "patches": PATCHES_OF_PAIR},
         "when": MAPPED_LAYERS,
@@ -100,18 +108,21 @@ DRAWN = {
     },
     "fig5_hierarchy": {
         "family": "clusters",
+        "stages": ["stitching", "clustering"],
         "report": ("Clusters", "Fig 5"),
         "inputs": {"mapping": MAPPING, **TREE},
         "when": MAPPED_LAYERS,
     },
     "fig6_clusters": {
         "family": "clusters",
+        "stages": ["stitching", "clustering", "patches"],
         "report": ("Clusters", "Fig 6"),
         "inputs": {**TREE, "patches": PATCHES_OF_PAIR},
         "when": MAPPED_LAYERS,
     },
     "figS_spectral": {
         "family": "clusters",
+        "stages": ["clustering", "patches"],
         "report": ("Clusters", "Spectral"),
         "inputs": {
             "clusters": f"results/{{run}}/clustering/spectral/{{layer}}/{PAIR}.zarr/zarr.json",
@@ -123,17 +134,20 @@ DRAWN = {
     },
     "nets_training": {
         "family": "statistics",
+        "stages": ["nets"],
         "report": ("Nets", "Training"),
         "inputs": {"histories": [f"results/{{run}}/nets/{net}.csv" for net in TRAINED]},
         "when": TRAINED,
     },
     "nets_filters": {
         "family": "units",
+        "stages": ["nets"],
         "report": ("Nets", "Filters"),
         "inputs": {"filters": "results/{run}/nets/filters.zarr/zarr.json"},
     },
     "evidence": {
         "family": "evidence",
+        "stages": ["evidence"],
         "report": ("Summary", "Evidence"),
         "inputs": {
             "evidence": EVIDENCE,
@@ -142,11 +156,13 @@ DRAWN = {
     },
     "scorecard": {
         "family": "evidence",
+        "stages": ["evidence"],
         "report": ("Summary", "Scorecard"),
         "inputs": {"scorecard": "results/{run}/tables/scorecard.csv"},
     },
     "summary_convergence": {
         "family": "evidence",
+        "stages": ["evidence"],
         "report": ("Summary", "Summary"),
         "inputs": {
             "evidence": EVIDENCE,
@@ -157,6 +173,7 @@ DRAWN = {
     },
     "summary_training": {
         "family": "training",
+        "stages": ["evidence"],
         "report": ("Summary", "Through training"),
         "inputs": {"evidence": TRAINING},
         "when": FOLLOWED,
@@ -166,6 +183,8 @@ DRAWN = {
 
 FIGURES = []
 for figure, entry in DRAWN.items():
+    if not set(entry["stages"]) <= set(STAGES):
+        continue
     by_layer = "layers" in entry
     name = f"{figure}_{{layer}}" if by_layer else figure
     category, label = entry["report"]

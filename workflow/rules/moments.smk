@@ -98,7 +98,7 @@ for folder, its in PASSES.items():
         benchmark:
             f"results/{{run}}/benchmarks/merge/{folder}/{{layer}}.tsv"
         wildcard_constraints:
-            layer=one_of(map(re.escape, its["layers"])),
+            layer=one_of(its["layers"]),
         params:
             *stage("moments.merge"),
         shell:

@@ -1,11 +1,9 @@
 # Sparse mappings of all ordered pairs of nets and from their untrained twins, one job for each layer, and the top-1
 # accuracy of nets stitched together by them. Only the pair of the figures has the control of its whole path.
 MAPPED = [f"{a}-{b}" for a in NETS for b in NETS if a != b]
-FROM_TWINS = [
-    pair.replace("-", "_untrained-") for pair in MAPPED if pair.split("-")[0] in TRAINED
-]
+FROM_TWINS = [f"{twin_name(a)}-{b}" for a in TRAINED for b in NETS if a != b]
 FITTED = [*MAPPED, f"{TWO[1]}-{TWO[1]}", *FROM_TWINS]
-FEW = [pair for pair in FROM_TWINS if pair != PAIR.replace("-", "_untrained-")]
+FEW = [pair for pair in FROM_TWINS if pair != f"{twin_name(TWO[0])}-{TWO[1]}"]
 
 
 rule stitching:

@@ -74,7 +74,9 @@ def receptive_fields(architecture: dict[str, Any]) -> dict[str, int]:
 
 
 def pictures(config: dict[str, Any], classes: int) -> int:
-    """Bytes of the pictures of all units: a patch and its deconvolution, or a thumbnail."""
+    """Bytes of the pictures of all units, a patch and its deconvolution or a thumbnail; 0 where the stage is off."""
+    if "patches" not in config["stages"]:
+        return 0
     fields = receptive_fields(config["architecture"]) if "conv" in config["architecture"] else {}
     thumbnail = min(THUMBNAIL, config["architecture"]["crop"]) ** 2
     total = 0

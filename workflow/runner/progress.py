@@ -59,7 +59,7 @@ WAVES = (
     {"train", "given", "untrained"},
     {"filters", *(f"moments_{nets}" for nets in ("val", "train", "untrained", "snapshots")), "patches", "information"},
 )
-EPOCH = re.compile(r"(net\d+): epoch (\d+)/(\d+)")
+EPOCH = re.compile(r"([\w.]+): epoch (\d+)/(\d+)")
 
 
 @dataclass

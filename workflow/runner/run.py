@@ -10,6 +10,7 @@ before, the third plans nothing that depends on them. All their messages are kep
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from typing import Any
 from workflow.convergent import experiment, memory, tables
 from workflow.convergent.checks import checked
 from workflow.convergent.commands import INTERRUPTED, command, new_parser
+from workflow.convergent.configuration import same_weights
 from workflow.runner import progress as state
 from workflow.runner.alone import take_turn
 from workflow.runner.child import run_snakemake
@@ -151,9 +153,23 @@ def made(results: Path, targets: Sequence[str]) -> list[str]:
     """Lines that say where results are, the names of figures as files."""
     if not targets:
         drawn = len(list((results / "figures").glob("*.png")))
-        return [f"Figures: {results}/figures ({drawn}, each as PDF and PNG). Tables: {results}/tables."]
+        tables = results / "tables" if (results / "tables").exists() else results  # only some stages have tables there
+        return [f"Figures: {results}/figures ({drawn}, each as PDF and PNG). Tables: {tables}."]
     files = [results / f"figures/{target}.pdf" for target in targets]
     return [str(file if file.exists() else target) for file, target in zip(files, targets, strict=True)]
+
+
+def files_of(text: str) -> list[str]:
+    """Names of the files of an experiment: one, which may have spaces, or several with spaces between them.
+
+    Names with spaces among several are quoted. A leading dash is no option.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError:  # an apostrophe in a name
+        words = [text]
+    names = [text] if os.path.exists(text) or not any(map(os.path.exists, words)) else words
+    return [f"./{name}" if name.startswith("-") else name for name in names]
 
 
 def number_of_cores(text: str) -> str:
@@ -167,14 +183,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = new_parser(__doc__)
     parser.add_argument("target", help="figures, report, the name of a figure, or a path of a table or another result")
     parser.add_argument("--cores", default="all", type=number_of_cores, help="number of cores, or all")
-    parser.add_argument("--configfile", type=Path, help="configuration of the experiment, instead of config.yaml")
+    parser.add_argument(
+        "--configfile",
+        default=[],
+        type=files_of,
+        help="configuration of the experiment, instead of config.yaml; of several files, with spaces between their "
+        "names, later ones replace entries of earlier ones",
+    )
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit status of a command; prints where its results are and, after a whole run, the numbers."""
     begun = time.monotonic()
-    config = checked(experiment.read(args.configfile or "config.yaml"), memory.available())
+    config = checked(experiment.together(args.configfile or ["config.yaml"]), memory.available())
     take_turn(Path.cwd())
     results = Path("results") / config["run"]
     whole = args.target in ("figures", "report")
@@ -182,8 +204,11 @@ def run(args: argparse.Namespace) -> int:
         check_room(config, results)
     targets = [] if whole else paths(results, [args.target])
     steps = config.get("training", {}).get("steps", state.STEPS)
-    options = ["--cores", args.cores, *([f"--configfile={args.configfile}"] if args.configfile else [])]
+    options = ["--cores", args.cores, *(["--configfile", *args.configfile] if args.configfile else [])]
+    warnings = same_weights(config)
     one = Run(options, Progress(usable_cores() if args.cores == "all" else int(args.cores), steps))
+    for line in warnings:
+        one.screen.say(line)
     if status := one.make(targets):
         return status
     summary = results / "tables/summary.csv"
@@ -191,7 +216,7 @@ def run(args: argparse.Namespace) -> int:
         one.screen.say(f"\n{numbers(tables.read(summary), published())}\n")
     if args.target == "report" and (status := one.report(results / "report.zip")):
         return status
-    one.screen.say("\n".join([*made(results, targets), f"Took {state.elapsed(time.monotonic() - begun)}."]))
+    one.screen.say("\n".join([*warnings, *made(results, targets), f"Took {state.elapsed(time.monotonic() - begun)}."]))
     return 0
 
 

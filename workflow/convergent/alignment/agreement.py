@@ -94,8 +94,7 @@ def agreement(information: np.ndarray, correlation: np.ndarray) -> dict[str, flo
 
 def with_intervals(row: Row, several: Sequence[Measured]) -> Row:
     """A row whose MEANS are those of some pairs of nets, each with the ends of its interval behind it."""
-    names = [one.row["pair"].split("-") for one in several]
-    nets = [(i, j) for i, j in np.unique(names, return_inverse=True)[1].reshape(-1, 2).tolist()]
+    nets = [tuple(one.row["pair"].split("-")) for one in several]
     cells: Row = {}
     for name, cell in row.items():
         cells[name] = cell

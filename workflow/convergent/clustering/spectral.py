@@ -25,7 +25,7 @@ from ..alignment.correlation import joint_correlation
 from ..alignment.matching import live_mean
 from ..alignment.rotation import random_rotation, rotated_joint_correlation
 from ..commands import InputError, command, new_parser
-from ..moments.covariance import Arrays, load_pair, net_names
+from ..moments.covariance import Arrays, load_pair
 from ..seeds import derive
 from .graphs import UNCLUSTERED, affinity, densities, partition
 from .stability import resampled, stability
@@ -221,7 +221,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = SpectralSettings(args.clusters, tuple(args.range), args.resamples, args.rotations, args.seed)
     attributes = store.attributes(args.moments, "moments")
-    a, b = parse_pair(args.pair, args.moments, net_names(attributes["arrays"]))
+    a, b = parse_pair(args.pair, args.moments, list(attributes["nets"]))
     with threadpool_limits({"blas": args.threads, "openmp": 1}):  # k-means is quick, and exact on one thread alone
         arrays, clusters = cluster_pair(load_pair(args.moments, a, b), a, b, settings)
     store.save(

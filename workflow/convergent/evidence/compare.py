@@ -18,6 +18,7 @@ from .. import store
 from ..alignment.rotation import random_rotation
 from ..commands import command, new_parser
 from ..moments.covariance import compared, load_pair, own_variance
+from ..nets.names import trained_name
 from ..seeds import derive
 from . import floors
 from .crossfit import WIDEST, Between, Replicated, between, rotated, rotated_axes
@@ -136,11 +137,6 @@ def arrays_of(found: Found) -> dict[str, np.ndarray]:
         "floors": np.array(found.floors).T,
         **of_units,
     }
-
-
-def trained_name(net: str) -> str:
-    """The trained net that a net is or becomes: net0 of net0_untrained."""
-    return net.split("_")[0]
 
 
 def units(path: Path, nets: Sequence[str]) -> dict[str, tuple[int, int]]:

@@ -8,13 +8,13 @@ Shapes may have leading axes, for many numbers at once.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 LEVEL = 0.95  # of all intervals
 
-Pairs = Sequence[tuple[int, int]]  # the two nets of each pair
+Pairs = Sequence[tuple[Any, Any]]  # the two nets of each pair, by numbers or by names
 
 
 class Interval(NamedTuple):
@@ -41,7 +41,7 @@ def _known_mean(value: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def _apart(pairs: Pairs) -> np.ndarray:
     """Whether a pair is without a net. (nets, pairs)"""
-    of = np.array(pairs)
+    of: np.ndarray = np.array(pairs)
     return np.array([(of != net).all(axis=1) for net in np.unique(of)])
 
 

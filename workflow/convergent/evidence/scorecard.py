@@ -51,8 +51,7 @@ def percent(share: float) -> str:
 
 def number(of: Evidence, name: str) -> OfPairs:
     """A number as it is: the claim that it is above 0."""
-    nets = [int(net.removeprefix("net")) for net in of.nets]
-    return OfPairs(of.value[name], of.without[name], [(nets[i], nets[j]) for i, j in of.pairs()])
+    return OfPairs(of.value[name], of.without[name], [(of.nets[i], of.nets[j]) for i, j in of.pairs()])
 
 
 def above(of: OfPairs, bound: float) -> OfPairs:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import store, tables
-from ..moments.covariance import in_order
 from . import inference
 from .measures import MEASURES
 from .units import Units, shares, unpacked, verdicts
@@ -62,7 +61,7 @@ def read(path: str | Path) -> dict[str, Evidence]:
     names = attributes["numbers"]
     found = {}
     for way in attributes["units"]:
-        nets = in_order(attributes["units"][way])
+        nets = list(attributes["units"][way])
         found[way] = Evidence(
             nets,
             attributes["units"][way],

@@ -16,7 +16,8 @@ from .. import store
 from ..commands import command, new_parser
 from ..files import read_json
 from ..moments.blocks import runs_of
-from ..moments.covariance import in_order, joined, load_pair
+from ..moments.covariance import joined, load_pair
+from ..nets.names import twin_name
 from ..seeds import derive
 from .compare import TRAINED, UNTRAINED, units
 from .crossfit import between
@@ -48,14 +49,14 @@ def states(trained: Path, untrained: Path, snapshots: Path, descriptions: Sequen
         at_step.setdefault(of["step"], {})[of["snapshot_of"]] = name
         for path, net, digest in ((snapshots, name, of["sha256"]), (trained, of["snapshot_of"], of["becomes"])):
             store.require_equal(f"weights of {net}", **{name: digest, str(path): weights[path].get(net)})
-    nets = in_order({of["snapshot_of"] for of in described.values()})
-    store.require_equal("nets", **{f"step {step}": in_order(names) for step, names in at_step.items()})
+    nets = list(dict.fromkeys(of["snapshot_of"] for of in described.values()))
+    store.require_equal("nets", **{f"step {step}": sorted(names) for step, names in at_step.items()})
     store.require_equal("numbers of steps", **{name: of["steps"] for name, of in described.items()})
     between_ends = [
         State(f"snapshot{number}", step, snapshots, [names[net] for net in nets])
         for number, (step, names) in enumerate(sorted(at_step.items()), 1)
     ]
-    first = State(UNTRAINED, 0, untrained, [f"{net}_untrained" for net in nets])
+    first = State(UNTRAINED, 0, untrained, [twin_name(net) for net in nets])
     return [first, *between_ends, State(TRAINED, next(iter(described.values()))["steps"], trained, nets)]
 
 

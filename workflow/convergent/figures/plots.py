@@ -1,6 +1,5 @@
 """Panels: each function draws arrays or rows of a table on given axes."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,21 +12,13 @@ from matplotlib.ticker import MaxNLocator
 
 from ..alignment import matching
 from ..evidence.inference import Interval
+from ..nets.names import title
 
 NET_COLOURS = ("C0", "C1")  # of the first and the second net of a pair
 GREEDY, ASSIGNED, OVERLAP, ROTATED = "C0", "C1", "C2", "0.75"
 JUDGED = {"holds": "#a6d8b1", "fails": "#f3b0a6", "cannot tell": "0.88"}  # colours of claims
 # Of verdicts on units, from what has a partner to what has nothing.
 VERDICTS = {"matched": "C0", "several": "C9", "unmatched": "0.8", "one photograph": "C1", "dead": "0.4"}
-
-
-def title(net: str) -> str:
-    """The name of a net in figures, which count from one as the paper does: Net1 for net0.
-
-    A net before training is Net1 untrained; a net that is not of a run has its own name.
-    """
-    numbered = re.fullmatch(r"net(\d+)(_untrained)?", net)
-    return f"Net{int(numbered[1]) + 1}{' untrained' if numbered[2] else ''}" if numbered else net
 
 
 def shown(cell: float | str, form: str = ".2f") -> str:

@@ -4,7 +4,7 @@
 counts; the bootstrap draws them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,6 @@ Arrays = Mapping[str, np.ndarray]
 # A unit whose deviation is at most this share of its mean varies no more than the rounding of float32 activations,
 # which differs between batches of different sizes; see docs/accuracy.md.
 ROUNDING = 32 * float(np.finfo(np.float32).eps)
-
-
-def in_order(nets: Iterable[str]) -> list[str]:
-    """Names of nets in the order of their numbers: net2 before net10."""
-    return sorted(nets, key=lambda net: (len(net), net))
-
-
-def net_names(arrays: Arrays) -> list[str]:
-    """Names of the nets that have moments, in the order of their numbers."""
-    return in_order(name.removeprefix("mean/") for name in arrays if name.startswith("mean/"))
 
 
 def compared(attributes: Mapping[str, Any]) -> list[str]:

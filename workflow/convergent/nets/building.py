@@ -13,7 +13,10 @@ from ..seeds import derive
 from . import own
 from .alexnet import AlexNet
 from .architecture import ALEXNET
+from .deferred import deferred
 
+# torchvision takes one function from it, and 2 s of CPU to load it with torch's compiler
+COMPILER = "torch._dynamo.utils"
 SAME = 1e-3  # of the largest output: so far float32 sums in another order may lie apart
 TRIED = 3  # images that a net is tried with: an axis of their number is that of images
 
@@ -22,7 +25,8 @@ def builder(architecture: str) -> Callable[..., Any]:
     """The function that makes an architecture's module. Raises InputError where there is no such function."""
     place, name = architecture.split(":")
     if place == "torchvision":
-        from torchvision import models
+        with deferred(COMPILER):
+            from torchvision import models
 
         if name not in (known := models.list_models(models)):
             raise InputError(f"architecture: torchvision has no model {name!r}, it has {', '.join(known)}")

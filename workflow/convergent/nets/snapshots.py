@@ -26,15 +26,6 @@ def steps_of(shares: Sequence[float], steps: int) -> list[int]:
     return [max(1, math.ceil(round(share * steps, 6))) for share in shares]  # 0.07 * 100 is above 7
 
 
-def snapshot_name(net: str, number: int) -> str:
-    """Name of a net at its snapshot of a number from 1.
-
-    >>> snapshot_name("net0", 1)
-    'net0_snapshot1'
-    """
-    return f"{net}_snapshot{number}"
-
-
 @dataclass
 class Snapshots:
     """Copies of a net's weights after the steps ``due``; those so far by their step."""

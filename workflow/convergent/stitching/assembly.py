@@ -16,10 +16,9 @@ from torch.nn import functional
 
 from .. import store
 from ..commands import InputError
+from ..nets.names import twin_name
 from . import mappings
 from .mappings import MAPPED, RELU, UNTRAINED
-
-TWIN = "{}_untrained"  # name of a net before its training
 
 
 class Affine(nn.Module):
@@ -108,7 +107,7 @@ def joint(paths: Mapping[str, Path], source: str, target: str, alpha: float | No
 
     paths: stores of mappings by pair. Raises InputError where one lacks a penalty.
     """
-    path, twin = paths[f"{source}-{target}"], paths.get(f"{TWIN.format(source)}-{target}")
+    path, twin = paths[f"{source}-{target}"], paths.get(f"{twin_name(source)}-{target}")
     alphas = store.load(path, "alpha")["alpha"]
     points = list(range(len(alphas))) if alpha is None else [unpenalised_point(path), mappings.path_point(path, alpha)]
     twin_points = [mappings.path_point(twin, alphas[point]) for point in points] if twin else []
@@ -146,7 +145,7 @@ def of_joint(of: Joint) -> dict[str, StitchedNet]:
     for number, point in enumerate(of.twin_points):
         if of.twin and has_weights(of.twin, point):
             rectified = nn.Sequential(stored_mapping(of.twin, point), nn.ReLU())
-            nets[f"{UNTRAINED}/{of.pair}/{number}"] = StitchedNet(TWIN.format(of.source), rectified, of.target)
+            nets[f"{UNTRAINED}/{of.pair}/{number}"] = StitchedNet(twin_name(of.source), rectified, of.target)
     return nets
 
 

@@ -1,6 +1,6 @@
 """What stored mappings and stitched nets say, with intervals over photographs and, over all ordered pairs, over nets.
 
-P penalties, B blocks. A pair is the numbers of its source and its target.
+P penalties, B blocks. A pair is the names of its source and its target.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,6 @@ from .. import store
 from ..alignment.matching import live_mean
 from ..evidence import inference
 from ..evidence.inference import OfPairs, difference, ends
-from ..moments.covariance import in_order
 from .mappings import MAPPED, RELU, UNTRAINED
 
 COLUMNS = {"top1_relu": RELU, "top1": MAPPED, "untrained_relu": UNTRAINED}  # of tables
@@ -56,11 +55,9 @@ def read(path: Path | str) -> StitchedNets:
     )
 
 
-def numbers(pairs: Iterable[str]) -> list[tuple[int, int]]:
-    """Numbers of the two nets of each pair, in the order of the nets' names."""
-    both = [pair.split("-") for pair in pairs]
-    order = {net: k for k, net in enumerate(in_order({net for nets in both for net in nets}))}
-    return [(order[source], order[target]) for source, target in both]
+def nets_of(pairs: Iterable[str]) -> list[tuple[str, str]]:
+    """Names of the two nets of each pair."""
+    return [(source, target) for source, target in (pair.split("-") for pair in pairs)]
 
 
 def accuracy(hits: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +69,7 @@ def accuracy(hits: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def accuracy_of(nets: StitchedNets, kind: str, pairs: Sequence[str], alpha: float) -> OfPairs:
     """Top-1 accuracy of the stitched nets of a kind at a penalty."""
     hits = np.array([nets.at(kind, pair, alpha) for pair in pairs])
-    return OfPairs(*accuracy(hits, nets.images), numbers(pairs))
+    return OfPairs(*accuracy(hits, nets.images), nets_of(pairs))
 
 
 def gain(nets: StitchedNets, pairs: Sequence[str], alpha: float) -> OfPairs:
@@ -117,7 +114,7 @@ def sparse_share(paths: Sequence[Path | str], most: float = 0.1) -> OfPairs:
         both = np.column_stack([r2, arrays["r2_without"]])  # (P, 1 + B)
         found.append((attributes["pair"], best_share(both, weights, unpenalised, most)))
     shares = np.array([share for _, share in found])
-    return OfPairs(shares[:, 0], shares[:, 1:], numbers(pair for pair, _ in found))
+    return OfPairs(shares[:, 0], shares[:, 1:], nets_of(pair for pair, _ in found))
 
 
 def cells(nets: StitchedNets, pairs: Sequence[str], alpha: float) -> Row:
