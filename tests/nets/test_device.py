@@ -5,11 +5,13 @@ import subprocess
 import sys
 import threading
 import time
+from uuid import uuid4
 
 import pytest
 import torch
 
 from tests import ROOT
+from tests.moments.singles import SINGLES, Singles
 from workflow.convergent.nets import device
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -61,6 +63,31 @@ def test_a_gpu_is_one_claim_under_its_index_and_its_serial_number() -> None:
         seen = {**os.environ, "CUDA_VISIBLE_DEVICES": name}
         said = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, env=seen, capture_output=True, check=True).stdout
         assert said == b"1\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="CUDA, and the addresses of claims, are on Linux")
+def test_jobs_take_different_parts_of_gpus() -> None:
+    """CUDA would show each the first that is named. Here there need be none: what is tried is which names are left."""
+    code = "import os, sys; from workflow.convergent.nets import device; device.pick(); device.pick(); "
+    code += "print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); sys.stdin.read()"
+    names = [f"MIG-{uuid4()}" for _ in range(2)]
+    seen, jobs = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(names)}, []
+    for name in names:
+        job = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env=seen, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert job.stdout is not None
+        assert job.stdout.readline() == f"{name}\n"
+        jobs.append(job)
+    for job in jobs:
+        job.communicate()
+
+
+def test_sums_live_where_there_is_float64() -> None:
+    assert device.of_doubles(CPU) == CPU
+    with Singles():
+        assert device.of_doubles(SINGLES) == CPU
 
 
 @pytest.mark.gpu
