@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := scenes
 # Set for other programs: Python would find neither its own modules nor those of this folder. All else that a machine
-# lacks or has too much is put right by workflow/surroundings.py.
+# lacks or has too much is put right by workflow/runner/machine.py.
 unexport PYTHONHOME PYTHONSAFEPATH PYTHONWARNINGS PYTHONINSPECT PYTHONOPTIMIZE
 export PYTHONUTF8 := 1
 # Text as one word of a shell line.

@@ -3,6 +3,6 @@
 import sys
 
 if sys.argv[:1] == ["-m"]:  # Python is about to import a command
-    from .surroundings import settle
+    from .runner.machine import settle
 
     settle()

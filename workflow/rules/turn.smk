@@ -10,7 +10,7 @@ from snakemake.cli import get_argument_parser
 
 from workflow.convergent.commands import one_line
 from workflow.runner.alone import take_turn
-from workflow.surroundings import settle
+from workflow.runner.machine import settle
 
 # Options of a Snakemake that makes no files: it may look on beside a run.
 LOOKS = (

@@ -52,8 +52,12 @@ def pick() -> torch.device:
 
 
 def of_doubles(place: torch.device) -> torch.device:
-    """Where float64 sums of what is on a device live: there too, or on the CPU where the device has no float64."""
-    return torch.device("cpu") if place.type == "mps" else place
+    """Where float64 sums of what is on a device live: there too, or on the CPU where it has no float64, as MPS."""
+    try:
+        torch.empty(0, dtype=torch.float64, device=place)
+    except TypeError:
+        return torch.device("cpu")
+    return place
 
 
 def page_locked(part: torch.Tensor) -> torch.Tensor:
