@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from .nets import published
 from .nets.architecture import ALEXNET, fully_connected, module_units
 from .nets.names import net_names
 from .sources import own_sources
@@ -103,12 +104,15 @@ def net_settings(config: dict[str, Any], net: int) -> dict[str, Any]:
     """The part of the section ``architecture`` that net number ``net`` is made from, with the net's own ``pixels``.
 
     For the preset it is the whole section, for any other net ``crop`` and ``pixels``. Such a net that names no pixels
-    has ImageNet's if its weights are given, else those of the section.
+    has ImageNet's if its weights are given, else those of the section; with weights of torchvision's it has none here,
+    because they say which pixels they were trained with.
     """
     entry, section = config["nets"][net], config["architecture"]
     pixels = {"pixels": entry["pixels"]} if "pixels" in entry else {}
     if entry["architecture"] == ALEXNET:
         return section | pixels
+    if entry.get("weights") in published.of_architecture(entry["architecture"]):
+        return {"crop": section["crop"]} | pixels
     default = IMAGENET_PIXELS if "weights" in entry else section.get("pixels", {"mean": "channel", "scale": "unit"})
     return {"crop": section["crop"], "pixels": default} | pixels
 

@@ -69,12 +69,13 @@ def arguments_for(make: Callable[..., Any], architecture: str, classes: int) -> 
 def initial_body(architecture: str, settings: dict[str, Any], channels: int, classes: int, seed: int) -> nn.Module:
     """The torch module of an architecture with initial weights drawn from a seed.
 
+    The function is called with ``settings["arguments"]`` where weights were found to need them.
     Raises InputError where the architecture's function raises, or returns something else than a torch module.
     """
     if architecture == ALEXNET:
         return AlexNet(settings, channels, classes, seed)
     make = builder(architecture)
-    arguments = arguments_for(make, architecture, classes)
+    arguments = settings["arguments"] if "arguments" in settings else arguments_for(make, architecture, classes)
     with own.refusing(architecture), torch.random.fork_rng():
         torch.manual_seed(derive(seed, "initialisation"))
         body = make(**arguments)
