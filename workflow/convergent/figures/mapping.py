@@ -12,10 +12,11 @@ from .. import store, tables
 from ..alignment import matching
 from ..commands import InputError, command
 from ..stitching import mappings, summary
-from . import draw, plots
+from . import draw, labels, plots
 from .inputs import MappingStore, PatchStores, TableToWrite
 from .pictures import Pictures, draw_unit, read_pictures, whole_crops
 
+WIDTH = 10.5  # of figure 4, inches
 SOURCES = 6  # at most so many source units of the chosen unit are shown
 # columns that table 1 takes from the paper's table
 PAPER = ("layer", "units", "decay", "loss", "weights", "certain")
@@ -57,8 +58,10 @@ def draw_weights(part: SubFigure, weights: np.ndarray, unit: int, layer: str, na
     }
     axes = part.subplots(1, 2)
     for ax, (name, order) in zip(axes, orders.items(), strict=True):
-        image = plots.weight_matrix(ax, size[np.ix_(*order)], f"units of {target} (targets)", f"units of {source}")
-        plots.mark_row(ax, int(np.flatnonzero(order[0] == unit)[0]), f"{target} {unit}")
+        image = plots.weight_matrix(
+            ax, size[np.ix_(*order)], f"{labels.before('units of', target)} (targets)", f"units of {source}"
+        )
+        plots.mark_row(ax, int(np.flatnonzero(order[0] == unit)[0]), f"{labels.short(target)} {unit}")
         ax.set_title(f"{layer}, |W| {name}")
     part.colorbar(image, ax=axes, label="|weight|", shrink=0.8, pad=0.01)
 
@@ -73,9 +76,9 @@ def draw_sources(part: SubFigure, nets: Sequence[Pictures], weights: np.ndarray,
     shown = [(target, unit, "target")]
     shown += [(source, int(s), f"{weights[s]:+.3f}") for s in order[weights[order] != 0][:SOURCES]]
     grid = part.subplots(max(len(pictures.kinds) for pictures in nets), len(shown), squeeze=False)
-    part.suptitle(title + whole_crops(nets), fontsize=9)
+    part.suptitle(labels.wrapped(title + whole_crops(nets), WIDTH), fontsize=9)
     for column, (pictures, number, label) in enumerate(shown):
-        grid[0, column].set_title(f"{label}\n{pictures.name} {number}", fontsize=8)
+        grid[0, column].set_title(f"{label}\n{labels.short(pictures.name)} {number}", fontsize=8)
         draw_unit(list(grid[:, column]), pictures, number)
 
 
@@ -94,7 +97,7 @@ def fig4_mapping(
     digests = {attributes[side]: attributes["nets"][attributes[side]] for side in ("source", "target")}
     nets = read_pictures(patches, layer, digests, attributes["images"]["val"])
     source, target = names = [plots.title(net) for net in digests]
-    figure = plt.figure(figsize=(10.5, 7.6))
+    figure = plt.figure(figsize=(WIDTH, 7.6))
     matrices, pictures = figure.subfigures(2, 1, height_ratios=[1.25, 1], squeeze=False).flat
     draw_weights(matrices, weights, number, layer, names)
     rule = "the unit of the median R²" if unit == "median" else "the unit chosen"

@@ -12,7 +12,7 @@ from .. import store, tables
 from ..alignment import matching
 from ..commands import command
 from ..moments.covariance import net_means
-from . import draw, plots
+from . import draw, labels, plots
 from .inputs import (
     BetweenStore,
     MatchesTable,
@@ -44,13 +44,16 @@ def fig1_correlation(within: WithinStores, between: BetweenStore) -> Figure:
     """Correlation of the units within each of two nets and between them (paper, figure 1)."""
     pair = read_correlations(within, between)
     one, two = map(plots.title, pair.pair)
-    panels = [(f"within {one}", pair.first, one, one), (f"within {two}", pair.second, two, two)]
+    panels = [
+        (labels.before("within", one), pair.first, one, one),
+        (labels.before("within", two), pair.second, two, two),
+    ]
     orders = between_panels(pair.between, matching.assignment(pair.between))
     panels += [(name, matrix, one, two) for name, matrix in orders.items()]
     widths = [float(np.clip(matrix.shape[1] / matrix.shape[0], 0.65, 1)) for _, matrix, _, _ in panels]
     figure, axes = plt.subplots(1, len(panels), figsize=(2.3 * sum(widths), 2.8), width_ratios=widths)
     for ax, (name, matrix, rows, columns) in zip(axes, panels, strict=True):
-        image = plots.similarity_matrix(ax, matrix, f"units of {rows}", f"units of {columns}")
+        image = plots.similarity_matrix(ax, matrix, *(labels.before("units of", net) for net in (rows, columns)))
         ax.set_title(name)
     figure.colorbar(image, ax=axes, label="correlation", shrink=0.75, pad=0.01)
     return figure
@@ -62,7 +65,8 @@ def fig3_assignment(matches: MatchesTable) -> Figure:
     figure, axes = plt.subplots(figsize=(6.2, 3.2))
     overlap = matching.overlap(columns["greedy"], columns["assigned"])
     plots.sorted_similarities(axes, columns["greedy_similarity"], columns["assigned_similarity"], overlap)
-    axes.set_title(f"{layer}: units of {plots.title(a)} and their partners in {plots.title(b)}")
+    title = f"{layer}: units of {plots.title(a)} and their partners in {plots.title(b)}"
+    axes.set_title(labels.wrapped(title, figure.get_figwidth()))
     figure.legend(loc="outside lower center", ncols=3, columnspacing=1)
     return figure
 
