@@ -148,21 +148,23 @@ def rows_of_layers(paths: Sequence[Path], stitched: Sequence[Path]) -> list[list
     """
     attributes = {path: store.attributes(path, "mapping") for path in paths}
     about = {path: store.attributes(path, "stitched nets") for path in stitched}
-    keys = {path: (of["layer"], of["pair"]) for path, of in (attributes | about).items()}
+    layers_of = {path: of["layer"] for path, of in (attributes | about).items()}
     store.require_equal("pairs", **{str(path): own["pair"] for path, own in attributes.items()})
     store.same_nets({str(path): own["nets"] for path, own in (attributes | about).items()})
-    store.require_distinct("--mappings", (keys[path] for path in paths))
-    store.require_distinct("--stitched", (keys[path] for path in stitched))
-    stores_of = {keys[path]: path for path in stitched}
-    if {keys[path] for path in paths} != set(stores_of):
-        given, wanted = (", ".join(" ".join(keys[path]) for path in files) for files in (stitched, paths))
-        raise InputError(f"--stitched: stores of {given}; must be of {wanted}, as --mappings")
+    store.require_distinct("--mappings", (layers_of[path] for path in paths))
+    store.require_distinct("--stitched", (layers_of[path] for path in stitched))
+    beside_layer = {layers_of[path]: path for path in stitched}
+    given = {(layers_of[path], pair) for path in stitched for pair in about[path]["whole"]}
+    wanted = [(layers_of[path], attributes[path]["pair"]) for path in paths]
+    if not set(wanted) <= given or len(paths) != len(stitched):
+        these, those = (", ".join(map(" ".join, sorted(keys))) for keys in (given, wanted))
+        raise InputError(f"--stitched: stores of {these}; must be of {those}, as --mappings")
     layers = []
     for path in paths:
-        pair, beside = attributes[path]["pair"], stores_of[keys[path]]
+        pair, beside = attributes[path]["pair"], beside_layer[layers_of[path]]
         used = about[beside]["mappings"][pair]
         store.require_equal("mappings", **{str(path): attributes[path]["sha256"], str(beside): used})
-        rows = summary.rows(summary.read(beside))
+        rows = summary.rows(summary.read(beside), pair)
         others = [row for row in rows if row["pair"] != pair]
         layers.append([*mapping_rows(path, [row for row in rows if row["pair"] == pair]), *others])
     return layers
@@ -201,6 +203,8 @@ def table1_mapping(
         plots.accuracy_path(column[2], rows, [row for row in of_layer if row["pair"] == summary.MEAN])
         column[0].set_title(f"{layer}, {rows[0]['live']} of {rows[0]['units']} units live")
         column[2].set_xlabel("penalty, units x decay")
+    source, target = map(plots.title, pair.split("-"))
+    figure.suptitle(f"mappings from {source} to {target}")
     for row in (0, 2):  # once all columns that share the axis are drawn
         axes[row, 0].set_ylim(0, None)
     labels = (
