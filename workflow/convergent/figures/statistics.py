@@ -23,6 +23,7 @@ from .inputs import (
 )
 
 SPLITS = {"train": "training", "val": "validation"}  # as they are called in titles
+LEGEND, BESIDE = 14, 2.4  # nets in a column of a legend beside the axes, and its width in inches
 # columns that are drawn of the training of a net
 HISTORY = ("step", "loss", "top1", "val_loss", "val_top1")
 
@@ -74,8 +75,13 @@ def fig3_assignment(matches: MatchesTable) -> Figure:
 def figS10_means(moments: MomentsStore) -> Figure:  # noqa: N802
     """Sorted mean activations of the units of each net (paper, figure S10)."""
     attributes, means = store.attributes(moments, "moments"), net_means(moments)
-    figure, axes = plt.subplots(figsize=(4.5, 3))
+    columns = -(-len(means) // LEGEND) if len(means) > plots.CYCLE else 0  # of a legend beside the axes
+    figure, axes = plt.subplots(figsize=(4.5 + BESIDE * columns, 3))
     plots.sorted_means(axes, means)
+    if columns:
+        figure.legend(loc="outside right upper", ncols=columns)
+    else:
+        axes.legend()
     axes.set_title(f"{attributes['layer']}: mean activation on the {SPLITS[attributes['split']]} images")
     return figure
 
@@ -86,12 +92,14 @@ def nets_training(histories: Annotated[list[Path], "tables of the training of ea
     store.require_distinct("--histories", (of["net"] for of in about.values()))
     store.require_equal("images", **{str(path): of["images"] for path, of in about.items()})
     columns = {of["net"]: tables.columns(path, HISTORY) for path, of in about.items()}
-    figure, axes = plt.subplots(1, 2, figsize=(10, 3.2))
+    columns_of_legend = -(-len(columns) // LEGEND)
+    figure, axes = plt.subplots(1, 2, figsize=(10 + BESIDE * (columns_of_legend - 1), 3.2))
     plots.learning_curves(axes[0], columns, "loss", "cross-entropy")
     plots.learning_curves(axes[1], columns, "top1", "top-1 accuracy")
     axes[1].set_ylim(0, 1)
     axes[1].yaxis.set_major_formatter(PercentFormatter(1))
-    figure.legend(*axes[1].get_legend_handles_labels(), loc="outside right center", title="validation images (solid)")
+    entries, heading = axes[1].get_legend_handles_labels(), "validation images (solid)"
+    figure.legend(*entries, loc="outside right center", title=heading, ncols=columns_of_legend)
     return figure
 
 

@@ -20,7 +20,7 @@ from .pictures import Pictures, draw_unit, read_pictures, whole_crops
 COLUMNS = 8  # units of figures 2 and S4 side by side
 # columns that are shown of a table of agreement
 AGREEMENT = ("layer", "pair", "best", "best_shared", "same_greedy", "rank_agreement", "rank_agreement_absolute")
-FILTERS = 2.4  # width of the filters of a net, inches
+FILTERS, ACROSS = 2.4, 5  # width of the filters of a net in inches, and nets beside each other
 TITLE = 11  # size of a figure's title, points
 ACTIVE = 6  # most active units of figure S11, and least active ones
 
@@ -165,15 +165,17 @@ def nets_filters(filters: Annotated[Path, "store of the first filters of all net
     """Filters of each net's first convolution."""
     store.attributes(filters, "filters")
     arrays = store.load(filters, "filters/*")
-    figure, axes = plt.subplots(1, max(len(arrays), 1), figsize=(FILTERS * max(len(arrays), 1), 2), squeeze=False)
+    columns, rows = max(1, min(len(arrays), ACROSS)), max(1, -(-len(arrays) // ACROSS))
+    figure, axes = plt.subplots(rows, columns, figsize=(FILTERS * columns, 2 * rows), squeeze=False)
+    for ax in axes.flat[len(arrays) :]:
+        ax.axis("off")
     if not arrays:
-        axes[0, 0].axis("off")
         figure.suptitle("no net has a convolution of pixels")
     for ax, (name, array) in zip(axes.flat, arrays.items(), strict=False):
-        count, rows, columns, _ = array.shape
+        count, height, width, _ = array.shape
         plots.filter_sheet(ax, array, 8 if count <= 48 else 12)
         net = plots.title(name.rsplit("/", 1)[1])
-        title = f"{net}, first convolution\n{count} filters of {rows} x {columns}"
+        title = f"{net}, first convolution\n{count} filters of {height} x {width}"
         ax.set_title(labels.wrapped(title, FILTERS, 8), fontsize=8)
     return figure
 
