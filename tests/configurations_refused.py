@@ -324,6 +324,25 @@ TOGETHER = [
     changed("clustering.clusters", 64, "clustering.clusters: 64 is not possible; fewer than the 64 units of conv1"),
     changed("figures.pair", "net0-net4", "figures.pair: 'net0-net4' is not possible; two different of net0, net1"),
     changed("figures.pair", "net1-net1", "two different"),
+    changed(
+        "figures.pairs", ["net0-net2", "net3-net2"], "figures.pairs: 'net3-net2' is not possible; two different of"
+    ),
+    changed(
+        "figures.pairs", "some", "figures.pairs: 'some' is not possible; it is of another form. Further pairs that"
+    ),
+    changed("figures.pairs", ["net0-net2"] * 2, "no entry may stand there twice"),
+    changed("figures.pairs", [], "figures.pairs: [] is not possible; at least 1 entries"),
+    changed(
+        "figures",
+        {"pair": "net0-x_b", "pairs": ["net0-b"]},
+        "figures.pairs: ['net0-b'] is not possible; a_x_b is a layer and a net in two ways; rename the net",
+        nets=[
+            {"seed": seed, "layers": {"a": "conv1", "a_x": "conv2"}, **({"name": name} if name else {})}
+            for seed, name in enumerate(["", "b", "x_b"])
+        ],
+        layers=["a", "a_x"],
+        stages=["matching"],
+    ),
     changed("figures.pair", "net1-net0", "in this order"),
     changed("training", None, "training: None is not possible; it is needed where a net has no weights"),
     changed("training.momentum", 0, "training.nesterov: True is not possible; with training.momentum 0 it must"),

@@ -7,6 +7,7 @@ import pytest
 from workflow.convergent import configuration
 
 RESNET = {"architecture": "torchvision:resnet18", "weights": "resnet18.pth"}
+PAIRS = ["0-net1", "0-net2", "0-net3", "1-net2", "1-net3", "2-net3"]
 PRESET = {"architecture": "alexnet", "seed": 0}
 
 
@@ -66,6 +67,25 @@ def test_nets_of_equal_weights_are_told_by_their_names(config: dict, tmp_path: P
     nets = [{"architecture": f"torchvision:resnet{size}", **published} for size in (18, 34, 18, 34)]
     lines = configuration.same_weights(config | {"nets": nets})
     assert [line.split(" have")[0] for line in lines] == ["Warning: net0, net2", "Warning: net1, net3"]
+
+
+@pytest.mark.parametrize(
+    ("figures", "pairs"),
+    [
+        ({}, ["net0-net1"]),
+        ({"pairs": ["net2-net3", "net0-net1"]}, ["net2-net3", "net0-net1"]),
+        ({"pair": "net0-net1", "pairs": ["net2-net3", "net0-net1"]}, ["net0-net1", "net2-net3"]),
+        ({"pair": "net0-net1", "pairs": "all"}, [f"net{pair}" for pair in PAIRS]),
+        ({"pair": "net1-net2", "pairs": "all"}, ["net1-net2", *(f"net{p}" for p in PAIRS if p != "1-net2")]),
+    ],
+    ids=str,
+)
+def test_figures_are_of_one_pair_and_of_those_that_are_asked_for(config: dict, figures: dict, pairs: list) -> None:
+    config["figures"] = figures
+    configuration.complete(config)
+    assert config["figures"] == {"pair": pairs[0], "pairs": pairs}
+    configuration.complete(config)
+    assert config["figures"]["pairs"] == pairs
 
 
 def test_figures_show_the_first_two_nets(config: dict) -> None:

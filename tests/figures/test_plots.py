@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 
 from workflow.convergent.figures import plots
 
@@ -15,6 +16,16 @@ def axes() -> Iterator[Axes]:
     figure, axes = plt.subplots()
     yield axes
     plt.close(figure)
+
+
+def test_nets_have_colours_of_their_own() -> None:
+    assert plots.net_colours(2) == ["C0", "C1"]
+    assert [len({to_hex(colour) for colour in plots.net_colours(count)}) for count in (6, 7, 10, 100)] == [
+        6,
+        7,
+        10,
+        100,
+    ]
 
 
 def test_similarities_are_drawn_in_falling_order_without_dead_units(axes: Axes) -> None:

@@ -96,6 +96,15 @@ def test_means_are_of_the_layer_of_their_store(tmp_path: Path) -> None:
     plt.close("all")
 
 
+def test_the_legend_of_many_nets_stands_beside_the_axes(tmp_path: Path) -> None:
+    path = stores.moments(tmp_path / "moments.zarr/zarr.json", {f"net{k}": np.arange(3.0) for k in range(10)})
+    figure = statistics.figS10_means(path)
+    assert figure.axes[0].get_legend() is None
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][-1] == "Net10, highest 2"
+    plt.close("all")
+
+
 def test_learning_curves_are_those_of_the_tables(tmp_path: Path) -> None:
     for net, top1 in (("net0", [0.1, 0.5]), ("net2", [0.2, 0.6])):
         rows = [{"epoch": k, "step": 10 * k, "loss": 1 / k, "top1": top1[k - 1]} for k in (1, 2)]

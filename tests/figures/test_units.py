@@ -136,6 +136,11 @@ def test_filters_of_any_size_and_of_no_net(tmp_path: Path) -> None:
         "Net1, first convolution\n6 filters of 7 x 7",
         "Net3, first convolution\n64 filters of 3 x 5",
     ]
+    store.save(path, {f"filters/net{k}": np.ones((4, 3, 3, 3)) for k in range(12)}, kind="filters")
+    many = units.nets_filters(path)
+    assert many.get_figwidth() == 5 * units.FILTERS
+    assert [ax.get_title().split(",")[0] for ax in many.axes if ax.images] == [f"Net{k}" for k in range(1, 13)]
+    assert sum(ax.axison for ax in many.axes) == 0
     store.save(path, {}, kind="filters")
     assert "no net" in units.nets_filters(path)._suptitle.get_text()
     plt.close("all")

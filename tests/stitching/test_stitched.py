@@ -143,7 +143,7 @@ def test_a_mapping_is_destandardised(shape: tuple[int, ...]) -> None:
 
 def assembled(stores: dict[str, Path]) -> dict[str, assembly.StitchedNet]:
     paths = mappings_of(stores)
-    return assembly.assemble(paths, "net0-net1", assembly.joints(paths, "net0-net1", ALPHA))
+    return assembly.assemble(paths, ["net0-net1"], assembly.joints(paths, ["net0-net1"], ALPHA))
 
 
 def test_controls_are_what_they_must_be(
@@ -288,7 +288,7 @@ def test_hits_are_counted_in_the_block_of_each_image() -> None:
 
 def test_a_point_without_weights_has_the_hits_of_the_mapping_to_means(stores: dict[str, Path]) -> None:
     """Where nothing is known of it the pair has no accuracy: its second net has other classes."""
-    (first, _) = assembly.joints(mappings_of(stores), "net0-net1", ALPHA)
+    (first, _) = assembly.joints(mappings_of(stores), ["net0-net1"], ALPHA)
     numbers = {f"{kind}/net0-net1/{k}": k for kind in ("relu", "mapped", "untrained") for k in (0, 1, 3)}
     counted = {name: np.array([k, 5]) for name, k in numbers.items()} | {"zero/net1": np.array([9, 9])}
     arrays = stitched.arrays_of(first, counted)
@@ -318,7 +318,7 @@ def descriptions(nets: dict[str, Path], twins: dict[str, Path]) -> dict[str, Pat
 
 def run(images: Path, output: Path, nets: dict[str, Path], paths: dict[str, Path], *more: str) -> None:
     given = ["--nets", *map(str, nets.values()), "--mappings", *map(str, paths.values())]
-    arguments = [*given, "--pair", "net0-net1", "--alpha", str(ALPHA), "--threads", "1", *more]
+    arguments = [*given, "--whole", "net0-net1", "--alpha", str(ALPHA), "--threads", "1", *more]
     stitched.main([str(images), str(output), *arguments])
 
 
@@ -348,7 +348,7 @@ def test_the_store_has_the_hits_of_each_block_of_the_moments(
     for kind in ("relu", "mapped", "untrained"):  # no weight is left at the third point
         np.testing.assert_array_equal(arrays[f"{kind}/net0-net1"][2], arrays["zero/net1"])
     np.testing.assert_allclose(arrays["alpha/net1-net0"], [0, ALPHA])
-    assert (attributes["pair"], attributes["pairs"]) == ("net0-net1", ["net0-net1", "net1-net0"])
+    assert (attributes["whole"], attributes["pairs"]) == (["net0-net1"], ["net0-net1", "net1-net0"])
     assert attributes["mappings"]["net1-net0"] == store.attributes(stores["net1-net0"])["sha256"]
     assert attributes["nets"].keys() == loaded.keys()
     assert attributes["photographs"] == 15
@@ -433,7 +433,7 @@ def test_a_mapping_that_lacks_is_named(
     left_out: str,
     needed: str,
 ) -> None:
-    with pytest.raises(SystemExit, match=f"--mappings: stores of .*; --pair net0-net1 needs {needed}"):
+    with pytest.raises(SystemExit, match=f"--mappings: stores of .*; --whole net0-net1 needs {needed}"):
         run(images["val"], tmp_path / "out.zarr/zarr.json", descriptions, mappings_of(stores, left_out))
 
 

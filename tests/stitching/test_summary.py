@@ -1,5 +1,6 @@
 """Numbers of ordered pairs of nets: planted hits and mappings give accuracies, gains and shares that are known."""
 
+from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -14,22 +15,23 @@ NETS = [f"net{k}" for k in range(4)]
 PAIRS = [f"{a}-{b}" for a, b in permutations(NETS, 2)]
 IMAGES = np.array([60, 40, 50, 60, 30, 60])
 ALPHA, PATH = 0.24, [0, 0.01, 0.24, 3]
+SHOWN = ["net0-net1"]
 
 
-def planted(path: Path, twins: list[str], classes: bool = True) -> dict[str, np.ndarray]:
-    """Save the stitched nets of a layer: all pairs at two penalties, net0-net1 at four. Arrays by name."""
+def planted(path: Path, twins: list[str], classes: bool = True, whole: Sequence[str] = SHOWN) -> dict[str, np.ndarray]:
+    """Save the stitched nets of a layer: all pairs at two penalties, those of ``whole`` at four. Arrays by name."""
     rng, arrays = np.random.default_rng(0), {"images": IMAGES}
     for pair in PAIRS:
-        alphas = PATH if pair == "net0-net1" else [0, ALPHA]
+        alphas = PATH if pair in whole else [0, ALPHA]
         arrays[f"alpha/{pair}"] = np.array(alphas)
         kinds = {"relu": 0.6, **({"untrained": 0.2} if pair.split("-")[0] in twins else {})}
-        kinds |= {"mapped": 0.5} if pair == "net0-net1" else {}
+        kinds |= {"mapped": 0.5} if pair in whole else {}
         if classes:
             arrays |= {f"{kind}/{pair}": rng.binomial(IMAGES, p, (len(alphas), 6)) for kind, p in kinds.items()}
     if classes:
-        whole = {"whole/net0": 0.9, "whole/net1": 0.8, "self/net1": 0.8, "zero/net1": 0.1}
-        arrays |= {name: rng.binomial(IMAGES, p) for name, p in whole.items()}
-    store.save(path, arrays, kind="stitched nets", layer="conv1", pair="net0-net1", pairs=PAIRS, photographs=52)
+        alone = {"whole/net0": 0.9, "whole/net1": 0.8, "self/net1": 0.8, "zero/net1": 0.1, "whole/net3": 0.7}
+        arrays |= {name: rng.binomial(IMAGES, p) for name, p in alone.items()}
+    store.save(path, arrays, kind="stitched nets", layer="conv1", whole=whole, pairs=PAIRS, photographs=52)
     return arrays
 
 
@@ -62,14 +64,14 @@ def test_without_twins_or_classes_there_is_no_gain(tmp_path: Path, twins: list[s
     planted(tmp_path / "a.zarr/zarr.json", twins, classes)
     found = summary.stitched_less_untrained(tmp_path / "a.zarr/zarr.json")
     assert (found.pairs, found.value.shape, found.without.shape) == ([], (0,), (0, 6))
-    rows = summary.rows(summary.read(tmp_path / "a.zarr/zarr.json"))
+    rows = summary.rows(summary.read(tmp_path / "a.zarr/zarr.json"), "net0-net1")
     assert not any("gain" in row or "untrained_relu" in row for row in rows)
     assert all(("top1_relu" in row) == classes for row in rows)
 
 
 def test_rows_are_of_the_path_of_the_other_pairs_and_of_their_mean(tmp_path: Path) -> None:
     arrays = planted(tmp_path / "a.zarr/zarr.json", NETS)
-    rows = summary.rows(summary.read(tmp_path / "a.zarr/zarr.json"))
+    rows = summary.rows(summary.read(tmp_path / "a.zarr/zarr.json"), "net0-net1")
     alphas = {pair: [row["alpha"] for row in rows if row["pair"] == pair] for pair in [*PAIRS, "mean"]}
     assert alphas == {"net0-net1": PATH, **{pair: [0, ALPHA] for pair in [*PAIRS[1:], "mean"]}}
     path = [row for row in rows if row["pair"] == "net0-net1"]
@@ -89,13 +91,24 @@ def test_rows_are_of_the_path_of_the_other_pairs_and_of_their_mean(tmp_path: Pat
     assert rows[-1]["gain"] == pytest.approx((relu - control).mean())
 
 
+def test_rows_of_another_pair_that_is_shown_have_its_path_and_its_target(tmp_path: Path) -> None:
+    arrays = planted(tmp_path / "a.zarr/zarr.json", NETS, whole=["net0-net1", "net1-net3"])
+    nets = summary.read(tmp_path / "a.zarr/zarr.json")
+    first, other = (summary.rows(nets, pair) for pair in nets.whole)
+    alphas = {pair: [row["alpha"] for row in other if row["pair"] == pair] for pair in [*PAIRS, "mean"]}
+    assert alphas == {pair: [0, ALPHA] for pair in [*PAIRS, "mean"]} | {"net1-net3": PATH}
+    targets = {row["target"] for row in other if "target" in row}
+    assert targets == {arrays["whole/net3"].sum() / IMAGES.sum()}
+    assert [row for row in first if row["pair"] == "mean"] == [row for row in other if row["pair"] == "mean"]
+
+
 def test_intervals_of_one_pair_are_over_photographs_and_of_all_also_over_nets(tmp_path: Path) -> None:
     """Nets that differ as heads make the interval of the mean wide, though each pair's own is narrow."""
     arrays = planted(tmp_path / "a.zarr/zarr.json", NETS)
     for pair in PAIRS:
         arrays[f"relu/{pair}"] = np.tile(IMAGES * (2 + int(pair[3])) // 10, (len(arrays[f"alpha/{pair}"]), 1))
-    nets = summary.StitchedNets("conv1", "net0-net1", 52, IMAGES, {p: arrays[f"alpha/{p}"] for p in PAIRS}, arrays)
-    rows = summary.rows(nets)
+    nets = summary.StitchedNets("conv1", SHOWN, 52, IMAGES, {p: arrays[f"alpha/{p}"] for p in PAIRS}, arrays)
+    rows = summary.rows(nets, "net0-net1")
     width = {row["pair"]: row["top1_relu_high"] - row["top1_relu_low"] for row in rows if row["alpha"] == 0}
     assert max(width[pair] for pair in PAIRS) < 1e-6 < 0.3 < width["mean"]
 

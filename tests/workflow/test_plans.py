@@ -119,6 +119,11 @@ def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path)
             ["hierarchy", "functional", "spectral", "draw_fig5_hierarchy", "draw_table1_mapping"],
             ["patches", "matching", "information", "compare", "draw_fig6_clusters", "draw_figS_spectral", "filters"],
         ),
+        (
+            {"figures.pairs": ["net1-net3"], "stages": ["stitching", "clustering", "patches"]},
+            [f"draw_{name}_of_pairs" for name in ("fig4_mapping", "fig6_clusters", "figS_spectral", "table1_mapping")],
+            ["draw_figS11_active_of_pairs", "draw_fig2_matches_of_pairs"],
+        ),
         ({"stages": ["nets"]}, ["train", "draw_nets_training", "draw_nets_filters", "draw_figS10_means"], ["matching"]),
         ({"stages": ["information"]}, ["agreement", "matching"], ["patches", "draw_figS4_information", "compare"]),
         (
@@ -177,6 +182,26 @@ def test_what_needs_a_stage_that_is_off_is_refused(config: dict, tmp_path: Path,
     assert done.returncode == 1
     (line,) = (line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("Using workflow"))
     assert line == f"{target} needs stage {off}, which is off; stages are matching"
+
+
+def test_figures_of_further_pairs_have_their_names(config: dict, tmp_path: Path) -> None:
+    """The first pair keeps the names that it has alone. Mappings of further pairs are replayed and stitched whole."""
+    config |= {
+        "run": "nothing_yet",
+        "figures": {"pairs": ["net0-net1", "net1-net3"]},
+        "stages": ["matching", "stitching"],
+    }
+    targets = ["fig1_correlation", "fig3_assignment_conv2_net1-net3", "table1_mapping_net1-net3"]
+    done = plan(tmp_path, config, "-p", "--", *targets)
+    assert done.returncode == 0, done.stdout + done.stderr
+    drawn = re.findall(r"--outputs results/nothing_yet/figures/(\S+)\.pdf", done.stdout)
+    assert sorted(drawn) == sorted(targets)
+    (third,) = re.findall(r"fig3_assignment --matches (\S+)", done.stdout)
+    assert third == "results/nothing_yet/matching/correlation/conv2/net1-net3.csv"
+    assert set(re.findall(r"--published (.*?) --alphas", done.stdout)) == {"net0-net1 net1-net3"}
+    assert set(re.findall(r"--whole (.*?) --batch", done.stdout)) == {"net0-net1 net1-net3"}
+    (table,) = re.findall(r"table1_mapping --mappings (.*?) --stitched", done.stdout)
+    assert {path.split("/")[-2] for path in table.split()} == {"net1-net3.zarr"}
 
 
 def test_nets_of_equal_weights_are_planned_with_a_warning(config: dict, tmp_path: Path) -> None:

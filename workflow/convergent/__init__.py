@@ -91,6 +91,7 @@ figures
     inputs          what the files of a figure say of themselves, and whether they fit together
     pictures        pictures of units
     plots           arrays to panels
+    labels          names and titles where there is little room
     statistics, evidence, training, units, mapping, clusters    the families of figures
 shared
     api             results in Python

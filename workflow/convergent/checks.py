@@ -5,6 +5,7 @@ All of it is found before any work begins. Each refusal is one line with the key
 
 import os
 import re
+from collections import Counter
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.util import find_spec
@@ -170,12 +171,18 @@ def check_stages(config: dict[str, Any]) -> None:
         refuse("stages", config["stages"], f"nothing is left to be made, {empty[0]}.layers is empty")
 
 
-def check_pair(config: dict[str, Any]) -> None:
-    """Refuse a pair for the figures that is not of two different nets in their order."""
-    pair, nets = config["figures"]["pair"], net_names(config["nets"])
-    one, two = pair.split("-")
-    if one not in nets or two not in nets or nets.index(one) >= nets.index(two):
-        refuse("figures.pair", pair, f"two different of {', '.join(nets)}, in this order")
+def check_pairs(config: dict[str, Any]) -> None:
+    """Refuse pairs for the figures that are not of two different nets in their order, and names that two would have."""
+    nets, (first, *further) = net_names(config["nets"]), config["figures"]["pairs"]
+    for pair in (first, *further):
+        if pair not in configuration.between(config):
+            key = "figures.pair" if pair == first else "figures.pairs"
+            refuse(key, pair, f"two different of {', '.join(nets)}, in this order")
+    names = Counter(f"{layer}_{net}" for layer in config["layers"] for net in nets)
+    if further and names.most_common(1)[0][1] > 1:
+        refuse(
+            "figures.pairs", further, f"{names.most_common(1)[0][0]} is a layer and a net in two ways; rename the net"
+        )
 
 
 def preset_units(config: dict[str, Any]) -> dict[str, int]:
@@ -188,10 +195,15 @@ def preset_units(config: dict[str, Any]) -> dict[str, int]:
 def check_units(config: dict[str, Any], units: Mapping[str, int]) -> None:
     """Refuse a unit for figure 4 that its layer does not have, and as many clusters as units, in nets of the preset.
 
-    Both are of the nets of ``figures.pair``. units: of each module of the preset
+    Both are of the nets of each pair that is shown. units: of each module of the preset
     """
     entries = dict(zip(net_names(config["nets"]), config["nets"], strict=True))
-    two = [entries[net] for net in config["figures"]["pair"].split("-")]
+    for pair in config["figures"]["pairs"]:
+        check_units_of(config, [entries[net] for net in pair.split("-")], units)
+
+
+def check_units_of(config: dict[str, Any], two: list[dict[str, Any]], units: Mapping[str, int]) -> None:
+    """``check_units`` of the entries of a pair of nets."""
     unit, clusters = config["figures"]["unit"], config["clustering"]["clusters"]
     presets = [entry for entry in two if entry["architecture"] == ALEXNET]
     for layer in spatial(config, config["stitching"]["layers"])[:1] if two[1] in presets else []:
@@ -220,7 +232,7 @@ def check(config: dict[str, Any], room: int) -> None:
     for section in LAYERED:
         check_layers(f"{section}.layers", config[section]["layers"], config["layers"])
     check_stages(config)
-    check_pair(config)
+    check_pairs(config)
     if config["clustering"]["range"][0] > config["clustering"]["range"][1]:
         refuse("clustering.range", config["clustering"]["range"], "the smaller number must come first")
     images, units = photographs.available(config), preset_units(config)

@@ -1,6 +1,7 @@
 """What follows from a configuration: layers of each stage, modules, settings of each net."""
 
 import os
+from itertools import combinations
 from typing import Any
 
 from .nets import published
@@ -85,13 +86,21 @@ def snapshot_blocks(config: dict[str, Any]) -> int:
     return max(blocks // 4, min(4, blocks))
 
 
+def between(config: dict[str, Any]) -> list[str]:
+    """All pairs of different nets, in the order of the nets."""
+    return [f"{a}-{b}" for a, b in combinations(net_names(config["nets"]), 2)]
+
+
 def complete(config: dict[str, Any]) -> None:
-    """Fill in the layers of the stages that name none, no layers of those that are off, and the pair of the figures.
+    """Fill in the layers of the stages that name none, no layers of those that are off, and the pairs of the figures.
 
     The schema cannot: they depend on ``layers`` and ``nets``. Of the layers with positions ``information`` takes the
     first two, ``stitching`` and ``clustering`` take all.
     """
-    config["figures"].setdefault("pair", "-".join(net_names(config["nets"])[:2]))
+    figures, every = config["figures"], between(config)
+    pairs = every if figures.get("pairs") == "all" else figures.get("pairs", [])
+    figures.setdefault("pair", [*pairs, *every][0])
+    figures["pairs"] = list(dict.fromkeys([figures["pair"], *pairs]))
     layers = spatial(config, config["layers"])
     for section, default in (("information", layers[:2]), ("stitching", layers), ("clustering", layers)):
         if section in config["stages"]:

@@ -103,7 +103,10 @@ LAYERED = {
     "resample": config["resample"],
     "own_code": lambda wildcards: tracked_own_code(config["nets"]),
 }
-PAIR = config["figures"]["pair"]
+SHOWN = config["figures"][
+    "pairs"
+]  # pairs of figures of two nets, of which the first has no name in these
+PAIR = SHOWN[0]
 TWO = PAIR.split("-")
 # Nets before training, and the layers in which they are compared with each other. In layers of mappings they take part
 # in the passes of the trained nets too: mappings from them are the controls.
@@ -122,6 +125,8 @@ wildcard_constraints:
     net=one_of(NETS),
     layer=one_of(LAYERS),
     shard=r"\d+",
+    a=one_of(NETS),
+    b=one_of(NETS),
     pair=f"(?:{one_of(NETS)})-(?:{one_of(NETS)})",
     similarity="correlation|mutual_information",
 

@@ -7,32 +7,43 @@ MOMENTS = "results/{run}/moments/val/{layer}.zarr/zarr.json"
 MATCHES = "results/{run}/matching"
 INFORMATION = "results/{run}/tables/information.csv"
 MAPPINGS = [
-    f"results/{{run}}/stitching/{layer}/{PAIR}.zarr/zarr.json" for layer in STITCHED
+    f"results/{{run}}/stitching/{layer}/{{a}}-{{b}}.zarr/zarr.json"
+    for layer in STITCHED
 ]
-MAPPING = f"results/{{run}}/stitching/{ONE_MAPPED}/{PAIR}.zarr/zarr.json"
+MAPPING = f"results/{{run}}/stitching/{ONE_MAPPED}/{{a}}-{{b}}.zarr/zarr.json"
 TREE = {
-    "tree": f"results/{{run}}/clustering/hierarchy/{ONE_MAPPED}/{PAIR}.zarr/zarr.json",
-    "scores": f"results/{{run}}/clustering/hierarchy/{ONE_MAPPED}/{PAIR}.csv",
+    "tree": f"results/{{run}}/clustering/hierarchy/{ONE_MAPPED}/{{a}}-{{b}}.zarr/zarr.json",
+    "scores": f"results/{{run}}/clustering/hierarchy/{ONE_MAPPED}/{{a}}-{{b}}.csv",
 }
-PATCHES = {net: f"results/{{run}}/patches/{net}.zarr/zarr.json" for net in NETS}
-PATCHES_OF_PAIR = [PATCHES[net] for net in TWO]
+PATCHES_OF_PAIR = [
+    f"results/{{run}}/patches/{net}.zarr/zarr.json" for net in ("{a}", "{b}")
+]
 
 
 def correlated(layer):
-    """Correlation within each net of the pair and between them, as inputs of a figure."""
+    """Correlation within each net of a pair and between them, as inputs of a figure."""
     folder = f"results/{{run}}/correlation/{layer}"
     return {
-        "within": [f"{folder}/{net}-{net}.zarr/zarr.json" for net in TWO],
-        "between": f"{folder}/{PAIR}.zarr/zarr.json",
+        "within": [f"{folder}/{net}-{net}.zarr/zarr.json" for net in ("{a}", "{b}")],
+        "between": f"{folder}/{{a}}-{{b}}.zarr/zarr.json",
     }
 
 
+def of_first_pair(inputs):
+    """Inputs of a figure with the nets of the first pair in place of {a} and {b}."""
+    if isinstance(inputs, dict):
+        return {name: of_first_pair(each) for name, each in inputs.items()}
+    if isinstance(inputs, list):
+        return [of_first_pair(each) for each in inputs]
+    return inputs.replace("{a}", TWO[0]).replace("{b}", TWO[1])
+
+
 # Entries of a figure: the family that it belongs to; category and label in the report; its inputs, named as in its
-# function; the stages that it needs, which must all be on; and, where it has them,
+# function, where {a} and {b} are the nets of a pair if it is of one; the stages that it needs, which must all be on; and, where it has them,
 #   layers    it is drawn for each of these layers, which {layer} stands for
 #   when      whether it is drawn, if it is not drawn for layers
 #   settings  options of its command besides the inputs
-#   table     a table that it writes
+#   table     the name of a table that it writes, in a list
 DRAWN = {
     "fig1_correlation": {
         "family": "statistics",
@@ -47,7 +58,7 @@ DRAWN = {
         "report": ("Matching", "Fig 2"),
         "inputs": {
             "patches": PATCHES_OF_PAIR,
-            "matches": f"{MATCHES}/correlation/{{layer}}/{PAIR}.csv",
+            "matches": f"{MATCHES}/correlation/{{layer}}/{{a}}-{{b}}.csv",
         },
         "layers": SPATIAL,
     },
@@ -55,7 +66,7 @@ DRAWN = {
         "family": "statistics",
         "stages": ["matching"],
         "report": ("Matching", "Fig 3"),
-        "inputs": {"matches": f"{MATCHES}/correlation/{{layer}}/{PAIR}.csv"},
+        "inputs": {"matches": f"{MATCHES}/correlation/{{layer}}/{{a}}-{{b}}.csv"},
         "layers": SPATIAL,
     },
     "figS4_information": {
@@ -64,7 +75,7 @@ DRAWN = {
         "report": ("Matching", "Fig S4"),
         "inputs": {
             "patches": PATCHES_OF_PAIR,
-            "matches": f"{MATCHES}/mutual_information/{{layer}}/{PAIR}.csv",
+            "matches": f"{MATCHES}/mutual_information/{{layer}}/{{a}}-{{b}}.csv",
             "information": INFORMATION,
         },
         "layers": [layer for layer in INFORMED if layer in SPATIAL],
@@ -80,7 +91,12 @@ DRAWN = {
         "family": "units",
         "stages": ["patches"],
         "report": ("Activations", "Fig S11"),
-        "inputs": {"moments": MOMENTS, "patches": list(PATCHES.values())},
+        "inputs": {
+            "moments": MOMENTS,
+            "patches": [
+                f"results/{{run}}/patches/{net}.zarr/zarr.json" for net in NETS
+            ],
+        },
         "layers": SPATIAL[:2],
     },
     "table1_mapping": {
@@ -96,7 +112,7 @@ DRAWN = {
             "paper": "workflow/resources/paper_table1.csv",
         },
         "when": STITCHED,
-        "table": "results/{run}/tables/table1_mapping.csv",
+        "table": ["table1_mapping"],
     },
     "fig4_mapping": {
         "family": "mapping",
@@ -125,8 +141,8 @@ DRAWN = {
         "stages": ["clustering", "patches"],
         "report": ("Clusters", "Spectral"),
         "inputs": {
-            "clusters": f"results/{{run}}/clustering/spectral/{{layer}}/{PAIR}.zarr/zarr.json",
-            "scores": f"results/{{run}}/clustering/spectral/{{layer}}/{PAIR}.csv",
+            "clusters": f"results/{{run}}/clustering/spectral/{{layer}}/{{a}}-{{b}}.zarr/zarr.json",
+            "scores": f"results/{{run}}/clustering/spectral/{{layer}}/{{a}}-{{b}}.csv",
             "patches": PATCHES_OF_PAIR,
             **correlated("{layer}"),
         },
@@ -169,7 +185,7 @@ DRAWN = {
             "paper": PAPER,
             **({"information": INFORMATION} if INFORMED else {}),
         },
-        "table": "results/{run}/tables/summary.csv",
+        "table": ["summary"],
     },
     "summary_training": {
         "family": "training",
@@ -177,52 +193,67 @@ DRAWN = {
         "report": ("Summary", "Through training"),
         "inputs": {"evidence": TRAINING},
         "when": FOLLOWED,
-        "table": "results/{run}/tables/training.csv",
+        "table": ["training"],
     },
 }
 
 FIGURES = []
+ALONE, OF_PAIRS = {}, {"pair": "{a}-{b}"}
 for figure, entry in DRAWN.items():
     if not set(entry["stages"]) <= set(STAGES):
         continue
-    by_layer = "layers" in entry
-    name = f"{figure}_{{layer}}" if by_layer else figure
+    by_layer = {"layer": "{layer}"} if "layers" in entry else {}
+    of_pair = "{a}" in str(entry["inputs"])
     category, label = entry["report"]
-    if entry.get("when", True):
-        FIGURES += [name.replace("{layer}", each) for each in entry.get("layers", [""])]
+    layers = entry.get("layers", [""]) if entry.get("when", True) else []
 
-    rule:
-        name:
-            f"draw_{figure}"
-        input:
-            **entry["inputs"],
-        output:
-            pdf=report(
-                f"results/{{run}}/figures/{name}.pdf",
-                caption=f"../report/{figure}.rst",
-                category=category,
-                labels={"figure": label, **({"layer": "{layer}"} if by_layer else {})},
-            ),
-            png=f"results/{{run}}/figures/{name}.png",
-            table=[entry["table"]] if "table" in entry else [],
-        log:
-            f"results/{{run}}/logs/figures/{name}.log",
-        localrule: True
-        params:
-            *stage(f"figures.{entry['family']}"),
-            *tracked(
-                file
-                for file in [STYLE, *entry["inputs"].values()]
-                if str(file).startswith("workflow/")
-            ),
-            family=entry["family"],
-            figure=figure,
-            inputs=lambda wildcards, input: as_options(dict(input.items())),
-            settings=entry.get("settings", []),
-            table="--table" if "table" in entry else "",
-        shell:
-            "python -m workflow.convergent.figures.{params.family:q} {params.figure:q} {params.inputs:q}"
-            " {params.settings:q} --outputs {output.pdf} {output.png} {params.table:q} {output.table} > {log} 2>&1"
+    # The first pair has no name in its figures, as if there were no other.
+    for pair in [ALONE, *([OF_PAIRS] if of_pair and SHOWN[1:] else [])]:
+        rows = {**by_layer, **pair}
+        name = "_".join([figure, *rows.values()])
+        inputs = entry["inputs"] if pair else of_first_pair(entry["inputs"])
+        FIGURES += [
+            name.replace("{layer}", each).replace("{a}-{b}", of)
+            for of in (SHOWN[1:] if pair else [PAIR])
+            for each in layers
+        ]
+
+        rule:
+            name:
+                f"draw_{figure}{'_of_pairs' if pair else ''}"
+            input:
+                **inputs,
+            output:
+                pdf=report(
+                    f"results/{{run}}/figures/{name}.pdf",
+                    caption=f"../report/{figure}.rst",
+                    category=category,
+                    labels={"figure": label, **rows},
+                ),
+                png=f"results/{{run}}/figures/{name}.png",
+                table=[
+                    "_".join([f"results/{{run}}/tables/{each}", *pair.values()])
+                    + ".csv"
+                    for each in entry.get("table", [])
+                ],
+            log:
+                f"results/{{run}}/logs/figures/{name}.log",
+            localrule: True
+            params:
+                *stage(f"figures.{entry['family']}"),
+                *tracked(
+                    file
+                    for file in [STYLE, *inputs.values()]
+                    if str(file).startswith("workflow/")
+                ),
+                family=entry["family"],
+                figure=figure,
+                inputs=lambda wildcards, input: as_options(dict(input.items())),
+                settings=entry.get("settings", []),
+                table="--table" if "table" in entry else "",
+            shell:
+                "python -m workflow.convergent.figures.{params.family:q} {params.figure:q} {params.inputs:q}"
+                " {params.settings:q} --outputs {output.pdf} {output.png} {params.table:q} {output.table} > {log} 2>&1"
 
 
 # One alias for each figure, so that its name is a target.

@@ -1,9 +1,11 @@
 # Sparse mappings of all ordered pairs of nets and from their untrained twins, one job for each layer, and the top-1
-# accuracy of nets stitched together by them. Only the pair of the figures has the control of its whole path.
+# accuracy of nets stitched together by them. Only the pairs of the figures have the control of their whole path.
 MAPPED = [f"{a}-{b}" for a in NETS for b in NETS if a != b]
 FROM_TWINS = [f"{twin_name(a)}-{b}" for a in TRAINED for b in NETS if a != b]
-FITTED = [*MAPPED, f"{TWO[1]}-{TWO[1]}", *FROM_TWINS]
-FEW = [pair for pair in FROM_TWINS if pair != f"{twin_name(TWO[0])}-{TWO[1]}"]
+TARGETS = list(dict.fromkeys(pair.split("-")[1] for pair in SHOWN))
+FITTED = [*MAPPED, *(f"{net}-{net}" for net in TARGETS), *FROM_TWINS]
+WHOLE = [f"{twin_name(a)}-{b}" for a, b in (pair.split("-") for pair in SHOWN)]
+FEW = [pair for pair in FROM_TWINS if pair not in WHOLE]
 
 
 rule stitching:
@@ -21,7 +23,7 @@ rule stitching:
         *stage("stitching.fit"),
         pairs=FITTED,
         few=FEW,
-        published=lambda wildcards: PAIR if replayed(wildcards.layer) else "",
+        published=lambda wildcards: SHOWN if replayed(wildcards.layer) else [],
         alphas=[*config["stitching"]["alphas"], config["stitching"]["alpha"]],
         options=options("stitching", "decays", "seed", "threads"),
     shell:
@@ -50,10 +52,10 @@ rule functional:
     params:
         *stage("stitching.stitched"),
         **LAYERED,
-        pair=PAIR,
+        whole=SHOWN,
         batch=options("moments", "batch"),
         options=options("stitching", "alpha", "threads"),
     shell:
         "python -m workflow.convergent.stitching.stitched {input.images} {output} --nets {input.digests}"
-        " --mappings {input.mappings} --pair {params.pair:q} {params.batch:q} {params.options:q}"
+        " --mappings {input.mappings} --whole {params.whole:q} {params.batch:q} {params.options:q}"
         " --modules {params.modules:q} --resample {params.resample:q} > {log} 2>&1"

@@ -25,11 +25,15 @@ def tables_of_stages():
         stage: [f"{RUN}/tables/{name}.csv" for name in names if not empty.get(name)]
         for stage, names in NAMED.items()
     }
+    if STITCHED:
+        tables["stitching"] += [
+            f"{RUN}/tables/table1_mapping_{pair}.csv" for pair in SHOWN[1:]
+        ]
     by_pair = {
         "matching": ("matching/correlation", LAYERS, BETWEEN),
         "information": ("matching/mutual_information", INFORMED, BETWEEN),
-        "clustering": ("clustering/spectral", CLUSTERED, [PAIR]),
-        "stitching": ("clustering/hierarchy", HIERARCHICAL, [PAIR]),
+        "clustering": ("clustering/spectral", CLUSTERED, SHOWN),
+        "stitching": ("clustering/hierarchy", HIERARCHICAL, SHOWN),
     }
     for stage, (folder, layers, pairs) in by_pair.items():
         tables.setdefault(stage, []).extend(
@@ -54,7 +58,7 @@ def stages_of(name):
     if os.path.basename(folder) not in ("", "figures", "tables"):
         return ()
     known = {figure: entry["stages"] for figure, entry in DRAWN.items()}
-    known |= {f"{table}.csv": [stage] for stage in NAMED for table in NAMED[stage]}
+    known |= {table: [stage] for stage in NAMED for table in NAMED[stage]}
     return next(
         (
             its

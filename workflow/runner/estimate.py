@@ -8,6 +8,7 @@ from typing import Any
 
 from workflow.convergent.configuration import module_of, snapshot_blocks, trained, twinned, units, widths
 from workflow.convergent.nets.architecture import ALEXNET, module_positions
+from workflow.convergent.nets.names import net_names
 from workflow.convergent.photographs import channels, classes, total
 
 NUMBER, MEAN = 8, 4  # bytes of a float64, and of the mean at a position
@@ -48,15 +49,16 @@ def all_moments(config: dict[str, Any], classes: int) -> int:
 
 
 def mappings(config: dict[str, Any], classes: int) -> int:
-    """Bytes of all mappings: of each ordered pair of nets, of a net to itself, and from untrained twins.
+    """Bytes of all mappings: of each ordered pair of nets, of nets to themselves, and from untrained twins.
 
-    All but one of the last have two penalties, the others those of the whole path.
+    The last have two penalties but where figures show the pair, the others those of the whole path.
     """
     nets, twins, its = len(config["nets"]), len(trained(config)), config["stitching"]
     path = len(its["decays"]) + len(its["alphas"]) + 1
-    points = (nets * (nets - 1) + 1) * path
-    if twins:
-        points += path + (twins * (nets - 1) - 1) * 2
+    sources, targets = zip(*(pair.split("-") for pair in config["figures"]["pairs"]), strict=True)
+    names = net_names(config["nets"])
+    whole = sum(names.index(source) in trained(config) for source in sources)
+    points = (nets * (nets - 1) + len(set(targets)) + whole) * path + (twins * (nets - 1) - whole) * 2
     squares = sum(units(config, 0, layer, classes) ** 2 for layer in its["layers"])
     return points * squares * NUMBER
 

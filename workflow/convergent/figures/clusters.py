@@ -13,7 +13,7 @@ from ..alignment.matching import live_mean
 from ..clustering import hierarchy
 from ..commands import command
 from ..stitching import mappings
-from . import draw, plots
+from . import draw, labels, plots
 from .inputs import (
     BetweenStore,
     Correlations,
@@ -72,7 +72,7 @@ def fig5_hierarchy(mapping: MappingStore, tree: TreeStore, scores: TreeScores) -
     source, target = names = [plots.title(net) for net in digests_of(attributes)]
     figure = plt.figure(figsize=(10.5, 6.9))
     left, right = figure.subfigures(1, 2, width_ratios=[1, 2.1], squeeze=False).flat
-    draw_native(left, matrix, f"units of {target} (targets), then of {source}")
+    draw_native(left, matrix, labels.wrapped(f"units of {target} (targets), then of {source}", 3))
     ax, order = right.subplots(), arrays["order"]
     plots.weight_matrix(ax, np.sqrt(matrix[np.ix_(order, order)]), "", "units of both nets, in the order of the tree")
     plots.colour_diagonal(ax, arrays["net"][order])
@@ -100,9 +100,9 @@ def draw_members(
         for ax in grid[:, column]:
             ax.axis("on")
         draw_unit(list(grid[:, column]), nets[net], unit)
-        grid[0, column].set_title(f"{nets[net].name} {unit}", fontsize=8, color=plots.NET_COLOURS[net])
+        grid[0, column].set_title(f"{labels.short(nets[net].name)} {unit}", fontsize=8, color=plots.NET_COLOURS[net])
     more = f"; {columns} of {len(members)} units shown" if len(members) > columns else ""
-    part.suptitle(title + more, fontsize=9)
+    part.suptitle(labels.wrapped(title + more, PICTURE * columns), fontsize=9)
 
 
 def members_height(nets: Sequence[Pictures]) -> float:

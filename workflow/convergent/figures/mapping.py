@@ -12,10 +12,11 @@ from .. import store, tables
 from ..alignment import matching
 from ..commands import InputError, command
 from ..stitching import mappings, summary
-from . import draw, plots
+from . import draw, labels, plots
 from .inputs import MappingStore, PatchStores, TableToWrite
 from .pictures import Pictures, draw_unit, read_pictures, remarks
 
+WIDTH = 10.5  # of figure 4, inches
 SOURCES = 6  # at most so many source units of the chosen unit are shown
 # columns that table 1 takes from the paper's table
 PAPER = ("layer", "units", "decay", "loss", "weights", "certain")
@@ -57,8 +58,10 @@ def draw_weights(part: SubFigure, weights: np.ndarray, unit: int, layer: str, na
     }
     axes = part.subplots(1, 2)
     for ax, (name, order) in zip(axes, orders.items(), strict=True):
-        image = plots.weight_matrix(ax, size[np.ix_(*order)], f"units of {target} (targets)", f"units of {source}")
-        plots.mark_row(ax, int(np.flatnonzero(order[0] == unit)[0]), f"{target} {unit}")
+        image = plots.weight_matrix(
+            ax, size[np.ix_(*order)], f"{labels.before('units of', target)} (targets)", f"units of {source}"
+        )
+        plots.mark_row(ax, int(np.flatnonzero(order[0] == unit)[0]), f"{labels.short(target)} {unit}")
         ax.set_title(f"{layer}, |W| {name}")
     part.colorbar(image, ax=axes, label="|weight|", shrink=0.8, pad=0.01)
 
@@ -73,9 +76,9 @@ def draw_sources(part: SubFigure, nets: Sequence[Pictures], weights: np.ndarray,
     shown = [(target, unit, "target")]
     shown += [(source, int(s), f"{weights[s]:+.3f}") for s in order[weights[order] != 0][:SOURCES]]
     grid = part.subplots(max(len(pictures.kinds) for pictures in nets), len(shown), squeeze=False)
-    part.suptitle(title + remarks(nets), fontsize=9)
+    part.suptitle(labels.wrapped(title + remarks(nets), WIDTH), fontsize=9)
     for column, (pictures, number, label) in enumerate(shown):
-        grid[0, column].set_title(f"{label}\n{pictures.name} {number}", fontsize=8)
+        grid[0, column].set_title(f"{label}\n{labels.short(pictures.name)} {number}", fontsize=8)
         draw_unit(list(grid[:, column]), pictures, number)
 
 
@@ -94,7 +97,7 @@ def fig4_mapping(
     digests = {attributes[side]: attributes["nets"][attributes[side]] for side in ("source", "target")}
     nets = read_pictures(patches, layer, digests, attributes["images"]["val"])
     source, target = names = [plots.title(net) for net in digests]
-    figure = plt.figure(figsize=(10.5, 7.6))
+    figure = plt.figure(figsize=(WIDTH, 7.6))
     matrices, pictures = figure.subfigures(2, 1, height_ratios=[1.25, 1], squeeze=False).flat
     draw_weights(matrices, weights, number, layer, names)
     rule = "the unit of the median R²" if unit == "median" else "the unit chosen"
@@ -145,21 +148,23 @@ def rows_of_layers(paths: Sequence[Path], stitched: Sequence[Path]) -> list[list
     """
     attributes = {path: store.attributes(path, "mapping") for path in paths}
     about = {path: store.attributes(path, "stitched nets") for path in stitched}
-    keys = {path: (of["layer"], of["pair"]) for path, of in (attributes | about).items()}
+    layers_of = {path: of["layer"] for path, of in (attributes | about).items()}
     store.require_equal("pairs", **{str(path): own["pair"] for path, own in attributes.items()})
     store.same_nets({str(path): own["nets"] for path, own in (attributes | about).items()})
-    store.require_distinct("--mappings", (keys[path] for path in paths))
-    store.require_distinct("--stitched", (keys[path] for path in stitched))
-    stores_of = {keys[path]: path for path in stitched}
-    if {keys[path] for path in paths} != set(stores_of):
-        given, wanted = (", ".join(" ".join(keys[path]) for path in files) for files in (stitched, paths))
-        raise InputError(f"--stitched: stores of {given}; must be of {wanted}, as --mappings")
+    store.require_distinct("--mappings", (layers_of[path] for path in paths))
+    store.require_distinct("--stitched", (layers_of[path] for path in stitched))
+    beside_layer = {layers_of[path]: path for path in stitched}
+    given = {(layers_of[path], pair) for path in stitched for pair in about[path]["whole"]}
+    wanted = [(layers_of[path], attributes[path]["pair"]) for path in paths]
+    if not set(wanted) <= given or len(paths) != len(stitched):
+        these, those = (", ".join(map(" ".join, sorted(keys))) for keys in (given, wanted))
+        raise InputError(f"--stitched: stores of {these}; must be of {those}, as --mappings")
     layers = []
     for path in paths:
-        pair, beside = attributes[path]["pair"], stores_of[keys[path]]
+        pair, beside = attributes[path]["pair"], beside_layer[layers_of[path]]
         used = about[beside]["mappings"][pair]
         store.require_equal("mappings", **{str(path): attributes[path]["sha256"], str(beside): used})
-        rows = summary.rows(summary.read(beside))
+        rows = summary.rows(summary.read(beside), pair)
         others = [row for row in rows if row["pair"] != pair]
         layers.append([*mapping_rows(path, [row for row in rows if row["pair"] == pair]), *others])
     return layers
@@ -198,6 +203,8 @@ def table1_mapping(
         plots.accuracy_path(column[2], rows, [row for row in of_layer if row["pair"] == summary.MEAN])
         column[0].set_title(f"{layer}, {rows[0]['live']} of {rows[0]['units']} units live")
         column[2].set_xlabel("penalty, units x decay")
+    source, target = map(plots.title, pair.split("-"))
+    figure.suptitle(f"mappings from {source} to {target}")
     for row in (0, 2):  # once all columns that share the axis are drawn
         axes[row, 0].set_ylim(0, None)
     labels = (

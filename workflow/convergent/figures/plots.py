@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.image import AxesImage
@@ -14,11 +15,19 @@ from ..alignment import matching
 from ..evidence.inference import Interval
 from ..nets.names import title
 
+CYCLE = 6  # colours of the style
 NET_COLOURS = ("C0", "C1")  # of the first and the second net of a pair
 GREEDY, ASSIGNED, OVERLAP, ROTATED = "C0", "C1", "C2", "0.75"
 JUDGED = {"holds": "#a6d8b1", "fails": "#f3b0a6", "cannot tell": "0.88"}  # colours of claims
 # Of verdicts on units, from what has a partner to what has nothing.
 VERDICTS = {"matched": "C0", "several": "C9", "unmatched": "0.8", "one photograph": "C1", "dead": "0.4"}
+
+
+def net_colours(count: int) -> list[Any]:
+    """A colour for each of several nets: those of the style, and where they are too few, colours of the rainbow."""
+    return (
+        [f"C{k}" for k in range(count)] if count <= CYCLE else list(colormaps["turbo"](np.linspace(0.05, 0.95, count)))
+    )
 
 
 def shown(cell: float | str, form: str = ".2f") -> str:
@@ -61,20 +70,20 @@ def sorted_similarities(axes: Axes, greedy: np.ndarray, assigned: np.ndarray, ov
 
 def sorted_means(axes: Axes, means: Mapping[str, np.ndarray]) -> None:
     """Draw the mean activations of each net's units in falling order. means: net -> (units,)"""
-    for net, mean in means.items():
-        axes.plot(np.arange(1, len(mean) + 1), np.sort(mean)[::-1], label=f"{title(net)}, highest {mean.max():.3g}")
+    for (net, mean), colour in zip(means.items(), net_colours(len(means)), strict=True):
+        label = f"{title(net)}, highest {mean.max():.3g}"
+        axes.plot(np.arange(1, len(mean) + 1), np.sort(mean)[::-1], color=colour, label=label)
     axes.set(xlabel="units, by mean activation", ylabel="mean activation")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(min([0, *(1.05 * mean.min() for mean in means.values())]))
-    axes.legend()
 
 
 def learning_curves(axes: Axes, histories: Mapping[str, Mapping[str, np.ndarray]], column: str, label: str) -> None:
     """Draw a column of each net's history, for validation images (solid) and for training crops (dashed)."""
-    for k, (net, history) in enumerate(histories.items()):
-        axes.plot(history["step"], history[column], "--", color=f"C{k}", linewidth=1)
+    for (net, history), colour in zip(histories.items(), net_colours(len(histories)), strict=True):
+        axes.plot(history["step"], history[column], "--", color=colour, linewidth=1)
         last = f"{title(net)}, {history['val_top1'][-1]:.1%} in the end"
-        axes.plot(history["step"], history[f"val_{column}"], color=f"C{k}", label=last)
+        axes.plot(history["step"], history[f"val_{column}"], color=colour, label=last)
     axes.plot([], [], "--", color="0.4", linewidth=1, label="training crops, under dropout")
     axes.set(xlabel="step", ylabel=label, ylim=(0, None), xlim=(0, None))
 

@@ -13,13 +13,15 @@ from .. import store, tables
 from ..alignment import matching
 from ..commands import InputError, command
 from ..moments.covariance import net_means
-from . import draw, plots
+from . import draw, labels, plots
 from .inputs import InformationTable, Matches, MatchesTable, MomentsStore, PatchStores, read_matches
 from .pictures import Pictures, draw_unit, read_pictures, remarks
 
 COLUMNS = 8  # units of figures 2 and S4 side by side
 # columns that are shown of a table of agreement
 AGREEMENT = ("layer", "pair", "best", "best_shared", "same_greedy", "rank_agreement", "rank_agreement_absolute")
+FILTERS, ACROSS = 2.4, 5  # width of the filters of a net in inches, and nets beside each other
+TITLE = 11  # size of a figure's title, points
 ACTIVE = 6  # most active units of figure S11, and least active ones
 
 
@@ -53,13 +55,13 @@ def draw_match(axes: list[Axes], nets: list[Pictures], match: dict[str, Any], sy
     kinds = len(first.kinds)
     dead = match["greedy"] == matching.UNMATCHED
     similarity = "dead" if dead else f"{match['greedy_similarity']:.2f}{symbol}"
-    axes[0].set_title(f"{similarity}\n{first.name} {match['unit']}", fontsize=8)
+    axes[0].set_title(f"{similarity}\n{labels.short(first.name)} {match['unit']}", fontsize=8)
     draw_unit(axes[:kinds], first, match["unit"])
     if dead:
         for ax in axes[kinds:]:
             ax.axis("off")
         return
-    axes[kinds].set_title(f"{second.name} {match['greedy']}", fontsize=8)
+    axes[kinds].set_title(f"{labels.short(second.name)} {match['greedy']}", fontsize=8)
     draw_unit(axes[kinds:], second, match["greedy"])
 
 
@@ -82,7 +84,7 @@ def draw_matches(
             ax.axis("off")
     between = "\n" if width < 6 else " "
     title = f"{matches.layer}: units of {nets[0].name}{between}and most similar ones of {nets[1].name}{subtitle}"
-    figure.suptitle(title + remarks(nets))
+    figure.suptitle(labels.wrapped(title + remarks(nets), figure.get_figwidth(), TITLE))
 
 
 def fig2_matches(
@@ -163,14 +165,18 @@ def nets_filters(filters: Annotated[Path, "store of the first filters of all net
     """Filters of each net's first convolution."""
     store.attributes(filters, "filters")
     arrays = store.load(filters, "filters/*")
-    figure, axes = plt.subplots(1, max(len(arrays), 1), figsize=(2.4 * max(len(arrays), 1), 2), squeeze=False)
+    columns, rows = max(1, min(len(arrays), ACROSS)), max(1, -(-len(arrays) // ACROSS))
+    figure, axes = plt.subplots(rows, columns, figsize=(FILTERS * columns, 2 * rows), squeeze=False)
+    for ax in axes.flat[len(arrays) :]:
+        ax.axis("off")
     if not arrays:
-        axes[0, 0].axis("off")
         figure.suptitle("no net has a convolution of pixels")
     for ax, (name, array) in zip(axes.flat, arrays.items(), strict=False):
-        count, rows, columns, _ = array.shape
+        count, height, width, _ = array.shape
         plots.filter_sheet(ax, array, 8 if count <= 48 else 12)
-        ax.set_title(f"{plots.title(name.rsplit('/', 1)[1])}, first convolution\n{count} filters of {rows} x {columns}")
+        net = plots.title(name.rsplit("/", 1)[1])
+        title = f"{net}, first convolution\n{count} filters of {height} x {width}"
+        ax.set_title(labels.wrapped(title, FILTERS, 8), fontsize=8)
     return figure
 
 

@@ -1,11 +1,11 @@
 """Which stitched nets there are: stored mappings as modules between two nets, and the controls of each pair.
 
 Every ordered pair of nets has stitched nets by the unpenalised mapping and by that at one penalty, with a ReLU behind
-it, and as their control those from the source's untrained twin. One pair has those of its whole path, also without the
-ReLU.
+it, and as their control those from the source's untrained twin. Some pairs have those of their whole path, also without
+the ReLU.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,11 +114,11 @@ def joint(paths: Mapping[str, Path], source: str, target: str, alpha: float | No
     return Joint(source, target, path, points, twin, twin_points, as_mapped=alpha is None)
 
 
-def joints(paths: Mapping[str, Path], pair: str, alpha: float) -> list[Joint]:
-    """The points of all ordered pairs of two nets that are no controls; those of ``pair`` are its whole path."""
+def joints(paths: Mapping[str, Path], whole: Collection[str], alpha: float) -> list[Joint]:
+    """The points of all ordered pairs of two nets that are no controls; those of pairs in ``whole`` are whole paths."""
     attributes = [store.attributes(path, "mapping") for path in paths.values()]
     pairs = [(of["source"], of["target"]) for of in attributes if not of["controls"] and of["source"] != of["target"]]
-    return [joint(paths, *nets, alpha=None if "-".join(nets) == pair else alpha) for nets in pairs]
+    return [joint(paths, *nets, alpha=None if "-".join(nets) in whole else alpha) for nets in pairs]
 
 
 def has_weights(path: Path, point: int) -> bool:
@@ -149,16 +149,17 @@ def of_joint(of: Joint) -> dict[str, StitchedNet]:
     return nets
 
 
-def assemble(paths: Mapping[str, Path], pair: str, of_pairs: Iterable[Joint]) -> dict[str, StitchedNet]:
-    """All stitched nets by name, and the nets of ``pair`` as they are.
+def assemble(paths: Mapping[str, Path], pairs: Iterable[str], of_pairs: Iterable[Joint]) -> dict[str, StitchedNet]:
+    """All stitched nets by name, and the nets of some pairs as they are.
 
     ``whole/<net>`` is a net itself, ``self/<net>`` one that is joined to itself by its unpenalised mapping,
     ``zero/<net>`` the mapping to the means of a target; the others are those of ``of_joint``.
     """
-    source, target = pair.split("-")
-    own = paths[f"{target}-{target}"]
-    nets = {f"whole/{net}": StitchedNet(net, nn.Identity(), net) for net in (source, target)}
-    nets[f"self/{target}"] = StitchedNet(target, stored_mapping(own, unpenalised_point(own)), target)
+    nets: dict[str, StitchedNet] = {}
+    for source, target in (pair.split("-") for pair in pairs):
+        own = paths[f"{target}-{target}"]
+        nets |= {f"whole/{net}": StitchedNet(net, nn.Identity(), net) for net in (source, target)}
+        nets[f"self/{target}"] = StitchedNet(target, stored_mapping(own, unpenalised_point(own)), target)
     for of in of_pairs:
         nets |= of_joint(of)
         if of.as_mapped or lacks_weights(of):

@@ -1,7 +1,7 @@
 """Top-1 accuracy of stitched nets: a net up to a layer, a mapping, and another net from that layer on.
 
 Of every ordered pair of nets there are two, by the unpenalised mapping and by that at one penalty, with a ReLU behind
-it. Each stands beside its control, which is stitched from the source before its training. Of one pair there are those
+it. Each stands beside its control, which is stitched from the source before its training. Of some pairs there are those
 at each penalty of the path, with and without the ReLU. Beside them stand both nets, the second net joined to itself by
 its unpenalised mapping onto itself, and a mapping to the means of its units.
 
@@ -127,14 +127,15 @@ def check_mappings(mapped: Mapping[str, dict[str, Any]], nets: Mapping[str, mode
             store.require_equal(f"weights of {net}", **{path: digest, net: model.weights_digest(nets[net])})
 
 
-def by_pair(mapped: Mapping[str, dict[str, Any]], pair: str) -> dict[str, Path]:
-    """Stores of mappings by pair. Raises InputError where ``pair``, or the mapping of its target onto itself, lacks."""
+def by_pair(mapped: Mapping[str, dict[str, Any]], whole: Sequence[str]) -> dict[str, Path]:
+    """Stores of mappings by pair. Raises InputError where one of ``whole``, or its target mapped onto itself, lacks."""
     store.require_distinct("--mappings", (attributes["pair"] for attributes in mapped.values()))
     paths = {attributes["pair"]: Path(path) for path, attributes in mapped.items()}
-    target = pair.split("-")[-1]
-    for needed in (pair, f"{target}-{target}"):
-        if needed not in paths:
-            raise InputError(f"--mappings: stores of {', '.join(paths)}; --pair {pair} needs {needed}")
+    for pair in whole:
+        target = pair.split("-")[-1]
+        for needed in (pair, f"{target}-{target}"):
+            if needed not in paths:
+                raise InputError(f"--mappings: stores of {', '.join(paths)}; --whole {pair} needs {needed}")
     return paths
 
 
@@ -148,14 +149,16 @@ def with_classes(
     return {name: stitched for name, stitched in stitched_nets.items() if stitched.tail not in others}
 
 
-def attributes_of(mapped: Mapping[str, dict[str, Any]], pair: str, of_pairs: Sequence[Joint]) -> dict[str, Any]:
+def attributes_of(
+    mapped: Mapping[str, dict[str, Any]], whole: Sequence[str], of_pairs: Sequence[Joint]
+) -> dict[str, Any]:
     """Attributes of the store. mapped: attributes of the stores of the mappings by path"""
     first = next(iter(mapped.values()))
     nets = {net: of for each in mapped.values() for net, of in each["nets"].items() if net not in each["controls"]}
     return {
         "kind": "stitched nets",
         "layer": first["layer"],
-        "pair": pair,
+        "whole": whole,
         "pairs": [of.pair for of in of_pairs],
         "nets": nets,
         "images": first["images"]["val"],
@@ -175,9 +178,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         nargs="+",
         required=True,
         help="stores of the mappings of a layer (zarr.json): of ordered pairs of nets, of untrained nets, and of the "
-        "second net of --pair onto itself",
+        "second nets of --whole onto themselves",
     )
-    parser.add_argument("--pair", required=True, help="pair whose whole path is stitched, <source>-<target>")
+    parser.add_argument(
+        "--whole", nargs="+", required=True, help="pairs whose whole path is stitched, <source>-<target> each"
+    )
     parser.add_argument("--alpha", required=True, type=float, help="penalty at which the other pairs are stitched too")
     parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
     parser.add_argument(
@@ -194,7 +199,7 @@ def main(argv: list[str] | None = None) -> None:
     device.keep_freed_memory()
     nets = model.load_all(args.nets, args.modules)
     mapped = {path: store.attributes(path, "mapping") for path in args.mappings}
-    paths, mapping = by_pair(mapped, args.pair), next(iter(mapped.values()))
+    paths, mapping = by_pair(mapped, args.whole), next(iter(mapped.values()))
     check_mappings(mapped, nets)
     image_attributes = store.attributes(args.images, "images")
     digests = {path: attributes["images"]["val"] for path, attributes in mapped.items()}
@@ -203,14 +208,14 @@ def main(argv: list[str] | None = None) -> None:
     block = block_of_images(known["group"], **mapping["blocks"])
     nets = {name: net.to(device.pick()) for name, net in nets.items()}
     recorder = activations.Recorder(nets, [mapping["layer"]], resample=args.resample)
-    of_pairs = joints(paths, args.pair, args.alpha)
-    stitched_nets = with_classes(assemble(paths, args.pair, of_pairs), nets, len(image_attributes["classes"]))
+    of_pairs = joints(paths, args.whole, args.alpha)
+    stitched_nets = with_classes(assemble(paths, args.whole, of_pairs), nets, len(image_attributes["classes"]))
     correct = correct_images(stitched_nets, recorder, images, known["labels"], args.batch)
     counted = {name: hits(of, block, mapping["blocks"]["blocks"]) for name, of in correct.items()}
     arrays = {"images": np.bincount(block)} | {name: of for name, of in counted.items() if name.count("/") == 1}
     for of in of_pairs:
         arrays |= arrays_of(of, counted)
-    about = attributes_of(mapped, args.pair, of_pairs)
+    about = attributes_of(mapped, args.whole, of_pairs)
     store.save(args.output, arrays, photographs=len(np.unique(known["group"])), **about)
     print(f"{mapping['layer']}: {len(stitched_nets)} stitched nets on {len(block)} images", flush=True)
 

@@ -26,7 +26,7 @@ class StitchedNets(NamedTuple):
     """The store of the stitched nets of a layer."""
 
     layer: str
-    pair: str  # that whose whole path is stitched
+    whole: list[str]  # pairs whose whole path is stitched
     photographs: int  # independent groups of images
     images: np.ndarray  # (B,)
     penalties: dict[str, np.ndarray]  # pair -> alpha (P,)
@@ -47,7 +47,7 @@ def read(path: Path | str) -> StitchedNets:
     attributes, arrays = store.attributes(path, "stitched nets"), store.load(path)
     return StitchedNets(
         attributes["layer"],
-        attributes["pair"],
+        attributes["whole"],
         attributes["photographs"],
         arrays["images"],
         {pair: arrays[f"alpha/{pair}"] for pair in attributes["pairs"]},
@@ -130,21 +130,20 @@ def cells(nets: StitchedNets, pairs: Sequence[str], alpha: float) -> Row:
     return row
 
 
-def rows(nets: StitchedNets) -> list[Row]:
+def rows(nets: StitchedNets, shown: str) -> list[Row]:
     """Rows of a layer's table: one for each penalty of one pair, two for each other pair and the mean over pairs."""
-    source, target = nets.pair.split("-")
+    source, target = shown.split("-")
     whole = {
         "source": f"whole/{source}",
         "target": f"whole/{target}",
         "self": f"self/{target}",
         "zero": f"zero/{target}",
     }
-    shown = {column: nets.hits[name].sum() / nets.images.sum() for column, name in whole.items() if name in nets.hits}
+    alone = {column: nets.hits[name].sum() / nets.images.sum() for column, name in whole.items() if name in nets.hits}
+    few: list[float] = next((alphas.tolist() for pair, alphas in nets.penalties.items() if pair not in nets.whole), [])
     found: list[Row] = []
     for pair, alphas in nets.penalties.items():
-        beside = shown if pair == nets.pair else {}
-        found += [{"pair": pair, "alpha": alpha, **cells(nets, [pair], alpha), **beside} for alpha in alphas.tolist()]
-    others = [alphas for pair, alphas in nets.penalties.items() if pair != nets.pair]
-    for alpha in others[0].tolist() if others else []:
-        found.append({"pair": MEAN, "alpha": alpha, **cells(nets, list(nets.penalties), alpha)})
+        points, beside = (alphas.tolist(), alone) if pair == shown else (few, {})
+        found += [{"pair": pair, "alpha": alpha, **cells(nets, [pair], alpha), **beside} for alpha in points]
+    found += [{"pair": MEAN, "alpha": alpha, **cells(nets, list(nets.penalties), alpha)} for alpha in few]
     return [{"layer": nets.layer, **row} for row in found]
