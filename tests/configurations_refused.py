@@ -361,6 +361,13 @@ TOGETHER = [
     ),
     changed("nets.1.weights", "no.pth", "nets.1.weights: 'no.pth' is not possible; it must be an existing file"),
     changed("nets.1.weights", "docs", "nets.1.weights: 'docs' is not possible; it must be an existing file"),
+    changed("nets.1.weights", "DEFAULT", "nets.1.weights: 'DEFAULT' is not possible; it must be an existing file"),
+    changed(
+        "nets.1",
+        {"architecture": "torchvision:resnet50", "weights": "IMAGENET1K_V9"},
+        "nets.1.weights: 'IMAGENET1K_V9' is not possible; it must be an existing file that can be read, or one of "
+        "torchvision's, IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT",
+    ),
     changed(
         "nets.1.pixels", {"mean": [0.5], "deviation": [0.2]}, "one number for each channel, of which images have 3"
     ),

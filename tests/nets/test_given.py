@@ -66,6 +66,18 @@ def test_weights_within_a_checkpoint(theirs: Path, larger: Path, tmp_path: Path,
     assert json.loads(one)["sha256"] == json.loads(two)["sha256"]
 
 
+def test_the_log_says_what_was_left_out(
+    theirs: Path, larger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {f"model.{name}": x for name, x in torch.load(theirs, weights_only=True).items()}
+    torch.save({"state_dict": weights | {"loss.weight": torch.ones(2)}}, tmp_path / "lightning.ckpt")
+    run(tmp_path / "lightning.ckpt", larger, tmp_path, settings=LARGE)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"{MODEL} is called with {{'num_classes': 6}}",
+        "1 weights of the file are not of the net, first loss.weight",
+    ]
+
+
 def test_a_net_trained_here_keeps_its_mean_and_deviation(
     nets: dict[str, Path], images: dict[str, Path], tmp_path: Path
 ) -> None:

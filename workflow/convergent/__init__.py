@@ -33,7 +33,12 @@ nets
     names           names of nets, also before their training and in figures
     snapshots       weights that a training keeps at some of its steps
     untrained       a net before its first step, the untrained twin of a trained net; mappings from it are controls
-    given           a net with weights of the user's own
+    given           a net with weights of the user's own, or of torchvision's
+    weights         files of weights: of torch, of safetensors, of this workflow
+    restricted      tensors from a pickle of which nothing is executed
+    naming          names that weights may have in a net
+    fitting         the net that weights are of, by trial
+    published       weights that torchvision publishes, without torchvision
     filters         first-layer filters as arrays
 moments
     accumulate      one pass over the images: count, means and co-moments of all units, block by block

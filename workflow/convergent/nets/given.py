@@ -23,8 +23,10 @@ def downloaded(address: str, what: str) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(address, str(file), published.beginning(file.name), progress=False)
         except (URLError, OSError, RuntimeError) as error:  # the last where its digest is another
-            why = f"is not on this machine and cannot be downloaded ({in_words(error)})"
-            raise InputError(f"weights: {what} {why}; put {address} into {file.parent}") from None
+            raise InputError(
+                f"weights: {what} is not on this machine and cannot be downloaded ({in_words(error)}); "
+                f"put {address} into {file.parent}"
+            ) from None
     return file
 
 
