@@ -480,7 +480,8 @@ def test_logits_that_are_not_finite_are_refused(loaded: dict[str, Net], images: 
     stitched_nets = whole | {"2 relu": assembly.StitchedNet("net0", Breaking(), "net1")}
     labels = np.zeros(len(rows), int)
     assert stitched.correct_images(whole, recorded, rows, labels, batch=7)
-    with pytest.raises(InputError, match="fc8, net0-net1: logits of the stitched net '2 relu' are not all finite"):
+    said = "fc8, net0-net1: logits of the stitched net '2 relu' are not all finite; .*, 1 of the first 7: row 6 of "
+    with pytest.raises(InputError, match=said):
         stitched.correct_images(stitched_nets, recorded, rows, labels, batch=7)
 
 

@@ -247,7 +247,7 @@ def move_rows(plan: Plan, records: Sequence[Record], rows: np.ndarray) -> list[s
 
 
 def finish(plan: Plan, records: Sequence[Record], arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:
-    """Complete the store with labels and group of all rows (N,), without the rows that could not be read."""
+    """Complete the store with arrays of all rows, labels and group (N,), without the rows that could not be read."""
     rows = without_holes(readable(plan, records))
     digests = {"images": move_rows(plan, records, rows)}
     for name, array in {**arrays, ARRAY: names_of(plan)}.items():
