@@ -21,6 +21,10 @@ NOWHERE = "/proc/nobody"  # nobody, root included, can make a folder there
 OWN = ("XDG_CACHE_HOME", "MPLCONFIGDIR")
 # A user whom the system has no name for, as in a container that is given a number.
 NAMELESS = ["unshare", "--user", "--map-user=12345", "--map-group=12345"]
+may_be_nameless = pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run([*NAMELESS, "true"], capture_output=True).returncode != 0,
+    reason="this system lets nobody have another number",
+)
 
 
 @pytest.fixture
@@ -84,10 +88,7 @@ def test_packages_of_other_pythons_do_not_replace_those_of_this_one(folder: Path
     assert {*said["path"][-2:]} == {str(theirs), str(folder / "relative")}
 
 
-@pytest.mark.skipif(
-    not shutil.which("unshare") or subprocess.run([*NAMELESS, "true"], capture_output=True).returncode != 0,
-    reason="this system lets nobody have another number",
-)
+@may_be_nameless
 @pytest.mark.parametrize("home", [["HOME=/"], ["-u", "HOME"]], ids=str)
 def test_a_user_without_a_name_has_one(folder: Path, home: list[str]) -> None:
     """Without a home too: it is that of containers, whatever can be written there."""
