@@ -1,5 +1,6 @@
 """Room on the disk: a file that cannot be written is reported with its reason, and what cannot fit is refused."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,13 @@ def config(config: dict) -> dict:
 def test_what_can_be_written_is_no_shortage(tmp_path: Path) -> None:
     assert disk.shortage([str(tmp_path)]) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_for_temporary_files_that_nobody_can_use_is_none() -> None:
+    """Python takes another one then."""
+    code = "from workflow.runner.disk import shortage; print(shortage())"
+    given = {**os.environ, "TMPDIR": "/proc/nobody"}
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=given, text=True) == "[]\n"
 
 
 def test_a_shortage_names_its_reason_folder_and_room(tmp_path: Path) -> None:
