@@ -4,6 +4,10 @@ CORES ?= all
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := scenes
+# Set for other programs: Python would find neither its own modules nor those of this folder. All else that a machine
+# lacks or has too much is put right by workflow/runner/machine.py.
+unexport PYTHONHOME PYTHONSAFEPATH PYTHONWARNINGS PYTHONINSPECT PYTHONOPTIMIZE
+export PYTHONUTF8 := 1
 # Text as one word of a shell line.
 quoted = '$(subst ','\'',$(1))'
 RUNNER = $(BIN)/python -m workflow.runner.run --cores $(CORES) $(if $(CONFIG),--configfile=$(call quoted,$(value CONFIG)))

@@ -184,6 +184,7 @@ VALUES = [
     changed("data.crops.train", 10**9, "data.crops.train: 1000000000 is not possible; at most 1000000"),
     changed("data.crops.left", 1, "data.crops.left: 1 is not possible; below 1"),
     changed("data.on_error", "ask", "data.on_error: 'ask' is not possible; one of stop, skip"),
+    changed("data.rotate", "yes", "data.rotate: 'yes' is not possible; true or false"),
     changed("architecture.conv.0.units", 10**9, "architecture.conv.0.units: 1000000000 is not possible; at most 65536"),
     changed("architecture.fc.0.units", 10**9, "architecture.fc.0.units: 1000000000 is not possible; at most 65536"),
     changed("architecture.conv.0.std", 0, "architecture.conv.0.std: 0 is not possible; above 0"),
@@ -360,6 +361,13 @@ TOGETHER = [
     ),
     changed("nets.1.weights", "no.pth", "nets.1.weights: 'no.pth' is not possible; it must be an existing file"),
     changed("nets.1.weights", "docs", "nets.1.weights: 'docs' is not possible; it must be an existing file"),
+    changed("nets.1.weights", "DEFAULT", "nets.1.weights: 'DEFAULT' is not possible; it must be an existing file"),
+    changed(
+        "nets.1",
+        {"architecture": "torchvision:resnet50", "weights": "IMAGENET1K_V9"},
+        "nets.1.weights: 'IMAGENET1K_V9' is not possible; it must be an existing file that can be read, or one of "
+        "torchvision's, IMAGENET1K_V1, IMAGENET1K_V2, DEFAULT",
+    ),
     changed(
         "nets.1.pixels", {"mean": [0.5], "deviation": [0.2]}, "one number for each channel, of which images have 3"
     ),

@@ -3,11 +3,12 @@
 import torch
 
 from workflow.convergent.nets import activations, model
+from workflow.convergent.nets.architecture import ALEXNET
 
 
 def preset(architecture: dict, channels: int, classes: int, size: int, seed: int) -> model.Net:
     """An AlexNet of these settings before training, in evaluation mode."""
-    return model.build(model.ALEXNET, architecture, channels, classes, size, seed).eval()
+    return model.build(ALEXNET, architecture, channels, classes, size, seed).eval()
 
 
 def one_layer(units: int, crop: int = 12, **conv: object) -> model.Net:

@@ -11,6 +11,7 @@ from tests.configurations_refused import REFUSED, ROOM, Refused, write
 from workflow.convergent import checks, experiment, photographs, store
 from workflow.convergent.commands import InputError
 from workflow.convergent.images import build
+from workflow.convergent.nets import published
 
 EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
 
@@ -35,7 +36,7 @@ def test_it_is_refused_in_one_line(refused: Refused, tmp_path: Path, monkeypatch
 def test_torchvisions_models_are_known_without_loading_it() -> None:
     from torchvision import models
 
-    assert checks.torchvision_models() == sorted(models.list_models(models))
+    assert published.models() == sorted(models.list_models(models))
 
 
 def test_every_experiment_passes_where_its_images_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,12 +147,15 @@ STANDARD = {"mean": "channel", "scale": "unit"}
         ({"architecture": "torchvision:resnet18", "pixels": OWN}, OWN),
         ({"architecture": "torchvision:resnet18", "weights": "a.pth"}, configuration.IMAGENET_PIXELS),
         ({"architecture": "torchvision:resnet18", "weights": "a.pth", "pixels": OWN}, OWN),
+        ({"architecture": "torchvision:resnet18", "weights": "DEFAULT"}, None),  # those of torchvision's entry
+        ({"architecture": "torchvision:resnet18", "weights": "DEFAULT", "pixels": OWN}, OWN),
+        ({"architecture": "my.nets:net", "weights": "DEFAULT"}, configuration.IMAGENET_PIXELS),
     ],
     ids=str,
 )
-def test_pixels_are_those_of_the_net_before_those_of_all(config: dict, entry: dict, pixels: dict) -> None:
+def test_pixels_are_those_of_the_net_before_those_of_all(config: dict, entry: dict, pixels: dict | None) -> None:
     config["nets"][1] = entry
     settings = configuration.net_settings(config, 1)
-    assert settings["pixels"] == pixels
+    assert settings.get("pixels") == pixels
     assert ("conv" in settings) == (entry["architecture"] == "alexnet")
     assert configuration.net_settings(config, 0) == config["architecture"]

@@ -242,7 +242,7 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> parts.Plan:
 
 def build(plan: parts.Plan) -> bytes:
     """The zarr.json of the store of a plan, which is built without removing its records."""
-    parts.finish(plan, parts.build_parts(plan, map, "stop"), np.zeros(5, np.int32), np.zeros(5, np.int32))
+    parts.finish(plan, parts.build_parts(plan, map, "stop"), dict.fromkeys(("labels", "group"), np.zeros(5, np.int32)))
     return plan.path.read_bytes()
 
 

@@ -99,6 +99,18 @@ def test_lines_count_from_one(tmp_path: Path, line: int) -> None:
         read(tmp_path, b"\n".join(lines))
 
 
+@pytest.mark.parametrize("depth", [experiment.DEEPEST - 2, experiment.DEEPEST - 1])
+def test_depth_counts_beside_what_lies_less_deep(tmp_path: Path, depth: int) -> None:
+    """A list in so many lists, the mapping and what stands beside it."""
+    file = tmp_path / "deep.yaml"
+    file.write_text(f"run: [a, {'[' * (depth - 1)}b{']' * (depth - 1)}]\n")
+    if depth + 2 <= experiment.DEEPEST:
+        assert set(experiment.read(file)) == {"run"}
+    else:
+        with pytest.raises(InputError, match=r"more than .* within each other"):
+            experiment.read(file)
+
+
 def test_several_files_are_merged_as_snakemake_merges_them(tmp_path: Path) -> None:
     texts = [
         "run: a\ndata: {size: 36, crops: {train: 3}}\nnets: [{seed: 0}, {seed: 1}]\nfigures: 5\n",

@@ -69,6 +69,8 @@ def test_the_draw_has_all_modules_and_is_that_of_its_seed() -> None:
     assert drawn == mutants.drawn(100, 0)
     assert len(set(drawn) - set(mutants.drawn(100, 1))) > 50
     assert len(set(drawn)) == 100
+    drawn = mutants.drawn(150, 0)
+    assert len(set(drawn)) == 150
     files = {path.relative_to(ROOT).as_posix() for path in (ROOT / mutants.PACKAGE).rglob("*.py")}
     without = {file for file in files if not mutants.mutants_of(file)}
     assert {mutant.module for mutant in drawn} == files - without

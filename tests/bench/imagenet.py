@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from workflow.convergent.nets import model
+from workflow.convergent.nets.architecture import ALEXNET
 
 from .common import ROOT
 from .images import make_photographs
@@ -48,7 +49,7 @@ def experiment(folder: Path) -> dict:
             (folder / "photographs" / split / kind).mkdir(parents=True)
             make_photographs(folder / "photographs" / split / kind, count // 2)
     for net in range(3):
-        made = model.build(model.ALEXNET, config["architecture"], 3, 2, 256, net)
+        made = model.build(ALEXNET, config["architecture"], 3, 2, 256, net)
         torch.save(made.body.state_dict(), folder / f"{net}.pth")
     config |= {"run": RUN, "nets": [{"seed": 3}, *({"weights": f"{net}.pth"} for net in range(3))]}
     config["data"]["folder"] = "photographs"

@@ -70,7 +70,7 @@ def built(plan: parts.Plan, each: ParallelMap) -> None:
     """Build the whole store."""
     labels = np.zeros(COUNT, np.int32)
     with contextlib.redirect_stdout(None):
-        parts.finish(plan, parts.build_parts(plan, each, "stop"), labels, labels)
+        parts.finish(plan, parts.build_parts(plan, each, "stop"), {"labels": labels, "group": labels})
     parts.remove_records(plan)
 
 

@@ -17,6 +17,7 @@ from tests import ROOT
 from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.images import datasets
+from workflow.convergent.images.listing import LeftOut
 from workflow.convergent.moments import accumulate
 from workflow.convergent.nets import activations, train
 from workflow.convergent.nets.model import Net
@@ -56,9 +57,9 @@ def photographs() -> datasets.Split:
     """Random crops of the embedded photographs in random order, enough for the training."""
     settings = datasets.ImageSettings("scenes", ROOT / "workflow/resources/scenes", size=36, seed=0)
     crops = datasets.CropSettings(train=STEPS * BATCH // 52 + 1, val=1, smallest=48, largest=128, left=0.7)
-    made = datasets.scenes(settings, crops).splits["train"]
+    made = datasets.scenes(settings, crops, LeftOut(settings.folder)).splits["train"]
     order = np.random.default_rng(0).permutation(len(made.labels))
-    return datasets.Split(made.images[order], made.labels[order], made.group[order])
+    return datasets.Split(made.images[order], made.labels[order], made.group[order], made.names)
 
 
 def of_moments(moments: dict[str, np.ndarray]) -> standardised.Standardised:

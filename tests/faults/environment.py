@@ -1,4 +1,5 @@
 """A full or read-only disk, little memory, signals, closed pipes: one reason in one line, then the same command ends.
+A machine that lacks something, or has set it for other programs: the command ends as always.
 
 Each chain is one project, in which the command meets one fault after the other and in the end nothing any more.
 """
@@ -6,6 +7,7 @@ Each chain is one project, in which the command meets one fault after the other 
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +36,17 @@ PIPES = {  # what is done to a command, and what it makes
     "closed standard input": ("{} <&-", "nets_training"),
     "closed standard output": ("{} >&-", "nets_filters"),
     "full standard output": ("{} >/dev/full", "fig1_correlation"),
+}
+NOWHERE = "/proc/nobody"  # nobody can make a folder there
+MACHINES = {  # what is set where a command has to end as always
+    "a home that cannot be written": {"HOME": NOWHERE},
+    "no folder for temporary files": {"TMPDIR": NOWHERE},
+    "a notebook's display": {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+    "Python that does not search the folder": {"PYTHONSAFEPATH": "1"},
+    "the home of another Python": {"PYTHONHOME": NOWHERE},
+    "warnings that are errors": {"PYTHONWARNINGS": "error"},
+    "no assertions": {"PYTHONOPTIMIZE": "1"},
+    "parts of GPUs that are not there": {"CUDA_VISIBLE_DEVICES": "MIG-1,MIG-2"},
 }
 SPACE = r"[Nn]o space left|nothing can be written|but .* has .* free"
 MEMORY = r"[Mm]emory|allocate"
@@ -168,11 +181,23 @@ def piped(ended: Ended) -> str:
     return f"a traceback: {verdicts.shortened(ended.said)}" if verdicts.traceback(ended.said) else ""
 
 
+def of_machines(campaign: Campaign) -> list[Fault]:
+    """What machines set, which changes nothing: each time a figure is drawn again."""
+    project = experiment.copied(campaign.reference, campaign.folder / "machines", results=False)
+    found = []
+    for name, variables in MACHINES.items():
+        shutil.rmtree(project / experiment.RESULTS / "figures", ignore_errors=True)
+        ended = processes.run(project, processes.make("nets_training"), environment=variables)
+        found.append(Fault(name, piped(ended) or (verdicts.shortened(ended.said) if ended.status else "")))
+        say("environment", name)
+    return [*found, last(campaign, project, "then without")]
+
+
 def run(campaign: Campaign) -> Outcome:
     """Follow all chains."""
     _ = campaign.expected
     with ThreadPoolExecutor(2) as pool:
-        chains = [pool.submit(chain, campaign) for chain in (of_disks, of_signals, of_memory)]
+        chains = [pool.submit(chain, campaign) for chain in (of_disks, of_signals, of_memory, of_machines)]
         found = [fault for chain in chains for fault in chain.result()]
     rows = [
         [fault.name, f"not tried: {fault.skipped}" if fault.skipped else "no" if fault.wrong else "yes"]

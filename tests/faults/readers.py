@@ -12,8 +12,9 @@ def main(argv: list[str] | None = None) -> None:
     (folder,) = argv or sys.argv[1:]
     try:
         run = Run(folder)
-        for file in sorted((Path(folder) / "tables").glob("*.csv")):
-            print(run.table(file.stem).to_csv())
+        # names of tables that are gone are those of their digests
+        for name in sorted({file.name.split(".")[0] for file in (Path(folder) / "tables").iterdir()}):
+            print(run.table(name).to_csv())
         for layer in run.layers:
             print(run.correlation(layer, *run.nets[:2]).to_csv())
             print(run.mutual_information(layer, *run.nets[:2]).to_csv())

@@ -88,6 +88,7 @@ def test_the_scorecard_shows_each_claim_in_its_layer(tmp_path: Path) -> None:
     }  # fmt: skip
     texts = {text.get_text() for text in axes.texts}
     assert {"0.50", "0.40 to 0.60", "no interval", "-0.30", "-0.40 to -0.20", "paper 0.25"} <= texts
+    assert (axes.get_xlim(), axes.get_ylim()) == ((-0.5, 1.5), (1.5, -0.5))  # the cells, the first claim above
     plt.close("all")
 
 

@@ -22,8 +22,8 @@ def test_pictures_come_in_the_order_of_the_nets(paths: list[Path]) -> None:
     first, second = pictures.read_pictures(paths, "conv1", stores.digests("net0", "net1"), "v")
     assert (first.name, list(first.kinds)) == ("Net1", ["thumbnail"])
     assert (second.name, list(second.kinds)) == ("Net2", ["patch", "deconv"])
-    assert pictures.whole_crops([first, second]) == "\nno positions in Net1: pictures are the whole crops"
-    assert pictures.whole_crops([second]) == ""
+    assert pictures.remarks([first, second]) == "\nno positions in Net1: pictures are the whole crops"
+    assert pictures.remarks([second]) == ""
 
 
 def test_patches_of_other_nets_are_refused(paths: list[Path]) -> None:

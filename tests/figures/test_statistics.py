@@ -1,16 +1,31 @@
 """The numbers that figures of statistics show."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from tests import ROOT
 from tests.figures import stores
 from workflow.convergent import tables
 from workflow.convergent.alignment import matching
 from workflow.convergent.commands import InputError
 from workflow.convergent.figures import statistics
+
+USERS = """
+font.size: 30
+font.family: serif
+figure.facecolor: 202020
+savefig.dpi: 300
+savefig.bbox: tight
+axes.grid: True
+image.origin: lower
+backend: QtAgg
+"""
 
 
 def test_panels_of_figure_1_show_the_planted_match() -> None:
@@ -55,6 +70,21 @@ def test_figure_3_names_layer_and_nets_of_its_table(tmp_path: Path) -> None:
     assert axes.get_title() == "conv2: units of Net2 and their partners in Net3"
     assert "same partner: 50% of 2 units" in [line.get_label() for line in axes.get_lines()]
     plt.close("all")
+
+
+@pytest.mark.slow
+def test_figures_do_not_depend_on_a_users_settings_of_matplotlib(tmp_path: Path) -> None:
+    """Neither his file in the folder of the run, nor the display of his notebook."""
+    (tmp_path / "workflow").symlink_to(ROOT / "workflow")
+    path = stores.matches(tmp_path / "t.csv", (0, 1, 0.9, 1, 0.9), (1, 1, 0.4, 0, 0.3), layer="conv2", pair="net1-net2")
+    drawn = []
+    for settings, display in (("", "agg"), (USERS, "module://matplotlib_inline.backend_inline")):
+        (tmp_path / "matplotlibrc").write_text(settings)
+        command = [sys.executable, "-m", "workflow.convergent.figures.statistics", "fig3_assignment"]
+        given = {**os.environ, "MPLBACKEND": display}
+        subprocess.run([*command, "--matches", path, "--outputs", "f.png"], cwd=tmp_path, env=given, check=True)
+        drawn.append((tmp_path / "f.png").read_bytes())
+    assert drawn[0] == drawn[1]
 
 
 def test_means_are_of_the_layer_of_their_store(tmp_path: Path) -> None:

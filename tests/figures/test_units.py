@@ -42,6 +42,15 @@ def test_matches_show_each_unit_over_its_partner_and_say_what_is_dead(patches: l
     plt.close("all")
 
 
+def test_a_last_row_that_is_not_full_is_empty_behind_its_units(patches: list[Path], matches: Path) -> None:
+    figure = units.fig2_matches(patches[::-1], matches, units=[*([0, 1] * 4), 1])
+    first, last = (np.array(part.axes).reshape(4, 8) for part in figure.subfigs)
+    assert [ax.axison for ax in first[0]] == [True] * 8
+    assert [ax.axison for ax in last[0]] == [True] + [False] * 7
+    assert not any(ax.axison for ax in last[:, 1:].flat)
+    plt.close("all")
+
+
 def test_thumbnails_stand_alone_where_a_layer_has_no_positions(patches: list[Path], matches: Path) -> None:
     stores.patches(patches[1].parents[1], "net1", 3, positions=False)
     figure = units.fig2_matches(patches, matches, units=[0, 1])

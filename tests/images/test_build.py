@@ -319,14 +319,11 @@ def no_file(kind: str, file: Path) -> None:
     """Something that is named like an image, and is none."""
     if kind == "pipe":
         os.mkfifo(file)
-    elif kind == "folder":
-        file.mkdir()
-        paint(file / "inside.png", 80, 80)
     else:
         file.symlink_to({"broken link": "nowhere.png", "link in a loop": file.name}[kind])
 
 
-NO_FILES = ["pipe", "folder", "broken link", "link in a loop"]
+NO_FILES = ["pipe", "broken link", "link in a loop"]
 
 
 @pytest.mark.parametrize("kind", NO_FILES)
@@ -414,7 +411,23 @@ def test_any_name_of_a_class_and_a_file(classes: Path, name: str) -> None:
 
 def test_other_files_are_no_images(photographs: Path) -> None:
     (photographs / "ATTRIBUTION.md").write_text("by nobody")
-    assert store.attributes(built("scenes", photographs)["val"])["classes"] == ["attic", "beach", "castle"]
+    for name in ("._beach.png", "@eaDir"):
+        (photographs / name).write_bytes(b"no image")
+    attributes = store.attributes(built("scenes", photographs)["val"])
+    assert attributes["classes"] == ["attic", "beach", "castle"]
+    assert {reason: found["first"] for reason, found in attributes["left_out"].items()} == {
+        "hidden": ["._beach.png"],
+        "not named as an image": ["ATTRIBUTION.md"],
+        "of the system": ["@eaDir"],
+    }
+
+
+def test_crops_are_named_by_their_photograph(photographs: Path) -> None:
+    path = built("scenes", photographs)["val"]
+    arrays, classes = store.load(path), store.attributes(path)["classes"]
+    names = [row.tobytes().rstrip(b"\0").decode() for row in arrays["names"]]
+    assert sorted(names) == sorted(f"{name}.png, val crop {number}" for name in classes for number in range(4))
+    assert [name.split(".")[0] for name in names] == [classes[label] for label in arrays["labels"]]
 
 
 @pytest.mark.parametrize("other", ["beach.jpg", "more/beach.png"])

@@ -14,16 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import EpsImagePlugin, Image
+from PIL import EpsImagePlugin, ExifTags, Image
+from torchvision.datasets.folder import IMG_EXTENSIONS, default_loader
 
 from workflow.convergent.commands import InputError
 from workflow.convergent.images import decoding
 from workflow.convergent.images.decoding import DecodingError, decode
-from workflow.convergent.images.listing import EXTENSIONS
+from workflow.convergent.images.listing import EXTENSIONS, OTHER_FORMATS
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 17, 3), np.uint8)
-LOSSLESS = {"PNG": "png", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm", "WEBP": "webp"}
-OPTIONS = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}}
+LOSSLESS = {"PNG": "png", "BMP": "bmp", "TIFF": "tif", "PPM": "ppm", "WEBP": "webp", "JPEG2000": "jp2"}
+OPTIONS = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}}
 
 
 def encoded(kind: str, pixels: np.ndarray = PIXELS) -> bytes:
@@ -58,9 +59,62 @@ def test_pixels_are_those_of_the_file_whatever_it_is_named(tmp_path: Path, kind:
     np.testing.assert_array_equal(np.asarray(decode(file)), PIXELS)
 
 
+def test_avif_loses_little(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.avif", encoded("AVIF"))
+    np.testing.assert_allclose(np.asarray(decode(file)).astype(int), PIXELS, atol=4)
+
+
+def oriented(file: Path, orientation: int, kind: str, pixels: np.ndarray = PIXELS) -> Path:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(pixels).save(file, kind, exif=exif, **OPTIONS.get(kind, {}))
+    return file
+
+
+TURNS = {  # what each EXIF orientation asks for
+    1: lambda x: x,
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.transpose(1, 0, 2),
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: x[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda x: np.rot90(x),
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG", "AVIF"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_exif_turns_an_image_if_it_is_asked_to(tmp_path: Path, kind: str, orientation: int) -> None:
+    """Without, pixels are those that torchvision's loader gives."""
+    file = oriented(tmp_path / "a.jpg", orientation, kind)
+    plain, turned = decode(file), decode(file, rotate=True)
+    np.testing.assert_array_equal(np.asarray(plain), np.asarray(default_loader(str(file))))
+    np.testing.assert_array_equal(np.asarray(turned), TURNS[orientation](np.asarray(plain)))
+    assert (decoding.is_turned(plain), decoding.is_turned(turned)) == (orientation != 1, False)
+
+
+def test_a_tiff_is_always_turned_as_torchvision_does(tmp_path: Path) -> None:
+    file = oriented(tmp_path / "a.tif", 6, "TIFF")
+    for rotate in (False, True):
+        np.testing.assert_array_equal(np.asarray(decode(file, rotate)), TURNS[6](PIXELS))
+        np.testing.assert_array_equal(np.asarray(decode(file, rotate)), np.asarray(default_loader(str(file))))
+    assert not decoding.is_turned(decode(file))
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\0\x05"])
+@pytest.mark.parametrize("rotate", [False, True])
+def test_damaged_exif_takes_nothing_from_the_pixels(tmp_path: Path, exif: bytes, rotate: bool) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(np.asarray(decode(tmp_path / "a.png", rotate)), PIXELS)
+    assert not decoding.is_turned(decode(tmp_path / "a.png"))
+
+
 def test_every_extension_has_a_format_that_is_allowed() -> None:
     Image.init()
     assert {Image.EXTENSION[extension] for extension in EXTENSIONS} == set(decoding.FORMATS)
+    assert set(IMG_EXTENSIONS) < EXTENSIONS
+    assert not EXTENSIONS & OTHER_FORMATS
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG"])
@@ -83,7 +137,7 @@ def test_a_postscript_file_named_as_an_image_starts_no_program(tmp_path: Path, m
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
     file = written(tmp_path / "z.png", EPS)
-    with pytest.raises(DecodingError, match="none of the formats BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP"):
+    with pytest.raises(DecodingError, match="none of the formats AVIF, BMP, GIF, JPEG, JPEG2000, PNG, PPM"):
         decode(file)
     assert not started.exists()
     with contextlib.suppress(OSError), Image.open(file) as image:
@@ -91,7 +145,7 @@ def test_a_postscript_file_named_as_an_image_starts_no_program(tmp_path: Path, m
     assert started.exists()
 
 
-@pytest.mark.parametrize("kind", ["ICO", "PCX", "PDF", "TGA", "ICNS", "JPEG2000"])
+@pytest.mark.parametrize("kind", ["ICO", "PCX", "PDF", "TGA", "ICNS", "SGI"])
 def test_other_formats_are_refused(tmp_path: Path, kind: str) -> None:
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(tmp_path / "a.png", kind)
     with pytest.raises(DecodingError, match="none of the formats"):

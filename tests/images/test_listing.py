@@ -110,7 +110,7 @@ def test_links_are_followed_and_what_is_no_file_is_listed(folder: Path) -> None:
         bound.bind(str(folder / "socket.png"))
     files = ["README", "chain", "train/cat/0.png", "train/cat/1.png", "train/dog/0.png"]
     files += ["linked/cat/0.png", "linked/cat/1.png", "linked/dog/0.png"]
-    others = ["broken.png", "itself.png", "folder.png", "pipe.png", "socket.png"]
+    others = ["broken.png", "itself.png", "folder.png/inside.png", "pipe.png", "socket.png"]
     assert names(folder) == sorted(files + others)
     assert {name for name, state in below(folder) if state is None} == {"broken.png", "itself.png"}
 

@@ -68,7 +68,10 @@ def in_one_go(folder: Path, split: str) -> dict[str, np.ndarray]:
     images = np.stack([np.asarray(Image.open(f).resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for f in files])
     labels = np.array([f.parent.name == "dog" for f in files], np.int32)
     order = build.shuffle(len(files), 0, split)
-    return {"images": images[order], "labels": labels[order], "group": order.astype(np.int32)}
+    names = [file.relative_to(folder).as_posix().encode() for file in files]
+    padded = np.array([list(name.ljust(max(map(len, names)), b"\0")) for name in names], np.uint8)
+    arrays = {"images": images[order], "labels": labels[order], "group": order.astype(np.int32)}
+    return {**arrays, "names": padded[order]}
 
 
 def damage(folder: Path, split: str, rows: list[int]) -> list[str]:
@@ -125,7 +128,7 @@ def test_the_last_readable_rows_fill_holes(folder: Path, rows: list[int], remain
     names = damage(folder, "train", rows)
     path = built(folder, "out", "--on-error", "skip")["train"]
     arrays = store.load(path)
-    for name in ("images", "labels"):
+    for name in ("images", "labels", "names"):
         np.testing.assert_array_equal(arrays[name], whole[name][remain], strict=True)
     np.testing.assert_array_equal(store.StoredArray(path, "images")[range(len(remain))], whole["images"][remain])
     np.testing.assert_array_equal(np.argsort(arrays["group"]), np.argsort(whole["group"][remain]))

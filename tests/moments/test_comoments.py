@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.moments.exact import Arrays, assert_moments, two_passes
+from tests.moments.singles import SINGLES, Singles
 from workflow.convergent.alignment import correlation
 from workflow.convergent.moments import comoments, covariance
 
@@ -194,6 +195,18 @@ def test_a_new_block_forgets_the_one_before_to_the_bit(before: Arrays) -> None:
     again, fresh = accumulator.finish(), accumulated(x, 50)
     for name, array in fresh.items():
         np.testing.assert_array_equal(again[name], array)
+
+
+@pytest.mark.parametrize(
+    "x", [activity(600, 1e4, 1e3), activity(600, scale=1e-30), odd_start(1e3)], ids=["far", "small", "odd"]
+)
+def test_a_device_without_float64_gives_the_moments_of_the_cpu(monkeypatch: pytest.MonkeyPatch, x: Arrays) -> None:
+    """Its sums live on the CPU: also where the shift moves, and where products are scaled."""
+    monkeypatch.setattr(comoments, "BUFFER_ROWS", 2048)
+    expected = accumulated(x, batch=200)
+    with Singles():
+        moments = accumulated(x, batch=200, place=SINGLES)
+    assert_moments(moments, expected, 1e-6)
 
 
 def correlation_of(x: Arrays, batch: int, place: torch.device = CPU) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.moments.singles import SINGLES, Singles
 from workflow.convergent.moments.comoments import CoMoments
 from workflow.convergent.moments.positions import PositionMeans
 from workflow.convergent.nets import device
@@ -90,6 +91,17 @@ def test_the_largest_activations_do_not_overflow(value: float) -> None:
     x = {net: np.full_like(y, value) for net, y in maps(50, (2, 2)).items()}
     for array in accumulated(x, 10, PositionMeans(WIDTHS, CPU)).values():
         np.testing.assert_array_equal(array, np.float32(value))
+
+
+def test_a_device_without_float64_gives_the_means_of_the_cpu() -> None:
+    x = maps(13, (3, 5))
+    with Singles():
+        accumulator = PositionMeans(WIDTHS, SINGLES)
+        for part in batches(x, 4):
+            accumulator.update({net: y.to(SINGLES) for net, y in part.items()})
+        found = accumulator.finish()
+    for name, array in accumulated(x, 4, PositionMeans(WIDTHS, CPU)).items():
+        np.testing.assert_array_equal(found[name], array)
 
 
 @pytest.mark.gpu

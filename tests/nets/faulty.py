@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 
 class Apply(nn.Module):
@@ -116,3 +117,58 @@ def one_for_all() -> nn.Module:
 def twice() -> nn.Module:
     relu = nn.ReLU()
     return nn.Sequential(nn.Conv2d(3, 6, 3), relu, relu, nn.Flatten(), nn.LazyLinear(2))
+
+
+def dropout() -> nn.Module:
+    return net(Apply(lambda self, x: functional.dropout(x, 0.5)))
+
+
+def noisy() -> nn.Module:
+    return net(Apply(lambda self, x: x + 0.1 * torch.randn_like(x)))
+
+
+def normalised_by_the_batch() -> nn.Module:
+    return net(nn.BatchNorm2d(6, track_running_stats=False))
+
+
+def always_training() -> nn.Module:
+    return net(Apply(lambda self, x: functional.batch_norm(x, None, None, training=True)))
+
+
+def centred_logits() -> nn.Module:
+    return net(nn.ReLU(), Apply(lambda self, x: x - x.mean(0)))
+
+
+class Counting(nn.Module):
+    """Counts its passes in a buffer, which changes no output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("passes", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.passes += 1
+        return x
+
+
+def counting() -> nn.Module:
+    return net(Counting())
+
+
+def quarters() -> nn.Module:
+    """The second module returns the quarters of each crop as images of their own."""
+    stacked = Apply(lambda self, x: torch.cat([*x[:, :, :7].split(7, 3), *x[:, :, 7:].split(7, 3)]))
+    whole = Apply(lambda self, x: torch.stack(x.chunk(4)).mean(0))
+    return nn.Sequential(nn.Conv2d(3, 6, 3), stacked, whole, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 2))
+
+
+def growing() -> nn.Module:
+    """No axis of what the second module returns stays where crops are larger."""
+    diagonal = Apply(lambda self, x: x.flatten(1)[:, : x.shape[2] ** 3].reshape(len(x), *[x.shape[2]] * 3))
+    return nn.Sequential(nn.Conv2d(3, 300, 3), diagonal, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(2))
+
+
+def tokens() -> nn.Module:
+    """The second module returns (images, tokens, units)."""
+    rows = Apply(lambda self, x: x.flatten(2).transpose(1, 2))
+    return nn.Sequential(nn.Conv2d(3, 6, 3), rows, Apply(lambda self, x: x.mean(1)), nn.Linear(6, 2))

@@ -13,6 +13,7 @@ from tests.presets import preset, recorded
 from workflow.convergent import store
 from workflow.convergent.commands import InputError
 from workflow.convergent.nets import activations
+from workflow.convergent.nets import hooks as hooks_of_nets
 from workflow.convergent.nets.model import Net, build, load
 
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
@@ -84,7 +85,7 @@ def test_the_relu_of_layers_with_two_digits(architecture: dict, layer: str) -> N
     net = preset(architecture, 3, 4, 20, 0)
     name = layer.replace("conv", "relu").replace("fc", "relu")
     assert net.module_name(layer) == name
-    assert activations.recorded_module(net, layer) is net.body.get_submodule(name)
+    assert hooks_of_nets.recorded_module(net, layer) is net.body.get_submodule(name)
 
 
 MODELS = ["alexnet", "resnet18", "vgg11", "mobilenet_v3_small"]
@@ -168,8 +169,11 @@ class Returns(nn.Module):
 @pytest.mark.parametrize(
     ("layer", "said"),
     [
-        ("pair", "pair of the net returns tuple for one image; allowed are"),
-        ("tokens", r"tokens of the net returns \(1, 3, 256\) for one image; allowed are"),
+        ("pair", "pair of the net returns tuple for 3 images; allowed are"),
+        (
+            "tokens",
+            r"tokens of the net returns \(3, 3, 256\) for 3 images; if these are \(images, tokens, ",
+        ),
         ("unused", "unused of the net is called 0 times"),
     ],
 )

@@ -1,11 +1,17 @@
 """Checkpoints: a file is whole or the one before, and a folder has one training at a time."""
 
+import errno
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests import ROOT
+from tests.locks import can_fail, without_locks
 from workflow.convergent.nets import checkpoints
 
 
@@ -29,3 +35,13 @@ def test_one_training_at_a_time_in_a_folder(tmp_path: Path) -> None:
         assert second.is_alive()
     second.join(10)
     assert not second.is_alive()
+
+
+@pytest.mark.slow
+@can_fail
+def test_a_training_goes_on_where_there_are_no_locks(tmp_path: Path) -> None:
+    code = "from pathlib import Path; from workflow.convergent.nets import checkpoints\n"
+    code += f"with checkpoints.lock(Path({str(tmp_path)!r}), 'net0'): print('at work')"
+    given = {**os.environ, **without_locks(tmp_path, errno.ENOLCK)}
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=given, capture_output=True, text=True, check=True)
+    assert run.stdout == f"net0: {tmp_path} cannot be locked (No locks available)\nat work\n"

@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 
 from tests import ROOT
-from workflow.convergent.nets.claims import claim_gpu
+from workflow.convergent.nets.claims import claim_gpu, instances
 
 CLAIM = """
 import os, sys
-from workflow.convergent.nets.claims import claim_gpu
+from workflow.convergent.nets.claims import claim_gpu, instances
 if sys.argv[1]:
     os.setuid(int(sys.argv[1]))
 print(claim_gpu(sys.argv[2:]), flush=True)
@@ -51,6 +51,20 @@ def test_processes_claim_gpus_of_their_own_and_leave_them_when_they_end(tmp_path
     assert again == 1
     for process in (first, second, third, fourth):
         process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("visible", "names"),
+    [
+        ("MIG-41b3-7, MIG-c6d4,", ["MIG-41b3-7", "MIG-c6d4"]),
+        ("MIG-GPU-8932f937-d72c/13/0", ["MIG-GPU-8932f937-d72c/13/0"]),
+        ("GPU-8932f937,1", []),
+        ("-1", []),
+        ("", []),
+    ],
+)
+def test_parts_of_gpus_are_named_by_their_names_alone(visible: str, names: list[str]) -> None:
+    assert instances(visible) == names
 
 
 def test_a_claim_that_fails_for_another_reason_is_no_claim_of_others() -> None:

@@ -1,15 +1,20 @@
 """Devices: the GPU that a process has to itself, and batches that threads load arrive in order."""
 
+import ctypes
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+from uuid import uuid4
 
+import numpy as np
 import pytest
 import torch
 
 from tests import ROOT
+from tests.moments.singles import SINGLES, Singles
 from workflow.convergent.nets import device
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -50,6 +55,28 @@ def test_an_error_while_loading_is_raised() -> None:
         next(results)
 
 
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc alone can be told")
+@pytest.mark.parametrize("kept", [False, True])
+def test_freed_memory_is_kept_for_the_next_activation(kept: bool) -> None:
+    """In a process of its own, with glibc's defaults for what other tests have changed: others go on as they are."""
+    child = os.fork()
+    if not child:
+        for parameter in (-3, -1):  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
+            ctypes.CDLL(None).mallopt(parameter, 2**17)
+        if kept:
+            device.keep_freed_memory()
+        block = np.ones(2**25)  # 256 MB
+        whole = resident()
+        del block
+        os._exit(int(whole - resident() > 2**27))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == int(not kept)
+
+
 @pytest.mark.gpu
 def test_a_gpu_is_one_claim_under_its_index_and_its_serial_number() -> None:
     """This process has claimed it; others, which see no other GPU, are given what else they ask for."""
@@ -61,6 +88,31 @@ def test_a_gpu_is_one_claim_under_its_index_and_its_serial_number() -> None:
         seen = {**os.environ, "CUDA_VISIBLE_DEVICES": name}
         said = subprocess.run([sys.executable, "-c", ask], cwd=ROOT, env=seen, capture_output=True, check=True).stdout
         assert said == b"1\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="CUDA, and the addresses of claims, are on Linux")
+def test_jobs_take_different_parts_of_gpus() -> None:
+    """CUDA would show each the first that is named. Here there need be none: what is tried is which names are left."""
+    code = "import os, sys; from workflow.convergent.nets import device; device.pick(); device.pick(); "
+    code += "print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); sys.stdin.read()"
+    names = [f"MIG-{uuid4()}" for _ in range(2)]
+    seen, jobs = {**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(names)}, []
+    for name in names:
+        job = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env=seen, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert job.stdout is not None
+        assert job.stdout.readline() == f"{name}\n"
+        jobs.append(job)
+    for job in jobs:
+        job.communicate()
+
+
+def test_sums_live_where_there_is_float64() -> None:
+    assert device.of_doubles(CPU) == CPU
+    with Singles():
+        assert device.of_doubles(SINGLES) == CPU
 
 
 @pytest.mark.gpu

@@ -66,6 +66,18 @@ def test_weights_within_a_checkpoint(theirs: Path, larger: Path, tmp_path: Path,
     assert json.loads(one)["sha256"] == json.loads(two)["sha256"]
 
 
+def test_the_log_says_what_was_left_out(
+    theirs: Path, larger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {f"model.{name}": x for name, x in torch.load(theirs, weights_only=True).items()}
+    torch.save({"state_dict": weights | {"loss.weight": torch.ones(2)}}, tmp_path / "lightning.ckpt")
+    run(tmp_path / "lightning.ckpt", larger, tmp_path, settings=LARGE)
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"{MODEL} is called with {{'num_classes': 6}}",
+        "1 weights of the file are not of the net, first loss.weight",
+    ]
+
+
 def test_a_net_trained_here_keeps_its_mean_and_deviation(
     nets: dict[str, Path], images: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -82,7 +94,7 @@ def test_what_is_no_file_of_weights_is_refused(larger: Path, tmp_path: Path, the
         "gone": "no such file",
         "text": "unreadable; save them by torch.save",
         "torn": "unreadable; save them by torch.save",
-        "module": "unreadable; save them by torch.save",
+        "module": r"no weights by name, but a torch\.nn\.modules\.linear\.Linear; save them by torch.save",
         "list": "no weights by name; save them by torch.save",
     }.items():
         with pytest.raises(SystemExit, match=rf"^weights: .*{name}\.pth: {said}") as stopped:
@@ -156,13 +168,12 @@ def test_values_that_another_type_holds_are_taken_as_they_are(
     assert torch.equal(found, torch.load(theirs, weights_only=True)[WEIGHT].ceil().abs().to(dtype).float())
 
 
-def test_names_lose_the_prefix_of_parallel_training_together_or_not_at_all(theirs: Path, tmp_path: Path) -> None:
-    """With one name alone another weight of that name would be lost."""
+def test_a_name_that_stands_there_twice_is_refused(theirs: Path, larger: Path, tmp_path: Path) -> None:
+    """Without what stands before one of them the other would be lost."""
     weights = torch.load(theirs, weights_only=True)
     torch.save(weights | {f"module.{WEIGHT}": 2 * weights[WEIGHT]}, tmp_path / "both.pth")
-    found = given.read_weights(tmp_path / "both.pth")
-    assert torch.equal(found[WEIGHT], weights[WEIGHT])
-    assert torch.equal(found[f"module.{WEIGHT}"], 2 * weights[WEIGHT])
+    with pytest.raises(SystemExit, match=r"module\.features\.0\.weight is \(64, 3, 3, 3\), it must be nothing$"):
+        run(tmp_path / "both.pth", larger, tmp_path, settings=LARGE)
 
 
 def test_weights_that_are_not_finite_are_named(theirs: Path, larger: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.nets import odd
 from tests.presets import preset
 from workflow.convergent.commands import InputError
 from workflow.convergent.nets.model import Net, build, load, save, weights_digest
@@ -190,6 +191,37 @@ def test_any_architecture_survives_the_disk(tmp_path: Path, architecture: str, c
     assert torch.equal(found(x), net.eval()(x))
 
 
+ODD = {"crop": 16, "pixels": {"mean": [0.5] * 3, "deviation": [0.2] * 3}}
+
+
+@pytest.mark.parametrize(
+    ("function", "layout"), [("LeNet", torch.contiguous_format), ("wide", torch.channels_last), ("lazy", None)]
+)
+def test_a_net_runs_as_its_author_ran_it(function: str, layout: torch.memory_format | None) -> None:
+    """Alone in plain torch, on contiguous crops; in training too."""
+    net = build(f"tests.nets.odd:{function}", ODD, 3, 2, 20, seed=4)
+    net.standardise_with(np.empty(0))
+    assert layout in (None, net.layout)
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5, 20, 20, 3), np.uint8))
+    own = getattr(odd, function)() if function != "LeNet" else odd.LeNet(2)
+    own.eval()(torch.zeros(1, 3, 16, 16))
+    own.load_state_dict(net.body.state_dict())
+    crops = ((pixels[:, 2:18, 2:18] / 255 - 0.5) / 0.2).permute(0, 3, 1, 2).contiguous()
+    torch.testing.assert_close(net.eval()(net.centre_crop(pixels)), own(crops))
+    net.train()
+    at = torch.full((5,), 2)
+    torch.testing.assert_close(net(net.crop(pixels, at, at)), own.train()(crops))
+
+
+def test_the_seed_decides_lazy_weights_too(tmp_path: Path) -> None:
+    digests = set()
+    for _ in range(2):
+        torch.rand(7)
+        digests.add(weights_digest(build("tests.nets.odd:lazy", ODD, 3, 2, 16, seed=5)))
+    assert len(digests) == 1
+    assert digests != {weights_digest(build("tests.nets.odd:lazy", ODD, 3, 2, 16, seed=6))}
+
+
 def test_a_net_before_training_has_the_layers_of_the_net_it_becomes(tmp_path: Path) -> None:
     net = build(f"{__name__}:fixed", SETTINGS, 3, 9, 40, seed=3)
     save(net, tmp_path / "before.pt", tmp_path / "before.json", control_of="net0")
@@ -249,7 +281,7 @@ def test_weights_are_not_loaded_into_a_net_of_other_code(tmp_path: Path, monkeyp
         ("no_such_module:make", "No module named 'no_such_module'; modules are looked for where snakemake runs"),
         (f"{__name__}:missing", f"module {__name__} has no missing"),
         (f"{__name__}:nothing", "returns a int, it must be a torch module"),
-        (f"{__name__}:images_out", r"puts out \(1, 3, 32, 32\) for one image, it must be logits"),
+        (f"{__name__}:images_out", r"puts out \(3, 3, 32, 32\) for 3 images, it must be logits"),
         (f"{__name__}:flat", "cannot take crops of 32x32x3: RuntimeError: mat1 and mat2 shapes cannot be multiplied"),
     ],
 )

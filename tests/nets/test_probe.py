@@ -27,7 +27,7 @@ def own(function: str = "healthy", module: str = FAULTY, **changed: object) -> d
 def run(folder: Path, entries: list[dict], layers: list[str], *more: str) -> dict:
     """What the command writes about nets."""
     nets = {f"net{k}": entry for k, entry in enumerate(entries)}
-    file, sizes = folder / "probe.json", ["--size", "20", "--channels", "3"]
+    file, sizes = folder / "probe.json", ["--size", "20", "--channels", "3", "--classes", "2"]
     pair = ["--pair", "net0", f"net{len(entries) - 1}"]
     probe.main([str(file), "--nets", json.dumps(nets), "--layers", *layers, *sizes, *pair, *more])
     return json.loads(file.read_text())["nets"]
@@ -76,16 +76,26 @@ FAULTS = {
     "no_net": "returns a function, it must be a torch module",
     "other_input": "cannot take crops of 16x16x3: RuntimeError: mat1 and mat2 shapes cannot be multiplied",
     "Indexed": "cannot take crops of 16x16x3: IndexError: too many indices for tensor of dimension 4 (tests/nets/",
-    "pictures": "puts out (1, 6, 14, 14) for one image, it must be logits (images, classes)",
-    "transposed": "puts out (2, 1) for one image, it must be logits (images, classes)",
+    "pictures": "puts out (3, 6, 14, 14) for 3 images, it must be logits (images, classes)",
+    "transposed": "puts out (2, 3) for 3 images, it must be logits (images, classes)",
     "two_heads": "returns a tuple in training, not logits",
     "frozen": "has no weights to train",
     "overwritten": "cannot be trained: RuntimeError: one of the variables needed for gradient computation",
-    "infinite": "layers: 1 of net0 returns what is not finite for a grey image or one of noise",
-    "infinite_logits": "layers: net0 returns what is not finite for a grey image or one of noise",
-    "windows": "layers: 1 of net0 returns (196, 6) for one image; allowed are",
-    "one_for_all": "layers: 1 of net0 returns (1, 6, 14, 14) for 2 images",
+    "infinite": "layers: 1 of net0 returns what is not finite for a smooth image or one of noise",
+    "infinite_logits": "layers: net0 returns what is not finite for a smooth image or one of noise",
+    "windows": "layers: 1 of net0 returns (588, 6) for 3 images; allowed are",
+    "one_for_all": "puts out (1, 2) for 3 images, it must be logits",
     "twice": "layers: 1 of net0 is called 2 times in a forward pass",
+    "dropout": "layers: 1 of net0 puts out other values for an image the second time",
+    "noisy": "layers: 1 of net0 puts out other values for an image the second time",
+    "normalised_by_the_batch": "layers: 1 of net0 puts out other values for an image that is alone in its batch",
+    "always_training": "layers: 1 of net0 puts out other values for an image that is alone in its batch",
+    "centred_logits": "layers: net0 puts out other values for an image that is alone in its batch",
+    "counting": "faulty:counting changes its buffer 1.passes where it is not trained",
+    "quarters": "layers: 1 of net0 returns (12, 6, 7, 7) for 3 images; allowed are",
+    "growing": "layers: 1 of net0 returns (3, 14, 14, 14), and (1, 46, 46, 46) for larger crops: no axis stays",
+    "tokens": "layers: 1 of net0 returns (3, 196, 6) for 3 images; if these are (images, tokens, units), give the "
+    "layer as {module: 1, tokens: true}",
 }
 
 
@@ -185,3 +195,67 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path, change, said: str) 
 
 def test_a_net_that_works_in_place_on_its_input_sees_the_images_each_time(tmp_path: Path) -> None:
     assert run(tmp_path, [own("scaled")], ["first"])["net0"]["first"] == {"units": 3, "grid": [16, 16]}
+
+
+ODD = "tests.nets.odd"
+
+
+def odd(function: str, layer: object = "1", **changed: object) -> dict:
+    """A net that is odd and works, whose layer ``first`` is this module."""
+    return own(function, ODD, layers={"first": layer}, **changed)
+
+
+@pytest.mark.parametrize(
+    ("function", "layer", "units", "grid"),
+    [
+        ("LeNet", "conv", 6, [14, 14]),
+        ("wide", "2", 96, [16, 16]),
+        ("wide", "3", 96, [16, 16]),
+        ("cubic", "2", 16, [16, 16]),
+        ("Transformer", {"module": "block", "tokens": True, "class_tokens": 1}, 8, [4, 4]),
+        ("Transformer", {"module": "block", "tokens": True}, 8, [1, 17]),
+        ("lazy", "1", 6, [14, 14]),
+        ("chosen", "1", 6, [14, 14]),
+        ("per_picture", "2", 6, [14, 14]),
+    ],
+)
+def test_nets_as_authors_write_them_work(
+    tmp_path: Path, capfd: pytest.CaptureFixture, function: str, layer: object, units: int, grid: list[int]
+) -> None:
+    """Nothing is said of them: they can be trained, and their units have deconvolutions."""
+    assert run(tmp_path, [odd(function, layer)], ["first"])["net0"]["first"] == {"units": units, "grid": grid}
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("function", "layer"), [("detached", "1"), ("Inference", "inner.1")])
+def test_layers_that_no_gradient_leaves_are_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture, function: str, layer: str
+) -> None:
+    entry = odd(function, layer, weights=str(tmp_path / "own.pth"))
+    weights_of(entry, tmp_path / "own.pth")
+    assert run(tmp_path, [entry], ["first"])["net0"]["first"]["grid"] == [14, 14]
+    said = "net0: no gradient leads from first to the pixels; its units get patches without deconvolution\n"
+    assert capfd.readouterr().out == said
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (odd("Transformer", {"module": "block", "tokens": True, "class_tokens": 17}), "block of net0 has 17 tokens; "),
+        (
+            odd("chosen", {"module": "1", "tokens": True}),
+            "1 of net0 returns (3, 6, 14, 14) for 3 images; tokens: ",
+        ),
+        (
+            odd("chosen", {"module": "7"}),
+            "a net of architecture tests.nets.odd:chosen has no module '7'; 0, 1, ",
+        ),
+    ],
+)
+def test_entries_of_layers_that_do_not_fit_are_refused(tmp_path: Path, entry: dict, said: str) -> None:
+    assert refused(tmp_path, [entry], ["first"]).startswith(f"layers: {said}")
+
+
+def test_a_net_with_fewer_outputs_than_classes_is_refused(tmp_path: Path) -> None:
+    said = "architecture: tests.nets.odd:chosen has 2 outputs for 3 classes of images"
+    assert refused(tmp_path, [odd("chosen")], ["first"], "--classes", "3") == said

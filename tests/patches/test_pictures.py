@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.patches.planted import outputs_of, stored
-from tests.presets import one_layer, preset
+from tests.presets import one_layer, preset, recorded
 from workflow.convergent import store
 from workflow.convergent.commands import InputError
 from workflow.convergent.nets.model import Net, build, load, save, weights_digest
@@ -222,3 +222,40 @@ def test_a_deconvolution_that_is_not_finite_is_refused(tmp_path: Path, alexnet: 
     fields = receptive.fields(net, [layer])[layer]
     with pytest.raises(InputError, match="net3: deconvolution of conv2 is not finite everywhere, first of unit 1"):
         pictures.patches(net, rows, layer, fields, found, np.arange(3), batch=2)
+
+
+@pytest.mark.parametrize(
+    ("function", "layer", "projected"),
+    [
+        ("detached", "1", False),
+        ("Inference", "inner.1", False),
+        ("chosen", "1", True),
+        ("wide", "2", True),
+        ("Transformer", {"module": "block", "tokens": True, "class_tokens": 1}, True),
+    ],
+)
+def test_any_net_has_pictures_and_deconvolutions_where_a_gradient_leads_back(
+    tmp_path: Path, function: str, layer: object, projected: bool
+) -> None:
+    settings = {"crop": 16, "pixels": {"mean": [0.5] * 3, "deviation": [0.2] * 3}}
+    net = build(f"tests.nets.odd:{function}", settings, 3, 2, 16, seed=0).eval()
+    net.name, net.layers = "net0", {"first": layer}
+    rows = stored(tmp_path / "a.zarr", np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8))
+    found = search.search(net, rows, 4, ["first"], top=2)["first"]
+    path = str(tmp_path / "p.zarr/zarr.json")
+    store.create(path, {})
+    fields = receptive.fields(net, ["first"])["first"]
+    names = pictures.save_layer(path, net, rows, "first", fields, found, batch=5)
+    store.finish(path, dict.fromkeys(names), kind="patches")
+    assert ("first/deconv" in names) == projected
+    arrays = store.load(path)
+    at = [(unit, 0) for unit in np.flatnonzero(found["image"][:, 0] >= 0)]
+    assert at
+    for unit, slot in at:  # the highest activation is where it is said to be
+        crop = net.centre_crop(torch.from_numpy(rows[[found["image"][unit, slot]]]))
+        activation = recorded(net, crop, ["first"])["first"][0, unit].detach()
+        row, column = found["row"][unit, slot], found["column"][unit, slot]
+        assert activation[row, column] == pytest.approx(activation.max().item(), rel=1e-5)
+        top, left, bottom, right = arrays["first/box"][unit, slot]
+        assert bottom > top
+        assert right > left

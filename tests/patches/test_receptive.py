@@ -10,6 +10,7 @@ from torch import nn
 
 from tests import ROOT
 from tests.conftest import TINY
+from tests.nets.odd import Chosen
 from tests.presets import preset, recorded
 from workflow.convergent.nets import activations
 from workflow.convergent.nets.architecture import conv_sizes
@@ -180,6 +181,24 @@ class Uneven(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.one(x)
         return self.gated(y * self.two(y.mean((2, 3), keepdim=True))).flatten(1)
+
+
+@pytest.mark.parametrize("rectify", [Chosen(), nn.ReLU(), nn.Sequential(Chosen(), nn.MaxPool2d(3, 1, 1), Chosen())])
+def test_fields_are_measured_where_no_nan_passes(rectify: nn.Module) -> None:
+    settings = {"crop": 17, "pixels": {"mean": [0.5] * 3, "deviation": [0.2] * 3}}
+    body = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), rectify, nn.Conv2d(6, 6, 3, stride=2, padding=1), Chosen())
+    net = Net(body.eval(), "tests:body", settings, 3, 2, 17)
+    net.layers = {"first": "3"}
+    size = 5 if not isinstance(rectify, nn.Sequential) else 7
+    for spans in receptive.fields(net, ["first"])["first"]:
+        known = receptive.regular_spans(receptive.Field(size, 2, -(size // 2)), 9)
+        np.testing.assert_array_equal(spans.first, known.first)
+        np.testing.assert_array_equal(spans.last, known.last)
+
+
+def test_where_nothing_depends_on_pixels_the_field_is_the_whole_crop() -> None:
+    spans = receptive.completed_spans(np.zeros((9, 4), bool))
+    assert (spans.first.tolist(), spans.last.tolist()) == ([0] * 4, [9] * 4)
 
 
 def test_rows_and_columns_are_seen_each_by_themselves_and_a_gate_sees_all() -> None:

@@ -40,10 +40,11 @@ def test_the_paper_s_experiment() -> None:
 
 
 def test_images_of_a_folder_are_counted(tmp_path: Path) -> None:
-    for name in ("train/cat/1.jpg", "train/dog/more/2.PNG", "train/dog/notes.txt", "val/cat/3.jpg", "train/.hidden/x"):
+    hidden = ("train/.hidden/x.jpg", "train/@eaDir/x.jpg", "train/dog/.x.jpg")
+    for name in ("train/cat/1.jpg", "train/dog/more/2.PNG", "train/dog/notes.txt", "val/cat/3.jpg", *hidden):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    data = {"source": "image_folder", "folder": str(tmp_path)}
+    data = {"source": "image_folder", "folder": str(tmp_path), "on_error": "stop"}
     assert total(data) == 3
     assert total({"source": "cifar10", "folder": "missing"}) == 60_000
 

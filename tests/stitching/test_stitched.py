@@ -16,7 +16,7 @@ from workflow.convergent.commands import InputError
 from workflow.convergent.moments import accumulate, merge
 from workflow.convergent.moments.blocks import assign_blocks
 from workflow.convergent.nets import activations
-from workflow.convergent.nets.model import Net, load
+from workflow.convergent.nets.model import Net, build, load
 from workflow.convergent.stitching import assembly, fit, stitched
 from workflow.convergent.stitching.mappings import Scale
 
@@ -91,13 +91,40 @@ def test_head_and_tail_of_a_cut_net_compute_what_the_net_does(
 ) -> None:
     net = loaded["net0"]
     x = net.centre_crop(torch.from_numpy(store.StoredArray(images["val"], "images")[np.arange(8)]))
-    activation = recorded(net, x, [layer])[layer]
-    assert torch.equal(activations.tail(net, layer)(x, activation), net(x))
+    activation, shape = recorded(net, x, [layer])[layer], activations.probe(net, [layer])[layer]
+    assert torch.equal(activations.tail(net, layer, shape)(x, activation), net(x))
     whole = Net(nn.ModuleDict({"inner": net.body}), "", net.settings, 3, 4, 20)  # its body is no nn.Sequential
     whole.body.forward = net.body.forward
-    assert torch.equal(activations.tail(whole, f"inner.{net.module_name(layer)}")(x, activation), net(x))
-    wrong = activations.tail(whole, f"inner.{net.module_name(layer)}")(x, 0 * activation)
-    assert torch.equal(wrong, activations.tail(net, layer)(x, 0 * activation))
+    hooked = activations.tail(whole, f"inner.{net.module_name(layer)}", shape)
+    assert torch.equal(hooked(x, activation), net(x))
+    assert torch.equal(hooked(x, 0 * activation), activations.tail(net, layer, shape)(x, 0 * activation))
+
+
+ODD = {"crop": 16, "pixels": {"mean": [0.5] * 3, "deviation": [0.2] * 3}}
+
+
+@pytest.mark.parametrize(
+    ("function", "layer"),
+    [
+        ("LeNet", "conv"),
+        ("wide", "1"),
+        ("wide", "2"),
+        ("cubic", "2"),
+        ("Transformer", {"module": "block", "tokens": True, "class_tokens": 1}),
+    ],
+)
+@torch.no_grad()
+def test_what_a_layer_puts_out_goes_back_into_the_net(function: str, layer: object) -> None:
+    """Activations of any memory layout, as mappings return them; class tokens stay the net's own."""
+    net = build(f"tests.nets.odd:{function}", ODD, 3, 2, 16, seed=0).eval()
+    net.layers = {"first": layer}
+    x = net.laid_out(torch.randn((5, 3, 16, 16), generator=torch.Generator().manual_seed(0)))
+    shape = activations.probe(net, ["first"])["first"]
+    activation = activations.record(net, x, {"first": shape})["first"]
+    tail = activations.tail(net, "first", shape)
+    for layout in (torch.channels_last, torch.contiguous_format):
+        torch.testing.assert_close(tail(x, activation.contiguous(memory_format=layout)), net.body(x))
+    assert not torch.allclose(tail(x, activation.roll(1, dims=1)), net.body(x), rtol=1e-2)  # unit by unit
 
 
 @pytest.mark.parametrize("shape", [(5, 3), (5, 3, 4, 4)])
@@ -453,7 +480,8 @@ def test_logits_that_are_not_finite_are_refused(loaded: dict[str, Net], images: 
     stitched_nets = whole | {"2 relu": assembly.StitchedNet("net0", Breaking(), "net1")}
     labels = np.zeros(len(rows), int)
     assert stitched.correct_images(whole, recorded, rows, labels, batch=7)
-    with pytest.raises(InputError, match="fc8, net0-net1: logits of the stitched net '2 relu' are not all finite"):
+    said = "fc8, net0-net1: logits of the stitched net '2 relu' are not all finite; .*, 1 of the first 7: row 6 of "
+    with pytest.raises(InputError, match=said):
         stitched.correct_images(stitched_nets, recorded, rows, labels, batch=7)
 
 

@@ -1,5 +1,6 @@
 """``make`` and its goals as a user calls them, in a copy of the project with a tiny configuration."""
 
+import errno
 import fcntl
 import os
 import re
@@ -18,6 +19,7 @@ import pytest
 
 from tests import ROOT
 from tests.configurations_refused import REFUSED, write
+from tests.locks import can_fail, without_locks
 from tests.workflow.test_workflow import DIVERGING, copy_project, edit, snakemake
 from workflow.runner import run as runner
 from workflow.runner.alone import alive
@@ -114,10 +116,32 @@ def test_an_impossible_number_of_cores_is_one_line(cores: str) -> None:
     assert "Traceback" not in said
 
 
+def with_clean(folder: Path) -> None:
+    """Put what ``make clean`` needs into a folder."""
+    runner = (f"workflow/runner/{name}.py" for name in ("__init__", "clean", "machine"))
+    for name in ("Makefile", "workflow/__init__.py", *runner):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text((ROOT / name).read_text())
+
+
+@can_fail
+def test_clean_sees_a_run_on_a_disk_without_locks(tmp_path: Path) -> None:
+    with_clean(tmp_path)
+    (tmp_path / "results/scenes").mkdir(parents=True)
+    given = {**os.environ, **without_locks(tmp_path, errno.EOPNOTSUPP)}
+
+    def cleaned() -> str:
+        ended = subprocess.run(make("clean"), cwd=tmp_path, env=given, text=True, capture_output=True)
+        return ended.stdout + ended.stderr
+
+    with (tmp_path / ".running").open("w") as lock, subprocess.Popen(["sleep", "60"], stdin=lock) as run:
+        assert cleaned().startswith("A run is at work in this folder; nothing was removed.")
+        run.kill()
+    assert cleaned().startswith("Removed results/scenes (0 MB).")
+
+
 def test_clean_removes_one_run_and_says_what_is_left(tmp_path: Path) -> None:
-    for name in ("Makefile", "workflow/__init__.py", "workflow/runner/clean.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text((ROOT / name).read_text())
+    with_clean(tmp_path)
     for run in ("scenes", "my_images"):
         (tmp_path / f"results/{run}/figures").mkdir(parents=True)
         (tmp_path / f"results/{run}/figures/one.png").write_bytes(bytes(3_000_000))

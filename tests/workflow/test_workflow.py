@@ -213,6 +213,30 @@ def test_one_figure_alone(project: Path) -> None:
     assert (project / "results/scenes/nets/probe.json").stat().st_mtime_ns == probed
 
 
+@pytest.mark.parametrize(
+    ("file", "rules"),
+    [
+        ("moments/val/shards/1/conv1.zarr/zarr.json", {"moments_val", "merge_val", "compare", "draw_evidence"}),
+        ("nets/net1.pt", {"train", "moments_val", "merge_val", "compare", "draw_evidence"}),
+        ("correlation/conv1/net0-net1.zarr/zarr.json", {"correlate", "match"}),
+    ],
+)
+def test_what_is_missing_between_finished_results_is_made_again(project: Path, file: str, rules: set[str]) -> None:
+    """A failed job has removed it: what was made from it before is out of date, for a single figure too."""
+    whole = project / "results/scenes" / file
+    aside = whole.with_name("aside")
+    whole.rename(aside)
+    try:
+        assert rules <= planned(project)
+        assert planned(project, "fig3_assignment_conv1") > {
+            "draw_fig3_assignment",
+            *(rules - {"compare", "draw_evidence"}),
+        }
+    finally:
+        aside.rename(whole)
+    assert "Nothing to be done" in snakemake(project, "-n")
+
+
 def test_another_number_of_shards_gives_the_same_bits(project: Path, tmp_path: Path) -> None:
     """The merged moments of one shard and of two are the same file."""
     stores = [project / f"results/scenes/moments/val/{layer}.zarr/zarr.json" for layer in ("conv1", "fc7")]

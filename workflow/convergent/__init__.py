@@ -8,26 +8,37 @@ images
     datasets        data sets: crops of photographs, folders of classes, torchvision's
     parts           an image store that is built in parts, in parallel, and resumed
     workers         processes that decode
-    listing         the files below a folder, and a digest of their names, sizes and times
+    listing         which files below a folder are images and which are left out; a digest of names, sizes and times
+    names           which file each stored image was made from
     groups          which images were made from one photograph
     decoding        image files to RGB pixels
 nets
+    building        the torch module of an architecture, and the memory layout in which it runs
     model           any net with its preprocessing: from stored pixels to logits; weights on disk
     alexnet         the preset architecture
     architecture    what follows from the preset's settings alone, without torch
     device          the GPU or CPU, determinism, loading ahead of the computation
     probe           every net as it will run, before anything is trained
+    describe        the modules of a net that can be a layer
     deferred        a module that is loaded when one of its functions is called
     own             the code of a user's own that makes a net, and its errors
     claims          which GPU a process has to itself
+    hooks           what modules return in a forward pass, seen or replaced
+    shapes          which axes of a module's output hold units and positions
     activations     activations of chosen layers of several nets, on one grid of positions
+    culprits        images that make a net put out what is not finite
     train           one net from its seed
     optimisation    settings of training, learning rate, optimiser
     checkpoints     the state of an interrupted training
     names           names of nets, also before their training and in figures
     snapshots       weights that a training keeps at some of its steps
     untrained       a net before its first step, the untrained twin of a trained net; mappings from it are controls
-    given           a net with weights of the user's own
+    given           a net with weights of the user's own, or of torchvision's
+    weights         files of weights: of torch, of safetensors, of this workflow
+    restricted      tensors from a pickle of which nothing is executed
+    naming          names that weights may have in a net
+    fitting         the net that weights are of, by trial
+    published       weights that torchvision publishes, without torchvision
     filters         first-layer filters as arrays
 moments
     accumulate      one pass over the images: count, means and co-moments of all units, block by block

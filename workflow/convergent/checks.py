@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from . import configuration, memory, photographs
 from .configuration import module_of, own_code, spatial
+from .nets import published
 from .nets.architecture import ALEXNET, conv_sizes, module_names, module_units
 from .nets.names import DERIVED, net_names
 from .nets.snapshots import steps_of
@@ -34,21 +34,12 @@ def check_architecture(key: str, architecture: str) -> None:
     """Refuse a model that torchvision does not have, and a module that cannot be imported."""
     place = architecture.split(":")[0]
     if place == "torchvision":
-        name, known = architecture.split(":")[1], torchvision_models()
+        name, known = architecture.split(":")[1], published.models()
         if name not in known:
             near = get_close_matches(name, known) or known
             refuse(key, architecture, f"torchvision has {', '.join(near)}")
     elif not own_code(architecture) and not importable(place.split(".")[0]):
         refuse(key, architecture, f"there is no module {place} where snakemake runs")
-
-
-def torchvision_models() -> list[str]:
-    """Names of torchvision's models, read from its code: to import it takes seconds."""
-    package = find_spec("torchvision")
-    folders = package.submodule_search_locations if package else None
-    texts = [file.read_text("utf-8") for folder in folders or [] for file in Path(folder, "models").glob("*.py")]
-    function = re.compile(r"^@register_model\(\)\n(?:@.*\n| .*\n|\)\n)*?def (\w+)", re.M)
-    return sorted(name for text in texts for name in function.findall(text))
 
 
 def importable(name: str) -> bool:
@@ -69,17 +60,17 @@ def check_preset(config: dict[str, Any], net: int) -> None:
             refuse(key, module, f"{name} is an alexnet and has {', '.join(names)}")
 
 
-def check_weights(key: str, file: str) -> None:
-    """Refuse weights that are no file, or cannot be read."""
-    if not os.path.isfile(file) or not os.access(file, os.R_OK):
-        refuse(key, file, "it must be an existing file that can be read")
+def check_weights(key: str, weights: str, architecture: str) -> None:
+    """Refuse weights that are neither a file that can be read nor, for a net of torchvision's, one of its entries."""
+    entries = published.of_architecture(architecture)
+    if weights not in entries and not (os.path.isfile(weights) and os.access(weights, os.R_OK)):
+        names = f", or one of torchvision's, {', '.join(entries)}" if entries else ""
+        refuse(key, weights, f"it must be an existing file that can be read{names}")
 
 
 def check_net(config: dict[str, Any], net: int) -> None:
     """Refuse a net whose weights, layers or architecture do not exist."""
     entry = config["nets"][net]
-    if "weights" in entry:
-        check_weights(f"nets.{net}.weights", entry["weights"])
     check_layers(f"nets.{net}.layers", entry.get("layers", {}), config["layers"])
     for name, values in entry.get("pixels", {}).items():
         if len(values) != (channels := photographs.channels(config["data"])):
@@ -88,6 +79,8 @@ def check_net(config: dict[str, Any], net: int) -> None:
         check_preset(config, net)
     else:
         check_architecture(f"nets.{net}.architecture", entry["architecture"])
+    if "weights" in entry:
+        check_weights(f"nets.{net}.weights", entry["weights"], entry["architecture"])
 
 
 def check_training(config: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ import os
 from itertools import combinations
 from typing import Any
 
+from .nets import published
 from .nets.architecture import ALEXNET, fully_connected, module_units
 from .nets.names import net_names
 from .sources import own_sources
@@ -15,7 +16,8 @@ IMAGENET_PIXELS = {"mean": [0.485, 0.456, 0.406], "deviation": [0.229, 0.224, 0.
 
 def module_of(entry: dict[str, Any], layer: str) -> str:
     """Name of the module that a layer stands for in the net of an entry of ``nets``."""
-    return entry.get("layers", {}).get(layer, layer)
+    its = entry.get("layers", {}).get(layer, layer)
+    return its if isinstance(its, str) else its.get("module", layer)
 
 
 def preset_modules(config: dict[str, Any], layer: str) -> list[str]:
@@ -111,12 +113,15 @@ def net_settings(config: dict[str, Any], net: int) -> dict[str, Any]:
     """The part of the section ``architecture`` that net number ``net`` is made from, with the net's own ``pixels``.
 
     For the preset it is the whole section, for any other net ``crop`` and ``pixels``. Such a net that names no pixels
-    has ImageNet's if its weights are given, else those of the section.
+    has ImageNet's if its weights are given, else those of the section; with weights of torchvision's it has none here,
+    because they say which pixels they were trained with.
     """
     entry, section = config["nets"][net], config["architecture"]
     pixels = {"pixels": entry["pixels"]} if "pixels" in entry else {}
     if entry["architecture"] == ALEXNET:
         return section | pixels
+    if entry.get("weights") in published.of_architecture(entry["architecture"]):
+        return {"crop": section["crop"]} | pixels
     default = IMAGENET_PIXELS if "weights" in entry else section.get("pixels", {"mean": "channel", "scale": "unit"})
     return {"crop": section["crop"], "pixels": default} | pixels
 

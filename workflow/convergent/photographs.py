@@ -1,7 +1,7 @@
 """How many images a configuration's source has, as far as its folder shows before any image is read."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,30 +28,36 @@ def channels(data: dict[str, Any]) -> int:
     return DOWNLOADED[data["source"]][1] if data["source"] in DOWNLOADED else 3
 
 
-def image_files(folder: Path) -> Iterator[Path]:
-    """Image files anywhere below a folder, in no order. Raises InputError where a folder cannot be listed."""
-    return (folder / name for name, state in listing.below(folder) if state and listing.is_image(name))
+def at_bad(data: dict[str, Any]) -> listing.Bad:
+    """What happens at a bad picture, as ``data.on_error`` says."""
+    return listing.refuse if data["on_error"] == "stop" else listing.ignore
 
 
-def count_files(folder: Path, enough: int | None = None) -> int:
-    """Number of image files below a folder; counting stops where there are enough."""
-    return sum(1 for _ in islice(image_files(folder), enough))
+def image_names(data: dict[str, Any], split: str) -> Iterator[str]:
+    """Names of the image files that images of a split are made of, below the folder. Raises InputError as they do."""
+    folder, bad = Path(data["folder"]), at_bad(data)
+    if data["source"] == "scenes":
+        return listing.images(folder, bad)
+    return listing.images_of_split(folder, split, bad)
 
 
-def count_groups(folder: Path, split: str, groups: str) -> Images:
+def count(names: Iterable[str], enough: int | None = None) -> int:
+    """Number of names; counting stops where there are enough."""
+    return sum(1 for _ in islice(names, enough))
+
+
+def count_groups(data: dict[str, Any], split: str) -> Images:
     """Images of a split of a folder of classes, and groups of them. Raises InputError where one has no group."""
-    names = [file.relative_to(folder).as_posix() for file in image_files(folder / split)]
-    return Images(len(names), len(set(numbered(names, groups))))
+    names = list(image_names(data, split))
+    return Images(len(names), len(set(numbered(names, data["groups"]))))
 
 
 def total(data: dict[str, Any]) -> int:
     """Number of images of all splits, all files counted."""
-    folder = Path(data["folder"])
     if data["source"] in DOWNLOADED:
         return sum(DOWNLOADED[data["source"]][2].values())
-    if data["source"] == "scenes":
-        return count_files(folder) * sum(data["crops"][split] for split in listing.SPLITS)
-    return sum(count_files(folder / split) for split in listing.SPLITS)
+    crops = data["crops"] if data["source"] == "scenes" else dict.fromkeys(listing.SPLITS, 1)
+    return sum(count(image_names(data, split)) * crops[split] for split in listing.SPLITS)
 
 
 def check_crops(data: dict[str, Any]) -> None:
@@ -71,17 +77,24 @@ def check_groups(data: dict[str, Any]) -> None:
         key_of(groups)
 
 
+def check_rotate(data: dict[str, Any]) -> None:
+    """Refuse to turn images that have no orientation."""
+    if data["rotate"] and data["source"] in DOWNLOADED:
+        refuse("data.rotate", True, "it goes with data.source: scenes or image_folder only")
+
+
 def check_data(data: dict[str, Any]) -> None:
     """Refuse images that are not on the disk or of another size, and crops that do not fit the source."""
     check_crops(data)
     check_groups(data)
+    check_rotate(data)
     source, folder = data["source"], data["folder"]
     if source in DOWNLOADED and data["size"] != (width := DOWNLOADED[source][0]):
         refuse("data.size", data["size"], f"images of {source} are {width} pixels wide")
     if not os.path.isdir(folder) and (source not in DOWNLOADED or os.path.exists(folder)):
         refuse("data.folder", folder, "it must be an existing folder")
-    if (count := classes(data)) < 2:
-        refuse("data.folder", folder, f"it has images of {count} classes, at least 2 are needed")
+    if (number := classes(data)) < 2:
+        refuse("data.folder", folder, f"it has images of {number} classes, at least 2 are needed")
     if source == "scenes":
         check_photographs(data)
 
@@ -91,18 +104,17 @@ def classes(data: dict[str, Any]) -> int:
     if data["source"] in DOWNLOADED:
         return 10
     if data["source"] == "scenes":
-        return count_files(Path(data["folder"]))
-    bad: listing.Bad = listing.refuse if data["on_error"] == "stop" else lambda *_: None
-    return len(listing.class_names(Path(data["folder"]), bad))
+        return count(image_names(data, "train"))
+    return len(listing.folders_of_classes(Path(data["folder"]), at_bad(data))["train"])
 
 
 def check_photographs(data: dict[str, Any]) -> None:
     """Refuse crops that do not fit into the first photograph."""
     from .images.decoding import DecodingError, decode  # loads Pillow
 
-    first = min(image_files(Path(data["folder"])))
+    first = Path(data["folder"], listing.in_order(image_names(data, "train"))[0])
     try:
-        width, height = decode(first).size
+        width, height = decode(first, data["rotate"]).size
     except DecodingError:  # said, or skipped, when all are read
         return
     left = int(data["crops"]["left"] * width)
@@ -135,14 +147,13 @@ def wanted(config: dict[str, Any]) -> int:
 def available(config: dict[str, Any]) -> dict[str, Images]:
     """Images of each split. Unreadable files count: that they are is seen when they are read."""
     data = config["data"]
-    folder = Path(data["folder"])
     if data["source"] == "scenes":
-        files = count_files(folder)
+        files = count(image_names(data, "train"))
         return {split: Images(files * data["crops"][split], files) for split in listing.SPLITS}
     if data["source"] == "image_folder" and data["groups"]:
-        return {split: count_groups(folder, split, data["groups"]) for split in listing.SPLITS}
+        return {split: count_groups(data, split) for split in listing.SPLITS}
     if data["source"] == "image_folder":
-        counts = {split: count_files(folder / split, wanted(config)) for split in listing.SPLITS}
+        counts = {split: count(image_names(data, split), wanted(config)) for split in listing.SPLITS}
     else:
         counts = DOWNLOADED[data["source"]][2]
-    return {split: Images(count, count) for split, count in counts.items()}
+    return {split: Images(number, number) for split, number in counts.items()}

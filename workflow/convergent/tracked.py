@@ -6,12 +6,13 @@ neither a file that is replaced by an older one nor a folder's files, and above 
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from .images.listing import below, listing_digest
+from .images.listing import listing_digest, read_below
 from .sources import parsed, statements
 
 SMALL = 100_000_000  # bytes of a folder that is read as a whole, which takes a tenth of a second
@@ -33,19 +34,18 @@ def file_digest(file: str | Path) -> str:
 
 
 def folder_digest(folder: str | Path) -> str:
-    """sha256 of names and contents of all files below a folder; of their names, sizes and times where it is large.
+    """sha256 of names and contents of all images below a folder; of their names, sizes and times where it is large.
 
-    Large is above 100 MB or 5,000 files. A touch therefore changes nothing in a small folder. Raises InputError where
-    the folder cannot be read.
+    Large is above 100 MB or 5,000 files. A touch therefore changes nothing in a small folder. Other files count
+    nothing, links that lead nowhere by their names. Raises InputError where the folder cannot be read.
     """
-    names, size = [], 0
-    for name, state in below(folder):
-        if state:
-            names.append(name)
-            size += max(state.st_size, OPENING)
+    regular, size = {}, 0
+    for name, state in read_below(folder):
+        regular[name] = state is not None and stat.S_ISREG(state.st_mode)  # to open a pipe would wait for ever
+        size += max(state.st_size if state else 0, OPENING)
         if size > SMALL:
             return listing_digest(folder)
-    contents = [(name, file_digest(os.path.join(folder, name))) for name in sorted(names)]
+    contents = [(name, file_digest(os.path.join(folder, name)) if regular[name] else "") for name in sorted(regular)]
     return hashlib.sha256(repr(contents).encode()).hexdigest()
 
 

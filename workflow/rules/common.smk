@@ -19,6 +19,7 @@ from workflow.convergent.configuration import (
     twinned,
 )
 from workflow.convergent.images.groups import is_table
+from workflow.convergent.nets import published
 from workflow.convergent.nets.names import net_names, snapshot_name, twin_name
 from workflow.convergent.photographs import channels, classes
 from workflow.convergent.sources import sources
@@ -156,6 +157,11 @@ def tracked_own_code(entries):
     return tracked(
         {file for entry in entries for file in own_code(entry["architecture"])}
     )
+
+
+def weights_digest(entry):
+    """What a net whose weights are given is tracked by: their content."""
+    return published.digest(entry["architecture"], entry["weights"])
 
 
 def net_options(wildcards):

@@ -13,6 +13,7 @@ rule images:
     params:
         *stage("images.build"),
         options=options("data", "source", "size", "seed", "on_error"),
+        rotate="--rotate" if config["data"]["rotate"] else [],
         folder=lambda wildcards: as_path(config["data"]["folder"]),
         # all other sources are downloaded by the job, which checks what it got
         files=lambda wildcards: (
@@ -30,4 +31,4 @@ rule images:
     shell:
         "python -m workflow.convergent.images.build {output} --folder {params.folder:q} --crops {params.crops:q}"
         " --groups={params.groups:q}"
-        " {params.options:q} --workers {threads} 2>&1 | tee {log}"
+        " {params.options:q} {params.rotate:q} --workers {threads} 2>&1 | tee {log}"

@@ -49,7 +49,7 @@ rule given:
         *stage("nets.given"),
         **MADE,
         file=lambda wildcards: as_path(entry_of(wildcards)["weights"]),
-        digest=lambda wildcards: file_digest(entry_of(wildcards)["weights"]),
+        digest=lambda wildcards: weights_digest(entry_of(wildcards)),
     shell:
         "python -m workflow.convergent.nets.given {input.images} {params.file:q} {output} {params.net:q}"
         " --settings {params.settings:q} > {log} 2>&1"

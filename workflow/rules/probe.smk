@@ -21,6 +21,7 @@ def probe_command():
         *("--nets", json.dumps(nets_as_made())),  # in their order, which messages keep
         *("--channels", channels(config["data"])),
         *("--layers", *LAYERS, "--size", config["data"]["size"]),
+        *("--classes", classes(config["data"])),
         *("--resample", config["resample"], "--pair", *TWO),
         *("--clusters", config["clustering"]["clusters"], "--clustered", *CLUSTERED),
         *("--unit", config["figures"]["unit"]),
@@ -33,7 +34,7 @@ def probe_nets():
     if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
         return  # this process need not have the packages of the jobs
     command = list(map(str, probe_command()))
-    weights = [file_digest(e["weights"]) for e in config["nets"] if "weights" in e]
+    weights = [weights_digest(e) for e in config["nets"] if "weights" in e]
     own = tracked_own_code(config["nets"])
     text = as_json([command, stage("nets.probe"), own, weights])
     made_from = hashlib.sha256(text.encode()).hexdigest()

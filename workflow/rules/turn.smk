@@ -10,6 +10,7 @@ from snakemake.cli import get_argument_parser
 
 from workflow.convergent.commands import one_line
 from workflow.runner.alone import take_turn
+from workflow.runner.machine import settle
 
 # Options of a Snakemake that makes no files: it may look on beside a run.
 LOOKS = (
@@ -28,6 +29,7 @@ def command_line():
     )
 
 
+settle()
 ASKED = command_line()
 looks = any(getattr(ASKED, name) for name in LOOKS) and not ASKED.report_after_run
 makes_files = (
@@ -42,3 +44,19 @@ if makes_files:
 # it. Nobody else can be at work here by now.
 with suppress(AttributeError):  # another version of Snakemake
     snakemake.persistence.PersistenceBase.locked = False
+
+
+# Snakemake plans nothing for a file that is missing between files that are there. What a failed job has removed would
+# never be made again, and what was made from it before would count as up to date: such files count as incomplete.
+def with_missing(incomplete):
+    async def found(persistence, job):
+        missing = [file for file in job.output if not await file.exists()]
+        return [*await incomplete(persistence, job), *missing]
+
+    return found
+
+
+if workflow.is_main_process:
+    with suppress(AttributeError):
+        known = snakemake.persistence.PersistenceBase.incomplete
+        snakemake.persistence.PersistenceBase.incomplete = with_missing(known)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -51,7 +52,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def start(arguments: list[str], events: Path, output: Path) -> subprocess.Popen[bytes]:
     """Snakemake in a session of its own, so that signals reach it from this process alone."""
-    path = os.pathsep.join(filter(None, [str(LOGGER), os.environ.get("PYTHONPATH")]))
+    theirs, installed = os.environ.get("PYTHONPATH"), sysconfig.get_paths()
+    ours = [installed["purelib"], installed["platlib"]] if theirs else []  # Snakemake loads numpy before it reads rules
+    path = os.pathsep.join([str(LOGGER), *ours, *filter(None, [theirs])])
     with output.open("wb") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", "--logger", "events", *arguments],

@@ -7,6 +7,7 @@ import fcntl
 import re
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 LOCK = Path(".running")  # of make figures
@@ -25,6 +26,15 @@ def left(results: Path) -> "list[str]":
         *(f"{run} ({size(run)}; make clean RUN={run.name} removes it)" for run in runs),
         *(f"{name} ({content})" for name, content in KEPT.items() if (results.parent / name).exists()),
     ]
+
+
+def held(lock: Path) -> bool:
+    """Whether some process of this machine has the lock as its standard input, as a run and its jobs have."""
+    for stdin in Path("/proc").glob("[0-9]*/fd/0"):
+        with suppress(OSError):  # the process has ended, or is somebody else's
+            if stdin.samefile(lock):
+                return True
+    return False
 
 
 def remove(folder: Path) -> None:
@@ -46,10 +56,13 @@ def main() -> None:
     with LOCK.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            busy = False
         except BlockingIOError:
-            sys.exit("A run is at work in this folder; nothing was removed.")
+            busy = True
         except OSError:  # some shared disks have no locks
-            pass
+            busy = held(LOCK)
+        if busy:
+            sys.exit("A run is at work in this folder; nothing was removed.")
         if folder.is_dir():
             removed = size(folder)
             remove(folder)

@@ -48,7 +48,7 @@ def refusal(folder: Path) -> str | None:
     return None
 
 
-def shortage(places: Iterable[str] = ("results", ".", os.environ.get("TMPDIR", "/tmp"))) -> list[str]:
+def shortage(places: Iterable[str] = ("results", ".", tempfile.gettempdir())) -> list[str]:
     """A line for each file system of a run that cannot be written to. Jobs that it made fail could not say so."""
     folders: dict[Path, Path] = {}
     for folder in map(existing, map(Path, places)):

@@ -13,7 +13,7 @@ import torch
 from .. import store
 from ..moments.blocks import assign_blocks, runs_of
 from ..moments.covariance import ROUNDING, dead
-from ..nets import activations
+from ..nets import activations, culprits
 from ..seeds import derive
 from .counters import pick_counter
 from .histograms import Chunk
@@ -105,6 +105,12 @@ class Sampler:
             image = torch.arange(count)[:, None]
             yield {net: x[image.to(x.device), chosen.to(x.device)].flatten(0, 1) for net, x in outputs.items()}
 
+    def require_finite(self, values: Mapping[str, torch.Tensor], index: np.ndarray) -> None:
+        """Raise InputError for samples that are not finite. values: net -> (samples, units), of images of an index"""
+        with culprits.named(self.recorder, self.images, index, self.settings.batch):
+            for net, x in values.items():
+                activations.require_finite(net, self.settings.layer, extremes(x))
+
     def edges(self) -> dict[str, np.ndarray]:
         """Inner edges of the bins of each net's units, from images drawn by seed. net -> (units, bins - 1)
 
@@ -113,9 +119,10 @@ class Sampler:
         settings = self.settings
         drawn = np.random.default_rng(derive(settings.seed, "edges")).permutation(len(self.images))
         parts: dict[str, list[np.ndarray]] = {net: [] for net in self.nets}
-        for batch in self.batches(np.sort(drawn[: settings.edge_images]), EDGE_POSITIONS, "edges"):
+        index = np.sort(drawn[: settings.edge_images])
+        for batch in self.batches(index, EDGE_POSITIONS, "edges"):
+            self.require_finite(batch, index)
             for net, x in batch.items():
-                activations.require_finite(net, settings.layer, extremes(x))
                 parts[net].append(x.cpu().numpy())
         samples = {net: np.concatenate(arrays) for net, arrays in parts.items()}
         return {net: bin_edges(sample, settings.bins) for net, sample in samples.items()}
@@ -141,7 +148,6 @@ class Sampler:
         """Planes of all nets, fold by fold. Raises InputError where an activation is not finite."""
         for fold in range(len(self.folds)):
             for values in self.samples_of(fold):
-                for net, x in values.items():
-                    activations.require_finite(net, self.settings.layer, extremes(x))
+                self.require_finite(values, self.folds[fold])
                 samples = len(next(iter(values.values())))
                 yield Chunk(fold, samples, {net: self.counter.planes(x, edges[net]) for net, x in values.items()})

@@ -24,7 +24,7 @@ from .inputs import (
     WithinStores,
     read_correlations,
 )
-from .pictures import Pictures, draw_unit, read_pictures, whole_crops
+from .pictures import Pictures, draw_unit, read_pictures, remarks
 
 CLUSTERS = 4  # at most so many are shown with pictures
 SMALLEST = 3  # units of a cluster that is shown with pictures
@@ -137,7 +137,7 @@ def fig6_clusters(tree: TreeStore, scores: TreeScores, patches: PatchStores) -> 
         )
         draw_members(part, members_of(arrays, leaves), columns, nets, title)
     shown = "best clusters of both nets' units" if best else f"no cluster of {SMALLEST} units or more is of both nets"
-    figure.suptitle(f"{attributes['layer']}: {shown},\nby the tree of the mapping{whole_crops(nets)}")
+    figure.suptitle(f"{attributes['layer']}: {shown},\nby the tree of the mapping{remarks(nets)}")
     return figure
 
 
@@ -225,7 +225,7 @@ def figS_spectral(  # noqa: N802
         members = members_of(arrays, np.flatnonzero(arrays["label"] == row["cluster"]))
         draw_members(part, members, MEMBERS, nets, title)
     if shared:
-        figure.supxlabel(whole_crops(nets).strip(), fontsize=8)
+        figure.supxlabel(remarks(nets).strip(), fontsize=8)
     return figure
 
 

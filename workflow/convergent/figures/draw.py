@@ -79,7 +79,7 @@ def run(family: str, argv: list[str] | None = None) -> None:
     """Draw the figure of a module that a command line names. family: the module's ``__name__``"""
     given = vars(family_parser(family).parse_args(argv))
     name, outputs = given.pop("figure"), given.pop("outputs")
-    with plt.style.context(STYLE):
+    with plt.style.context(["default", STYLE]):  # whatever the user's own matplotlibrc says
         figure = figures_of(family)[name](**given)
         for path in outputs:
             figure.savefig(path)

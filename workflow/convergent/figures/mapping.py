@@ -14,7 +14,7 @@ from ..commands import InputError, command
 from ..stitching import mappings, summary
 from . import draw, labels, plots
 from .inputs import MappingStore, PatchStores, TableToWrite
-from .pictures import Pictures, draw_unit, read_pictures, whole_crops
+from .pictures import Pictures, draw_unit, read_pictures, remarks
 
 WIDTH = 10.5  # of figure 4, inches
 SOURCES = 6  # at most so many source units of the chosen unit are shown
@@ -76,7 +76,7 @@ def draw_sources(part: SubFigure, nets: Sequence[Pictures], weights: np.ndarray,
     shown = [(target, unit, "target")]
     shown += [(source, int(s), f"{weights[s]:+.3f}") for s in order[weights[order] != 0][:SOURCES]]
     grid = part.subplots(max(len(pictures.kinds) for pictures in nets), len(shown), squeeze=False)
-    part.suptitle(labels.wrapped(title + whole_crops(nets), WIDTH), fontsize=9)
+    part.suptitle(labels.wrapped(title + remarks(nets), WIDTH), fontsize=9)
     for column, (pictures, number, label) in enumerate(shown):
         grid[0, column].set_title(f"{label}\n{labels.short(pictures.name)} {number}", fontsize=8)
         draw_unit(list(grid[:, column]), pictures, number)

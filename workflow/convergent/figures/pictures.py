@@ -19,7 +19,7 @@ class Pictures(NamedTuple):
 
     name: str  # the net's, as figures show it: Net1
     image: np.ndarray  # (units, 9), the image of each picture, -1 where there is none
-    kinds: Mapping[str, store.StoredArray]  # kind -> (units, 9, h, w, C): patch and deconv, or thumbnail alone
+    kinds: Mapping[str, store.StoredArray]  # kind -> (units, 9, h, w, C): patch and deconv; patch; or thumbnail
 
 
 def read_pictures(paths: Iterable[Path], layer: str, nets: Mapping[str, str], images: str) -> list[Pictures]:
@@ -51,10 +51,13 @@ def read_layer(path: Path, net: str, layer: str) -> Pictures:
     return Pictures(plots.title(net), image, arrays)
 
 
-def whole_crops(nets: Iterable[Pictures]) -> str:
-    """A line that names the nets whose pictures are whole crops, or nothing where there are none."""
+def remarks(nets: Sequence[Pictures]) -> str:
+    """A line for the nets whose pictures are whole crops, one for those without deconvolutions; or nothing."""
     without = [pictures.name for pictures in nets if "thumbnail" in pictures.kinds]
-    return f"\nno positions in {' and '.join(without)}: pictures are the whole crops" if without else ""
+    patches = [pictures.name for pictures in nets if list(pictures.kinds) == ["patch"]]
+    lines = [f"\nno positions in {' and '.join(without)}: pictures are the whole crops"] if without else []
+    lines += [f"\nno gradient in {' and '.join(patches)}: no deconvolutions"] if patches else []
+    return "".join(lines)
 
 
 def tiles(pictures: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..commands import InputError, command
 from ..moments.covariance import net_means
 from . import draw, labels, plots
 from .inputs import InformationTable, Matches, MatchesTable, MomentsStore, PatchStores, read_matches
-from .pictures import Pictures, draw_unit, read_pictures, whole_crops
+from .pictures import Pictures, draw_unit, read_pictures, remarks
 
 COLUMNS = 8  # units of figures 2 and S4 side by side
 # columns that are shown of a table of agreement
@@ -84,7 +84,7 @@ def draw_matches(
             ax.axis("off")
     between = "\n" if width < 6 else " "
     title = f"{matches.layer}: units of {nets[0].name}{between}and most similar ones of {nets[1].name}{subtitle}"
-    figure.suptitle(labels.wrapped(title + whole_crops(nets), figure.get_figwidth(), TITLE))
+    figure.suptitle(labels.wrapped(title + remarks(nets), figure.get_figwidth(), TITLE))
 
 
 def fig2_matches(
@@ -146,7 +146,7 @@ def figS11_active(moments: MomentsStore, patches: PatchStores) -> Figure:  # noq
     heights = [0.25 + 1.05 * len(pictures.kinds) for pictures in nets]
     figure = plt.figure(figsize=(12, sum(heights) + 0.3))
     title = f"{layer}: most active units (left) and least active ones (right) of each net, with their means"
-    figure.suptitle(title + whole_crops(nets))
+    figure.suptitle(title + remarks(nets))
     parts = figure.subfigures(len(means), 1, squeeze=False, height_ratios=heights).flat
     for part, pictures, mean in zip(parts, nets, means.values(), strict=True):
         order = np.argsort(-mean, kind="stable")

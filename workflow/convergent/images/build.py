@@ -1,4 +1,4 @@
-"""Images of a data set to two stores, train and val: ``images``, ``labels`` and ``group`` in a seeded shuffled order.
+"""Images of a data set to two stores, train and val: ``images``, ``labels``, ``group``, ``names`` in a shuffled order.
 
 An image's ``group`` is the number of the photograph that it was made from. Crops of one photograph are not independent,
 and later stages keep them together.
@@ -17,7 +17,8 @@ from ..seeds import derive
 from . import parts
 from .datasets import ImageSettings, Source, at_bad, crop_settings, file_list, scenes, torchvision_set
 from .groups import numbered
-from .listing import SPLITS, class_names
+from .listing import SPLITS, LeftOut, folders_of_classes
+from .names import ARRAY, as_array
 from .workers import parallel_map
 
 
@@ -35,7 +36,9 @@ def shuffle(count: int, seed: int, split: str) -> np.ndarray:
     return np.random.default_rng(derive(seed, "order", split)).permutation(count)
 
 
-def describe(settings: ImageSettings, classes: list[str], licence: str, skipped: list[str]) -> dict[str, Any]:
+def describe(
+    settings: ImageSettings, classes: list[str], licence: str, skipped: list[str], left_out: LeftOut
+) -> dict[str, Any]:
     """Attributes of both stores. Pixels are stored raw: ``python -m tests.bench images`` compares encodings."""
     return {
         "kind": "images",
@@ -43,28 +46,44 @@ def describe(settings: ImageSettings, classes: list[str], licence: str, skipped:
         "source": settings.source,
         "encoding": "uint8",
         "licence": licence,
+        "rotate": settings.rotate,
         "skipped": skipped,
+        "left_out": left_out.attribute(),
     }
 
 
-def report(split: str, count: int, attributes: dict[str, Any]) -> None:
-    """Print a line about a finished store."""
+def report(split: str, count: int, attributes: dict[str, Any], turned: int) -> None:
+    """Print a line about a finished store, and one where images lie otherwise than they are to be seen."""
     classes, skipped = len(attributes["classes"]), len(attributes["skipped"])
     print(f"{split}: {count} images of {classes} classes, {skipped} files skipped")
+    if turned:
+        print(f"{split}: the EXIF orientation of {turned} files is not applied; data.rotate: true applies it")
 
 
-def store_whole(source: Source, settings: ImageSettings, paths: dict[str, Path]) -> None:
+def report_listing(left_out: LeftOut, classes: dict[str, dict[str, list[str]]]) -> None:
+    """Print what was left out of a folder, and which folders are one class. classes: split -> class -> its folders"""
+    for folders in (folders for of_split in classes.values() for folders in of_split.values() if len(folders) > 1):
+        print(
+            f"one class in {len(folders)} folders, whose names differ only in Unicode: {', '.join(map(ascii, folders))}"
+        )
+    for line in left_out.lines():
+        print(line, flush=True)
+
+
+def store_whole(source: Source, settings: ImageSettings, paths: dict[str, Path], left_out: LeftOut) -> None:
     """Write the stores of a source that is in memory; ``paths`` holds the declared file of each split."""
+    report_listing(left_out, {})
     labels = {split: images.labels for split, images in source.splits.items()}
     require_classes(source.classes, labels, str(settings.folder))
     skipped = [file.relative_to(settings.folder).as_posix() for file in source.skipped]
-    attributes = describe(settings, source.classes, source.licence, skipped)
+    attributes = describe(settings, source.classes, source.licence, skipped, left_out)
     for split, path in paths.items():
         images = source.splits[split]
         order = shuffle(len(images.labels), settings.seed, split)
         arrays = {"images": images.images[order], "labels": images.labels[order], "group": images.group[order]}
-        store.save(path, arrays, **attributes, split=split)
-        report(split, len(order), attributes)
+        arrays[ARRAY] = as_array(images.names)[order]
+        store.save(path, arrays, **attributes, split=split, turned=source.turned)
+        report(split, len(order), attributes, source.turned)
 
 
 def store_in_parts(settings: ImageSettings, paths: dict[str, Path]) -> None:
@@ -72,16 +91,19 @@ def store_in_parts(settings: ImageSettings, paths: dict[str, Path]) -> None:
 
     The records of parts are removed last, once both stores are complete: an interruption costs no finished part.
     """
-    folder = settings.folder
+    folder, left_out = settings.folder, LeftOut(settings.folder)
     no_files: list[Path] = []
     bad = at_bad(settings.on_error, no_files)
-    classes = class_names(folder, bad)
-    files = {split: file_list(folder, split, classes, bad) for split in SPLITS}
+    folders = folders_of_classes(folder, bad, left_out)
+    classes = list(folders["train"])
+    files = {split: file_list(folder, folders[split], bad, left_out) for split in SPLITS}
+    report_listing(left_out, folders)
     require_classes(classes, {split: listed.labels for split, listed in files.items()}, str(folder))
     group = {split: np.array(numbered(files[split].names, settings.groups), np.int32) for split in SPLITS}
     order = {split: shuffle(len(listed.labels), settings.seed, split) for split, listed in files.items()}
+    names = {split: [files[split].names[i] for i in order[split]] for split in SPLITS}
     plans = {
-        split: parts.plan_parts(path, folder, [files[split].names[i] for i in order[split]], settings.size)
+        split: parts.plan_parts(path, folder, names[split], settings.size, settings.rotate)
         for split, path in paths.items()
     }
     workers = min(settings.workers, max(len(plan.parts) for plan in plans.values()))
@@ -93,13 +115,14 @@ def store_in_parts(settings: ImageSettings, paths: dict[str, Path]) -> None:
     skipped = [files[split].names[i] for split in SPLITS for i in np.flatnonzero(~readable[split])]
     skipped += [file.relative_to(folder).as_posix() for file in no_files]
     skipped.sort(key=lambda name: name.split("/"))
-    attributes = describe(settings, classes, f"as in {folder.name}", skipped)
+    attributes = describe(settings, classes, f"as in {folder.name}", skipped, left_out)
     for split, plan in plans.items():
         kept, groups = readable[split], np.zeros(len(order[split]), np.int32)
         groups[kept] = np.unique(group[split][kept], return_inverse=True)[1]  # numbers those of the readable files
-        labels = files[split].labels[order[split]]
-        parts.finish(plan, records[split], labels, groups[order[split]], **attributes, split=split)
-        report(split, int(readable[split].sum()), attributes)
+        arrays = {"labels": files[split].labels[order[split]], "group": groups[order[split]]}
+        turned = sum(record.turned for record in records[split])
+        parts.finish(plan, records[split], arrays, **attributes, split=split, turned=turned)
+        report(split, int(kept.sum()), attributes, turned)
     for plan in plans.values():
         parts.remove_records(plan)
 
@@ -126,6 +149,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         choices=["stop", "skip"],
         help="at an unreadable image, stop with its name, or skip it and list it in the stores",
     )
+    parser.add_argument("--rotate", action="store_true", help="turn images as their EXIF orientation says")
     parser.add_argument(
         "--groups",
         default=ImageSettings.groups,
@@ -147,17 +171,18 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    entries = (args.source, args.folder, args.size, args.seed, args.on_error, args.groups, args.workers)
-    settings = ImageSettings(*entries)
+    names = ("source", "folder", "size", "seed", "on_error", "rotate", "groups", "workers")
+    settings = ImageSettings(**{name: getattr(args, name) for name in names})
     paths = dict(zip(SPLITS, (args.train, args.val), strict=True))
     if not args.folder.is_dir() and args.source in ("scenes", "image_folder"):
         raise InputError(f"data.folder: {args.folder} is not a folder")
     if args.source == "image_folder":
         store_in_parts(settings, paths)
     elif args.source == "scenes":
-        store_whole(scenes(settings, crop_settings(args.crops)), settings, paths)
+        left_out = LeftOut(args.folder)
+        store_whole(scenes(settings, crop_settings(args.crops), left_out), settings, paths, left_out)
     else:
-        store_whole(torchvision_set(settings), settings, paths)
+        store_whole(torchvision_set(settings), settings, paths, LeftOut(args.folder))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from PIL import Image
 
 from ..commands import InputError
 from ..seeds import derive
-from .decoding import DecodingError, decode
-from .listing import SPLITS, Bad, image_files, refuse
+from .decoding import DecodingError, decode, is_turned
+from .listing import SPLITS, Bad, LeftOut, composed, image_files, images_of, in_order, refuse
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class ImageSettings:
     size: int  # width and height of a stored image, in pixels
     seed: int  # of the crops and of the order
     on_error: str = "stop"  # at an unreadable image; or "skip"
+    rotate: bool = False  # whether images are turned as EXIF says
     groups: str = ""  # of a folder: a pattern or a table (images.groups); empty: each image is its own
     workers: int = 1  # processes that decode; no result depends on it
 
@@ -45,16 +46,18 @@ class Split:
     images: np.ndarray  # (N, H, W, C) uint8
     labels: np.ndarray  # (N,) int32
     group: np.ndarray  # (N,) int32, number of the source photograph
+    names: list[str]  # of the files, with the number of the crop
 
 
 @dataclass
 class Source:
-    """Both splits of a data set, its classes and licence, and the files that could not be read."""
+    """Both splits of a data set, its classes and licence, the files that could not be read, and those to be turned."""
 
     splits: dict[str, Split]
     classes: list[str]
     licence: str
     skipped: list[Path] = field(default_factory=list)
+    turned: int = 0  # files that EXIF says to turn, and that are taken as they are
 
 
 def crop_settings(entries: dict[str, Any]) -> CropSettings:
@@ -68,11 +71,11 @@ def crop_settings(entries: dict[str, Any]) -> CropSettings:
     return crops
 
 
-def stack(rows: list[tuple[np.ndarray, int, int]], size: int) -> Split:
-    """A split from its images (size, size, 3), each with its label and group."""
+def stack(rows: list[tuple[np.ndarray, int, str]], size: int) -> Split:
+    """A split from its images (size, size, 3), each with its label, which is its group too, and its name."""
     images = np.stack([image for image, _, _ in rows]) if rows else np.empty((0, size, size, 3), np.uint8)
-    labels, groups = (np.array([row[column] for row in rows], np.int32) for column in (1, 2))
-    return Split(images, labels, groups)
+    labels = np.array([label for _, label, _ in rows], np.int32)
+    return Split(images, labels, labels.copy(), [name for _, _, name in rows])
 
 
 def random_crops(photo: Image.Image, count: int, widths: tuple[int, int], size: int, seed: int) -> Iterator[np.ndarray]:
@@ -94,18 +97,23 @@ def at_bad(on_error: str, skipped: list[Path]) -> Bad:
     return refuse if on_error == "stop" else lambda file, reason: skipped.append(file)
 
 
+def class_of(file: Path) -> str:
+    """Name of the class that a photograph is, which seeds its crops."""
+    return composed(file.stem)
+
+
 def require_distinct_names(files: list[Path]) -> None:
-    """Raise InputError where two files have the same stem: it is the name of a class and seeds its crops."""
+    """Raise InputError where two photographs would be one class."""
     named: dict[str, Path] = {}
     for file in files:
-        if (other := named.setdefault(file.stem, file)) != file:
-            raise InputError(f"{other} and {file}: both would be class {file.stem}; rename or remove one")
+        if (other := named.setdefault(class_of(file), file)) != file:
+            raise InputError(f"{other} and {file}: both would be class {class_of(file)}; rename or remove one")
 
 
-def photograph(file: Path, bad: Bad) -> Image.Image | None:
+def photograph(file: Path, bad: Bad, rotate: bool) -> Image.Image | None:
     """Pixels of a photograph; None where it cannot be decoded, after ``bad`` was called."""
     try:
-        return decode(file)
+        return decode(file, rotate)
     except DecodingError as reason:
         bad(file, reason)
         return None
@@ -130,25 +138,27 @@ def sides(photo: Image.Image, file: Path, crops: CropSettings) -> dict[str, Imag
     return halves
 
 
-def scenes(settings: ImageSettings, crops: CropSettings) -> Source:
+def scenes(settings: ImageSettings, crops: CropSettings, left_out: LeftOut) -> Source:
     """Crops of photographs, each photograph a class and a group. Raises InputError where it cannot be used."""
     skipped: list[Path] = []
     bad = at_bad(settings.on_error, skipped)
-    files = image_files(settings.folder, bad)
+    files = image_files(settings.folder, bad, left_out)
     require_distinct_names(files)
     source = Source({}, [], "CC-BY-SA-3.0, (c) 2011 Massachusetts Institute of Technology (Scratch 1.4 media)")
     widths = (crops.smallest, crops.largest)
-    rows: dict[str, list[tuple[np.ndarray, int, int]]] = {split: [] for split in SPLITS}
+    rows: dict[str, list[tuple[np.ndarray, int, str]]] = {split: [] for split in SPLITS}
     for file in files:
-        photo = photograph(file, bad)
+        photo = photograph(file, bad, settings.rotate)
         if photo is None:
             continue
-        label = len(source.classes)
-        source.classes.append(file.stem)
+        label, name = len(source.classes), file.relative_to(settings.folder).as_posix()
+        source.classes.append(class_of(file))
+        source.turned += is_turned(photo)
         for split, part in sides(photo, file, crops).items():
             count = {"train": crops.train, "val": crops.val}[split]
-            seed = derive(settings.seed, "scenes", split, file.stem)
-            rows[split] += [(crop, label, label) for crop in random_crops(part, count, widths, settings.size, seed)]
+            seed = derive(settings.seed, "scenes", split, class_of(file))
+            cut = enumerate(random_crops(part, count, widths, settings.size, seed))
+            rows[split] += [(crop, label, f"{name}, {split} crop {number}") for number, crop in cut]
     source.splits = {split: stack(rows[split], settings.size) for split in SPLITS}
     source.skipped = sorted(skipped)
     return source
@@ -162,9 +172,12 @@ class FileList:
     labels: np.ndarray  # (N,) int32
 
 
-def file_list(folder: Path, split: str, classes: list[str], bad: Bad) -> FileList:
-    """Image files of a split with their labels, which number the classes; ``bad`` is called as by ``image_files``."""
-    by_class = [[file.relative_to(folder).as_posix() for file in image_files(folder / split / c, bad)] for c in classes]
+def file_list(folder: Path, classes: dict[str, list[str]], bad: Bad, left_out: LeftOut) -> FileList:
+    """Image files of a split with their labels, which number the classes. classes: class -> its folders
+
+    bad, left_out: as of ``images_of``
+    """
+    by_class = [in_order(images_of(folder, places, bad, left_out)) for places in classes.values()]
     labels = np.repeat(np.arange(len(classes), dtype=np.int32), [len(names) for names in by_class])
     return FileList([name for names in by_class for name in names], labels)
 
@@ -191,6 +204,7 @@ def torchvision_set(settings: ImageSettings) -> Source:
                 f"data.size: {settings.size}, but images of {name} are {pixels.shape[1]} pixels wide; set it to that"
             )
         group = np.arange(len(pixels), dtype=np.int32)
-        source.splits[split] = Split(pixels, np.asarray(loaded.targets, np.int32), group)
+        names = [f"{name}, {split} image {number}" for number in range(len(pixels))]
+        source.splits[split] = Split(pixels, np.asarray(loaded.targets, np.int32), group, names)
         source.classes = list(loaded.classes)
     return source

@@ -1,7 +1,7 @@
 """Which images of a folder were made from one photograph, by the names of their files. Imports nothing heavy.
 
 ``data.groups`` is a regular expression or the name of a CSV file. Images of one group are not independent: blocks are
-unions of whole groups.
+unions of whole groups. Names are compared in Unicode's composed form, which not every disk keeps.
 """
 
 import csv
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 
 from ..commands import InputError, cut
+from .listing import composed
 
 COLUMNS = ["file", "group"]
 
@@ -25,12 +26,12 @@ def is_table(groups: str) -> bool:
 def by_pattern(groups: str) -> KeyOf:
     """Groups are what a regular expression finds in a name: its parenthesised parts if it has any, else all of it."""
     try:
-        pattern = re.compile(groups)
+        pattern = re.compile(composed(groups))
     except (re.error, OverflowError, RecursionError) as error:
         raise InputError(f"data.groups: {cut(groups)!r} is no regular expression ({error})") from None
 
     def key(name: str) -> Key:
-        found = pattern.search(name)
+        found = pattern.search(composed(name))
         if not found:
             raise InputError(f"data.groups: {cut(groups)!r} finds nothing in {name!r}; it must in every image's name")
         return found.groups() or found[0]
@@ -48,9 +49,9 @@ def listed(file: str) -> dict[str, str]:
             if (header := next(lines, [])) != COLUMNS:
                 raise InputError(f"{file}: columns {', '.join(header) or 'none'}; must be {', '.join(COLUMNS)}")
             for row in lines:
-                if len(row) != len(COLUMNS) or not all(row) or row[0] in found:
+                if len(row) != len(COLUMNS) or not all(row) or composed(row[0]) in found:
                     raise InputError(f"{file}: row {cut(','.join(row))!r}; each file has one row with its group")
-                found[row[0]] = row[1]
+                found[composed(row[0])] = row[1]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"data.groups: {file} cannot be read as a table ({error})") from None
     return found
@@ -61,9 +62,9 @@ def by_table(groups: str) -> KeyOf:
     known = listed(groups)
 
     def key(name: str) -> Key:
-        if name not in known:
+        if composed(name) not in known:
             raise InputError(f"data.groups: {groups} has no row for {name!r}; every image file needs one")
-        return known[name]
+        return known[composed(name)]
 
     return key
 

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -24,11 +24,12 @@ from .. import store
 from ..chunks import ChunkedArray, chunk_digest, chunk_file
 from ..commands import InputError
 from ..files import read_json, write_atomically, write_json
-from .decoding import DecodingError, decode
+from .decoding import DecodingError, decode, is_turned
 from .listing import refuse, system_error
+from .names import ARRAY, as_array
 from .workers import ParallelMap
 
-FORMAT = 2  # of pixels and records: another number makes every store anew
+FORMAT = 3  # of pixels and records: another number makes every store anew
 REPORT_SECONDS = 5.0  # between lines of progress
 
 
@@ -42,6 +43,7 @@ class Part:
     folder: Path
     names: Sequence[str]  # of the image files, relative to the folder
     size: int  # width and height of a stored image, in pixels
+    rotate: bool = False  # whether images are turned as EXIF says
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Record:
     key: str  # of the state of its files
     digest: str  # of its pixels
     unreadable: dict[str, str]  # row of the store -> reason; its pixels are 0
+    turned: int  # number of images that EXIF says to turn, and that are stored as they are
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,12 @@ class Plan:
     rows: int  # of each part but the last
 
 
-def plan_parts(path: Path, folder: Path, names: Sequence[str], size: int) -> Plan:
+def plan_parts(path: Path, folder: Path, names: Sequence[str], size: int, rotate: bool = False) -> Plan:
     """Parts of the store at ``path``, whose rows are the image files ``names`` of a folder, in their order."""
     shape = (len(names), size, size, 3)
     rows = store.chunk_rows(shape, np.dtype(np.uint8))
     parts = [
-        Part(path, number, first, folder, names[first : first + rows], size)
+        Part(path, number, first, folder, names[first : first + rows], size, rotate)
         for number, first in enumerate(range(0, len(names), rows))
     ]
     return Plan(path, parts, shape, rows)
@@ -98,16 +101,19 @@ def files_key(part: Part) -> str:
     return key_of(*((state.st_size, state.st_mtime_ns) for state in states))
 
 
-def pixels(part: Part, unreadable: dict[str, str]) -> Iterator[np.ndarray]:
+def pixels(part: Part, unreadable: dict[str, str], turned: list[int]) -> Iterator[np.ndarray]:
     """Images of a part, each warped to a square (size, size, 3) uint8.
 
-    A bad picture gives zeros; its row and the reason are added to ``unreadable``. Raises InputError where the system
-    cannot read a file: nothing is recorded then.
+    A bad picture gives zeros; its row and the reason are added to ``unreadable``. The rows of images that EXIF says to
+    turn, and that are not, are added to ``turned``. Raises InputError where the system cannot read a file: nothing is
+    recorded then.
     """
     shape = (part.size, part.size)
     for row, name in enumerate(part.names, part.first):
         try:
-            image = np.asarray(decode(part.folder / name).resize(shape, Image.Resampling.BILINEAR))
+            decoded = decode(part.folder / name, part.rotate)
+            image = np.asarray(decoded.resize(shape, Image.Resampling.BILINEAR))
+            turned += [row] * is_turned(decoded)
         except DecodingError as reason:
             unreadable[str(row)] = str(reason)
             image = np.zeros((*shape, 3), np.uint8)
@@ -133,16 +139,22 @@ def build_part(part: Part) -> tuple[Record, int]:
     if earlier := earlier_record(part, key):
         return earlier, 0
     unreadable: dict[str, str] = {}
-    digest = store.write_chunk(part.path, "images", pixels(part, unreadable), part.first)
-    record = Record(key, digest, unreadable)
+    turned: list[int] = []
+    digest = store.write_chunk(part.path, "images", pixels(part, unreadable, turned), part.first)
+    record = Record(key, digest, unreadable, len(turned))
     write_json(record_file(part.path, part.number), asdict(record))
     return record, len(part.names)
+
+
+def names_of(plan: Plan) -> np.ndarray:
+    """Names of the files of all rows. (N, bytes of the longest) uint8"""
+    return as_array([name for part in plan.parts for name in part.names])
 
 
 def open_store(plan: Plan) -> int:
     """Number of parts that an earlier run finished; a store of another list of files, or none, is made anew."""
     path, folder = plan.path, records_folder(plan.path)
-    key = key_of(FORMAT, pillow, plan.shape, plan.rows, [part.names for part in plan.parts])
+    key = key_of(FORMAT, pillow, plan.shape, plan.rows, [(part.rotate, part.names) for part in plan.parts])
     key_file = folder / "key"
     same_files = key_file.exists() and key_file.read_bytes() == key.encode()
     path.unlink(missing_ok=True)  # the store is not finished any more
@@ -150,6 +162,7 @@ def open_store(plan: Plan) -> int:
         "images": (plan.shape, np.uint8),
         "labels": (plan.shape[:1], np.int32),
         "group": (plan.shape[:1], np.int32),
+        ARRAY: (names_of(plan).shape, np.uint8),
     }
     store.create(path, arrays, wipe=not same_files)
     if not same_files:
@@ -233,13 +246,14 @@ def move_rows(plan: Plan, records: Sequence[Record], rows: np.ndarray) -> list[s
     return digests[: -(-count // step)]
 
 
-def finish(plan: Plan, records: Sequence[Record], labels: np.ndarray, group: np.ndarray, **attributes: Any) -> None:
-    """Complete the store with labels and group of all rows (N,), without the rows that could not be read."""
+def finish(plan: Plan, records: Sequence[Record], arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:
+    """Complete the store with arrays of all rows, labels and group (N,), without the rows that could not be read."""
     rows = without_holes(readable(plan, records))
     digests = {"images": move_rows(plan, records, rows)}
-    for name, array in (("labels", labels[rows]), ("group", group[rows])):
-        store.write(plan.path, name, array, 0)
-        digests[name] = store.array_digests(array)
+    for name, array in {**arrays, ARRAY: names_of(plan)}.items():
+        kept = array[rows]
+        store.write(plan.path, name, kept, 0)
+        digests[name] = store.array_digests(kept)
     store.finish(plan.path, digests, dict.fromkeys(digests, len(rows)), **attributes)
 
 

@@ -7,6 +7,7 @@ alone, so that any number of shards gives equal bits.
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from .. import store
 from ..commands import InputError, command, new_parser
-from ..nets import activations, device, model
+from ..nets import activations, culprits, device, model
 from .blocks import ShardStore, WideLayers, assign_blocks, is_mean
 from .comoments import CoMoments
 from .positions import PositionMeans
@@ -137,16 +138,17 @@ def block_moments(
     """
     running: dict[str, list[Accumulator]] = {}
     for rows in blocks:
-        for accumulators in running.values():
-            for accumulator in accumulators:
-                accumulator.start()
+        for accumulator in chain.from_iterable(running.values()):
+            accumulator.start()
         for batch_activations in recorder.stream(images, rows, batch):
             for layer, outputs in batch_activations.items():
                 if layer not in running:
                     running[layer] = new_accumulators(outputs, sets)
                 for accumulator in running[layer]:
                     accumulator.update(outputs)
-        yield {layer: finished(layer, running[layer]) for layer in recorder.layers}
+        with culprits.named(recorder, images, rows, batch):
+            moments = {layer: finished(layer, running[layer]) for layer in recorder.layers}
+        yield moments
 
 
 def origin_of_bits(place: torch.device) -> dict[str, Any]:
@@ -204,9 +206,7 @@ def add_block_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--other-blocks", type=int, help="blocks that any other layer keeps, likewise (default: all)")
     parser.add_argument("--shard", type=int, default=MomentsSettings.shard, help="number of this shard, from 0")
-    parser.add_argument(
-        "--shards", type=int, default=MomentsSettings.shards, help="number of shards, at most the number of blocks"
-    )
+    parser.add_argument("--shards", type=int, default=MomentsSettings.shards, help="number of shards, at most --blocks")
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

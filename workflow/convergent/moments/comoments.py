@@ -7,6 +7,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 import torch
 
+from ..nets.device import of_doubles
+
 BUFFER_BYTES = 64 * 2**20  # of a layer's buffer, roughly; the products of larger ones are no faster
 BUFFER_ROWS = 16384  # of the buffer, at most: float32 sums over more rows lose accuracy
 TOGETHER = 8192  # units up to which one product is of all nets together; of more it would need 1 GB at 4 x 4096
@@ -102,8 +104,9 @@ class CoMoments:
         rows = min(BUFFER_ROWS, max(BUFFER_BYTES // (4 * units), 4096))
         self.buffer = torch.empty((rows, units), dtype=torch.float32, device=place)
         self.pairs = list(combinations_with_replacement(widths, 2))
+        self.place = of_doubles(place)  # of the sums and the shift
         self.sums = {
-            (a, b): torch.empty((widths[a], widths[b]), dtype=torch.float64, device=place) for a, b in self.pairs
+            (a, b): torch.empty((widths[a], widths[b]), dtype=torch.float64, device=self.place) for a, b in self.pairs
         }
         self.start()
 
@@ -112,7 +115,7 @@ class CoMoments:
         self.filled = 0  # rows of the buffer
         self.shift: torch.Tensor | None = None  # (units,) float32
         self.count = 0  # samples in the sums
-        self.sum = torch.zeros(self.buffer.shape[1], dtype=torch.float64, device=self.buffer.device)
+        self.sum = torch.zeros(self.buffer.shape[1], dtype=torch.float64, device=self.place)
         for total in self.sums.values():
             total.zero_()
 
@@ -120,14 +123,14 @@ class CoMoments:
         """Take in the activations of a batch. net -> (images, positions, units)"""
         rows = {net: batch[net].flatten(0, 1) for net in self.columns}
         if self.shift is None:
-            shift = torch.cat([rows[net].mean(0, dtype=torch.float64) for net in self.columns]).float()
-            self.shift = shift.nan_to_num(0, 0, 0)  # else an infinite activation would become NaN
+            means = [rows[net].to(self.place).mean(0, dtype=torch.float64) for net in self.columns]
+            self.shift = torch.cat(means).float().nan_to_num(0, 0, 0)  # else an infinite activation would become NaN
         first, count = 0, len(next(iter(rows.values())))
         while first < count:
-            taken = min(count - first, len(self.buffer) - self.filled)
+            taken, shift = min(count - first, len(self.buffer) - self.filled), self.shift.to(self.buffer.device)
             for net, columns in self.columns.items():
                 target = self.buffer[self.filled : self.filled + taken, columns]
-                torch.sub(rows[net][first : first + taken], self.shift[columns], out=target)
+                torch.sub(rows[net][first : first + taken], shift[columns], out=target)
             first, self.filled = first + taken, self.filled + taken
             if self.filled == len(self.buffer):
                 self._flush()
@@ -139,22 +142,23 @@ class CoMoments:
             return
         assert self.shift is not None
         squares = square_sums(rows)
-        scale = column_scale(rows, squares)
-        if scaled := bool((scale != 1).any()):
-            rows *= scale
+        factor = column_scale(rows, squares)
+        if scaled := bool((factor != 1).any()):
+            rows *= factor
             squares = square_sums(rows)
-        mean = rows.mean(0).double()
-        if self._drifted(squares / len(rows), mean, scale):
+        scale, mean = factor.to(self.place), rows.mean(0).to(self.place).double()
+        if self._drifted(squares.to(self.place) / len(rows), mean, scale):
             new_shift = self.shift + (mean / scale).float()
-            rows -= (new_shift - self.shift) * scale
+            rows -= (new_shift - self.shift).to(rows.device) * factor
             self._move_shift_of_sums(new_shift)
-            mean = rows.mean(0).double()
+            mean = rows.mean(0).to(self.place).double()
         self.count += len(rows)
         self.sum += mean / scale * len(rows)
         products = product(rows, rows) if rows.shape[1] <= TOGETHER else None
         for (a, b), total in self.sums.items():
             of_a, of_b = self.columns[a], self.columns[b]
             part = product(rows[:, of_a], rows[:, of_b]) if products is None else products[of_a, of_b]
+            part = part.to(self.place)
             total += part / torch.outer(scale[of_a].double(), scale[of_b].double()) if scaled else part
 
     def _drifted(self, mean_square: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> bool:

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from ..nets.device import of_doubles
+
 
 def image_sum(activations: torch.Tensor) -> torch.Tensor:
-    """Sum over the images of a batch, in float64 on its device. (images, positions, units) -> (positions, units)"""
+    """Float64 sum over the images of a batch, as of ``of_doubles``. (images, positions, units) -> (positions, units)"""
+    activations = activations.to(of_doubles(activations.device))
     if activations.device.type != "cpu":
         return activations.sum(0, dtype=torch.float64)
     return torch.from_numpy(np.sum(activations.numpy(), axis=0, dtype=np.float64))  # torch: 40 times as long
@@ -16,12 +19,12 @@ def image_sum(activations: torch.Tensor) -> torch.Tensor:
 class PositionMeans:
     """``positions/<net>`` of one block: mean activation of each unit at each position. (positions, units) float32
 
-    A layer without positions has one. Sums are float64 and stay on the device of the activations until the block ends.
+    A layer without positions has one. Sums are float64 and stay on their device until the block ends.
     """
 
     def __init__(self, widths: Mapping[str, int], place: torch.device) -> None:
         """widths: units of each net, place: device of the activations"""
-        self.nets, self.place = list(widths), place
+        self.nets, self.place = list(widths), of_doubles(place)
         self.start()
 
     def start(self) -> None:

@@ -1,11 +1,11 @@
-"""Activations of the layers of nets on images; the only module that hooks into forward passes."""
+"""Activations of the layers of nets on images."""
 
 import argparse
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,33 +15,20 @@ from torch.nn import functional
 from .. import store
 from ..commands import InputError
 from . import device
+from .building import TRIED
+from .hooks import AllRecorded, hooked, recorded_module
 from .model import Net
+from .shapes import Grid, LayerShape, as_returned, layer_shape, units_first
 
-Grid = tuple[int, ...]  # rows and columns of a layer's positions; () of a fully connected layer
-
-
-class LayerShape(NamedTuple):
-    """Units and positions of a layer, and whether a later module overwrites its output in place."""
-
-    units: int
-    grid: Grid
-    overwritten: bool
+LARGER = 32  # pixels by which a second crop is wider that tells units from positions
 
 
-class AllRecorded(Exception):  # noqa: N818
-    """Ends a forward pass early: every wanted layer has been recorded."""
+class NotFiniteError(InputError):
+    """Activations of a layer of a net are not finite."""
 
-
-def recorded_module(net: Net, layer: str) -> nn.Module:
-    """The module whose output is a layer's activation. Raises InputError where the net has no such module."""
-    modules = dict(net.body.named_modules())
-    name = net.module_name(layer)
-    if not name or name not in modules:
-        leaves = [known for known, module in modules.items() if known and not list(module.children())]
-        raise InputError(
-            f"layers: a net of architecture {net.architecture} has no module {name!r}; {', '.join(leaves)}"
-        )
-    return modules[name]
+    def __init__(self, text: str, net: str, layer: str) -> None:
+        super().__init__(text)
+        self.net, self.layer = net, layer
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +37,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--modules",
         type=json.loads,
         default={},
-        help='JSON object, net -> layer -> name of the module in that net: {"net1": {"first": "features.1"}}; '
-        "layers that are not named are modules of their own name",
+        help='JSON object, net -> layer -> name of the module in that net: {"net1": {"first": "features.1"}}, or '
+        '{"module": "encoder.ln", "tokens": true, "class_tokens": 1}; other layers are modules of their own name',
     )
     parser.add_argument(
         "--resample",
@@ -62,63 +49,79 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-@contextmanager
-def hooked(net: Net, layers: Sequence[str], hook: Callable[[str, torch.Tensor], Any]) -> Iterator[None]:
-    """Call ``hook(layer, output)`` for each layer within the block; a result other than None replaces the output."""
+def first_outputs(net: Net, layers: Sequence[str], width: int) -> dict[str, torch.Size]:
+    """Sizes of the output of each layer for one crop of another width, as far as the net goes before it fails."""
+    sizes: dict[str, torch.Size] = {}
 
-    def attach(layer: str) -> torch.utils.hooks.RemovableHandle:
-        return recorded_module(net, layer).register_forward_hook(lambda module, inputs, output: hook(layer, output))
+    def note(layer: str, output: Any) -> None:
+        sizes.setdefault(layer, output.shape if isinstance(output, torch.Tensor) else torch.Size())
+        if len(sizes) == len(layers):
+            raise AllRecorded
 
-    handles: list[torch.utils.hooks.RemovableHandle] = []
+    with hooked(net, layers, note), suppress(Exception):  # code that is not ours, and need not take this width
+        net(net.laid_out(torch.zeros(1, net.channels, width, width)))
+    return sizes
+
+
+def sizes_of_larger_crops(net: Net, layers: Sequence[str]) -> dict[str, torch.Size]:
+    """``first_outputs`` for larger crops; empty for this project's AlexNet, whose units are known to be first.
+
+    It runs on the CPU: on CUDA an index out of bounds would end the process.
+    """
+    if net.is_alexnet:
+        return {}
+    place = net.mean.device
     try:
-        for layer in layers:
-            handles.append(attach(layer))
-        yield
+        return first_outputs(net.cpu(), layers, net.crop_width + LARGER)
     finally:
-        for handle in handles:
-            handle.remove()
+        net.to(place)
+
+
+@torch.no_grad()
+def calls_of(net: Net, layers: Sequence[str]) -> dict[str, list[tuple[Any, bool]]]:
+    """What the module of each layer returns in a pass of grey images: each output, and whether it is overwritten."""
+    calls: dict[str, list[tuple[Any, int]]] = {layer: [] for layer in layers}
+
+    def note(layer: str, output: Any) -> None:
+        calls[layer].append((output, writes(output)))
+
+    grey = torch.zeros(TRIED, net.channels, net.crop_width, net.crop_width, device=net.mean.device)
+    with hooked(net, layers, note):
+        net(net.laid_out(grey))
+    return {layer: [(output, writes(output) != count) for output, count in each] for layer, each in calls.items()}
+
+
+def writes(output: Any) -> int:
+    """Torch's count of writes to a tensor."""
+    return output._version if isinstance(output, torch.Tensor) and not output.is_inference() else 0
 
 
 @torch.no_grad()
 def probe(net: Net, layers: Sequence[str], name: str = "the net") -> dict[str, LayerShape]:
-    """Shape of each layer, seen in a forward pass of one grey image.
+    """Shape of each layer, seen in forward passes of grey images.
 
-    Raises InputError where a module is not called exactly once, or where its output is neither (images, units) nor
-    (images, units, rows, columns).
+    Raises InputError where a module is not called exactly once, and as ``shapes.layer_shape`` does.
     """
-    calls: dict[str, list[tuple[Any, int]]] = {layer: [] for layer in layers}
-
-    def note(layer: str, output: Any) -> None:
-        calls[layer].append((output, output._version if isinstance(output, torch.Tensor) else 0))
-
-    with hooked(net, layers, note):
-        net(torch.zeros(1, net.channels, net.crop_width, net.crop_width, device=net.mean.device))
-    return {layer: layer_shape(calls[layer], f"{net.module_name(layer)} of {name}") for layer in layers}
-
-
-def layer_shape(calls: Sequence[tuple[Any, int]], module: str) -> LayerShape:
-    """Shape of a layer from the outputs of its module in one pass, each with torch's count of writes at that time."""
-    if len(calls) != 1:
-        raise InputError(f"layers: {module} is called {len(calls)} times in a forward pass, it must be once")
-    ((output, version),) = calls
-    if not isinstance(output, torch.Tensor) or output.dim() not in (2, 4) or len(output) != 1:
-        returned = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-        raise InputError(
-            f"layers: {module} returns {returned} for one image; "
-            "allowed are (images, units) and (images, units, rows, columns)"
-        )
-    return LayerShape(output.shape[1], tuple(output.shape[2:]), output._version != version)
+    calls, larger, found = calls_of(net, layers), sizes_of_larger_crops(net, layers), {}
+    for layer, outputs in calls.items():
+        module = f"{net.module_name(layer)} of {name}"
+        if len(outputs) != 1:
+            raise InputError(f"layers: {module} is called {len(outputs)} times in a forward pass, it must be once")
+        ((output, overwritten),) = outputs
+        shape = layer_shape(output, larger.get(layer), net.layers.get(layer, layer), module, TRIED)
+        found[layer] = shape._replace(overwritten=overwritten)
+    return found
 
 
 def record(net: Net, x: torch.Tensor, layers: Mapping[str, LayerShape]) -> dict[str, torch.Tensor]:
-    """Output of each layer for a batch of crops (N, C, width, width). The pass ends with the last of the layers.
+    """Activation of each layer for a batch of crops (N, C, width, width): (N, units, rows, columns) or (N, units).
 
-    An output that a later module overwrites in place is copied first.
+    The pass ends with the last of the layers. An output that a later module overwrites in place is copied first.
     """
     outputs: dict[str, torch.Tensor] = {}
 
     def keep(layer: str, output: torch.Tensor) -> None:
-        outputs[layer] = output.clone() if layers[layer].overwritten else output
+        outputs[layer] = units_first(output.clone() if layers[layer].overwritten else output, layers[layer])
         if len(outputs) == len(layers):
             raise AllRecorded
 
@@ -127,21 +130,25 @@ def record(net: Net, x: torch.Tensor, layers: Mapping[str, LayerShape]) -> dict[
     return outputs
 
 
-def tail(net: Net, layer: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """The part of a net behind a layer, as a function of crops and of the activation that replaces the layer's output.
+def tail(net: Net, layer: str, shape: LayerShape) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """The part of a net behind a layer, as a function of crops and of the activation that replaces the layer's.
 
-    A sequence of modules is cut behind the layer. Any other net runs whole on the crops, and a hook replaces the
-    layer's output. Modules that work in place change copies: crops and activation stay as they are.
+    A sequence of modules is cut behind the layer, where its output is the activation as it is. Any other net runs whole
+    on the crops, and a hook replaces the layer's output. Modules that work in place change copies: crops and activation
+    stay as they are.
     """
     recorded = recorded_module(net, layer)
     children = list(net.body.named_children())
     position = [i for i, (_, module) in enumerate(children) if module is recorded]
-    if isinstance(net.body, nn.Sequential) and position:
+    if isinstance(net.body, nn.Sequential) and position and shape.is_plain:
         rest = nn.Sequential(OrderedDict(children[position[0] + 1 :]))
-        return lambda crops, activation: rest(activation.clone())
+        return lambda crops, activation: rest(net.laid_out(activation.clone()))
 
     def replaced(crops: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
-        with hooked(net, [layer], lambda layer, output: activation.clone()):
+        def replace(layer: str, output: torch.Tensor) -> torch.Tensor:
+            return net.laid_out(as_returned(activation.clone(), output, shape))
+
+        with hooked(net, [layer], replace):
             return net(crops.clone())
 
     return replaced
@@ -167,7 +174,7 @@ def samples(activation: torch.Tensor) -> torch.Tensor:
 
 
 def require_finite(net: str, layer: str, values: np.ndarray) -> None:
-    """Raise InputError that names the first unit with a value that is not finite.
+    """Raise NotFiniteError that names the first unit with a value that is not finite.
 
     values: (..., units), numbers in which activations that are not finite show: their means or extremes
     """
@@ -175,9 +182,11 @@ def require_finite(net: str, layer: str, values: np.ndarray) -> None:
     if not finite.all():
         unit = int(finite.all(0).argmin())
         kind = "NaN" if np.isnan(values[..., unit]).any() else "infinite"
-        raise InputError(
+        raise NotFiniteError(
             f"{net}: activations of {layer} are not all finite, unit {unit} is {kind}; "
-            "train the net again, or take other weights"
+            "train the net again, or take other weights",
+            net,
+            layer,
         )
 
 

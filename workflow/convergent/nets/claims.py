@@ -6,6 +6,15 @@ import socket
 from collections.abc import Sequence
 
 
+def instances(visible: str) -> list[str]:
+    """The parts of GPUs (MIG) that CUDA_VISIBLE_DEVICES names; none where it names whole GPUs.
+
+    >>> instances("MIG-41b3, MIG-c6d4"), instances("0,1")
+    (['MIG-41b3', 'MIG-c6d4'], [])
+    """
+    return [name for name in map(str.strip, visible.split(",")) if name.startswith("MIG-")]
+
+
 def claim_gpu(names: Sequence[str]) -> int:
     """Index of the first GPU that no other process of this machine has claimed; where all are claimed they are shared.
 

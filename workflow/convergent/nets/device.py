@@ -11,12 +11,24 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from .claims import claim_gpu
+from .claims import claim_gpu, instances
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 LOADING_THREADS = 4  # that prepare batches for a GPU; one does for the CPU, which shares its cores with them
 
 Job = TypeVar("Job")
 Prepared = TypeVar("Prepared")
+
+
+@functools.cache
+def leave_one_instance() -> None:
+    """Where CUDA_VISIBLE_DEVICES names parts of GPUs (MIG), leave the one that this process claims.
+
+    CUDA shows only the first of them, so that all processes would share it. It reads the names once, when it is first
+    asked for devices.
+    """
+    if names := instances(os.environ.get(VISIBLE, "")):
+        os.environ[VISIBLE] = names[claim_gpu(names)]
 
 
 @functools.cache
@@ -33,9 +45,19 @@ def claimed_gpu() -> torch.device:
 
 def pick() -> torch.device:
     """A CUDA device if there is one, else MPS, else the CPU."""
+    leave_one_instance()
     if torch.cuda.is_available():
         return claimed_gpu()
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def of_doubles(place: torch.device) -> torch.device:
+    """Where float64 sums of what is on a device live: there too, or on the CPU where it has no float64, as MPS."""
+    try:
+        torch.empty(0, dtype=torch.float64, device=place)
+    except TypeError:
+        return torch.device("cpu")
+    return place
 
 
 def page_locked(part: torch.Tensor) -> torch.Tensor:

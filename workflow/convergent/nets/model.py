@@ -5,9 +5,7 @@ function returns a torch module; it is passed the number of classes where it tak
 """
 
 import hashlib
-import importlib
-import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +15,11 @@ from torch import nn
 
 from ..commands import InputError
 from ..files import damaged, read_json, write_atomically, write_json
-from ..seeds import derive
 from . import own
 from .alexnet import AlexNet
-from .architecture import ALEXNET
-from .deferred import deferred
+from .building import tried_body
+from .shapes import Entry, module_of
 
-COMPILER = (
-    "torch._dynamo.utils"  # torchvision takes one function from it, and 2 s of CPU to load it with torch's compiler
-)
 BUILT_FROM = ("architecture", "settings", "channels", "classes", "size")  # arguments of ``build`` that a .json keeps
 
 
@@ -36,24 +30,33 @@ class Net(nn.Module):
     a crop in pixels, and ``pixels``, how pixels are standardised; for AlexNet the whole section. ``size`` is the width
     of a stored image in pixels. ``crop`` subtracts the buffer ``mean`` (size, size, C) and divides by ``deviation``
     (() or (C,)), so weights carry their own preprocessing. ``layers`` maps a layer's name to the module that it is in
-    this net.
+    this net, or to an entry of the configuration that says more (``shapes.Entry``). ``layout`` is the memory layout of
+    weights and crops: channels last, which is faster, or contiguous for a body that does not run so.
     """
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
     def __init__(
-        self, body: nn.Module, architecture: str, settings: dict[str, Any], channels: int, classes: int, size: int
+        self,
+        body: nn.Module,
+        architecture: str,
+        settings: dict[str, Any],
+        channels: int,
+        classes: int,
+        size: int,
+        layout: torch.memory_format = torch.channels_last,
     ) -> None:
         super().__init__()
         self.body = body
         self.architecture, self.settings = architecture, settings
         self.channels, self.classes, self.size = channels, classes, size
-        self.layers: Mapping[str, str] = {}
+        self.layers: Mapping[str, Entry] = {}
         self.name = "net"  # in messages
         self.register_buffer("mean", torch.zeros(size, size, channels))
         self.register_buffer("deviation", torch.ones(()))
-        self.to(memory_format=torch.channels_last)
+        self.layout = layout
+        self.to(memory_format=layout)
 
     @property
     def crop_width(self) -> int:
@@ -71,8 +74,12 @@ class Net(nn.Module):
 
     def module_name(self, layer: str) -> str:
         """Name of the module whose output is a layer's activation; for a layer of AlexNet that is its ReLU."""
-        name = self.layers.get(layer, layer)
+        name = module_of(self.layers.get(layer, layer), layer)
         return self.body.recorded.get(name, name) if isinstance(self.body, AlexNet) else name
+
+    def laid_out(self, x: torch.Tensor) -> torch.Tensor:
+        """Crops, or activations, in the net's memory layout; other than four axes have one alone."""
+        return x.contiguous(memory_format=self.layout) if x.dim() == 4 else x.contiguous()
 
     def standardise_with(self, images: np.ndarray) -> None:
         """Set mean and deviation as ``settings["pixels"]`` says.
@@ -110,79 +117,16 @@ class Net(nn.Module):
         window = (rows[:, None] + span)[:, :, None], (columns[:, None] + across)[:, None, :]
         image = torch.arange(len(images), device=images.device)[:, None, None]
         x = (images[image, *window].float() - self.mean[window]) / self.deviation
-        return x.permute(0, 3, 1, 2)
+        return self.laid_out(x.permute(0, 3, 1, 2))
 
     def centre_crop(self, images: torch.Tensor) -> torch.Tensor:
         """Standardised centre crops. (N, size, size, C) uint8 -> (N, C, crop, crop) float32"""
         corner = (self.size - self.crop_width) // 2
         window = slice(corner, corner + self.crop_width)
         x = (images[:, window, window].float() - self.mean[window, window]) / self.deviation
-        return x.permute(0, 3, 1, 2)
+        return self.laid_out(x.permute(0, 3, 1, 2))
 
 
-def builder(architecture: str) -> Callable[..., Any]:
-    """The function that makes an architecture's module. Raises InputError where there is no such function."""
-    place, name = architecture.split(":")
-    if place == "torchvision":
-        with deferred(COMPILER):
-            from torchvision import models
-
-        if name not in (known := models.list_models(models)):
-            raise InputError(f"architecture: torchvision has no model {name!r}, it has {', '.join(known)}")
-        return models.get_model_builder(name)
-    with own.refusing(architecture):
-        try:
-            module = importlib.import_module(place)
-        except ModuleNotFoundError as error:
-            if f"{place}.".startswith(f"{error.name}."):  # it is not a module that the code itself imports
-                raise InputError(
-                    f"architecture: {architecture}: {error}; modules are looked for where snakemake runs"
-                ) from None
-            raise
-    if not hasattr(module, name):
-        raise InputError(f"architecture: {architecture}: module {place} has no {name}")
-    make = getattr(module, name)
-    if not callable(make) or isinstance(make, nn.Module):
-        kind = type(make).__name__
-        raise InputError(f"architecture: {architecture} is a {kind}, it must be a function that returns a torch module")
-    return make
-
-
-def arguments_for(make: Callable[..., Any], architecture: str, classes: int) -> dict[str, int]:
-    """Arguments for the function of an architecture. Raises InputError where it needs more than ``num_classes``."""
-    if inspect.isclass(make) and make.__init__ is nn.Module.__init__:  # it says that it takes anything, and does not
-        return {}
-    try:
-        signature = inspect.signature(make)
-    except ValueError:  # a compiled function need not say what it takes
-        return {}
-    any_keyword = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in signature.parameters.values())
-    arguments = {"num_classes": classes} if "num_classes" in signature.parameters or any_keyword else {}
-    try:
-        signature.bind(**arguments)
-    except TypeError as error:
-        raise InputError(f"architecture: {architecture}: {error}; it is passed num_classes by name") from None
-    return arguments
-
-
-def initial_body(architecture: str, settings: dict[str, Any], channels: int, classes: int, seed: int) -> nn.Module:
-    """The torch module of an architecture with initial weights drawn from a seed.
-
-    Raises InputError where the architecture's function raises, or returns something else than a torch module.
-    """
-    if architecture == ALEXNET:
-        return AlexNet(settings, channels, classes, seed)
-    make = builder(architecture)
-    arguments = arguments_for(make, architecture, classes)
-    with own.refusing(architecture), torch.random.fork_rng():
-        torch.manual_seed(derive(seed, "initialisation"))
-        body = make(**arguments)
-    if not isinstance(body, nn.Module):
-        raise InputError(f"architecture: {architecture} returns a {type(body).__name__}, it must be a torch module")
-    return body
-
-
-@torch.no_grad()
 def build(architecture: str, settings: dict[str, Any], channels: int, classes: int, size: int, seed: int) -> Net:
     """A net before training.
 
@@ -190,17 +134,8 @@ def build(architecture: str, settings: dict[str, Any], channels: int, classes: i
     Raises InputError where the architecture cannot be made, cannot take the crops, or does not return logits
     (images, classes).
     """
-    body = initial_body(architecture, settings, channels, classes, seed).eval()
-    crop = torch.zeros(1, channels, settings["crop"], settings["crop"])
-    shape = f"{crop.shape[2]}x{crop.shape[3]}x{channels}"
-    with own.refusing(f"{architecture} cannot take crops of {shape}"):
-        output = body(crop)
-    if not isinstance(output, torch.Tensor) or output.dim() != 2 or len(output) != 1:
-        returned = tuple(output.shape) if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
-        raise InputError(
-            f"architecture: {architecture} puts out {returned} for one image, it must be logits (images, classes)"
-        )
-    return Net(body, architecture, settings, channels, output.shape[1], size)
+    body, outputs, layout = tried_body(architecture, settings, channels, classes, seed)
+    return Net(body, architecture, settings, channels, outputs, size, layout)
 
 
 def weights_digest(net: Net) -> str:

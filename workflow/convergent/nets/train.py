@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,8 @@ from torch.nn import functional
 from .. import store, tables
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
-from . import checkpoints, device, model, untrained
+from . import checkpoints, culprits, device, model, untrained
+from .architecture import ALEXNET
 from .optimisation import TrainingSettings, learning_rate, new_optimiser, set_learning_rate
 from .snapshots import Snapshots, steps_of
 
@@ -66,16 +68,17 @@ def batches(
 
 
 def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind: str = "loss") -> None:
-    """Raise InputError that names net, epoch and step of the first loss that is not finite.
+    """Raise DivergedError that names net, epoch and step of the first loss that is not finite.
 
     losses: (steps,) from step ``first`` on; epochs and steps count from 0 here and from 1 in the message.
     """
     wrong = torch.nonzero(~torch.isfinite(losses)).flatten()
     if len(wrong):
         step = first + int(wrong[0])
-        raise InputError(
+        raise culprits.DivergedError(
             f"{name}: {kind} is {losses[wrong[0]].item()} in epoch {epoch + 1} at step {step + 1}; "
-            "lower training.learning_rate or training.clip"
+            "lower training.learning_rate or training.clip",
+            step,
         )
 
 
@@ -149,14 +152,16 @@ def train_and_evaluate(
     per_epoch = len(labels) // batch
     steps = range(epoch * per_epoch, min((epoch + 1) * per_epoch, job.settings.steps))
     torch.manual_seed(derive(job.seed, "dropout", epoch))
-    drawn = draws(len(labels), batch, net.size - net.crop_width, derive(job.seed, "batches", epoch))
-    loader = batches(images, labels, drawn, net.mean.device)
+    drawn = partial(draws, len(labels), batch, net.size - net.crop_width, derive(job.seed, "batches", epoch))
+    loader = batches(images, labels, drawn(), net.mean.device)
     begun = time.monotonic()
-    loss, top1 = train_epoch(net, optimiser, loader, job.settings, job.name, epoch, steps, snapshots)
+    with culprits.of_training(net, images, labels, drawn, steps.start, job.seed):
+        loss, top1 = train_epoch(net, optimiser, loader, job.settings, job.name, epoch, steps, snapshots)
     rate = len(steps) * batch / (time.monotonic() - begun)
     val_loss, val_top1 = evaluate(net, *splits["val"], batch)
     # training losses are computed before each step's update: only this one has seen the last update
-    require_finite(torch.tensor([val_loss]), job.name, epoch, steps.stop - 1, "validation loss")
+    with culprits.of_evaluation(net, splits["val"].images, batch):
+        require_finite(torch.tensor([val_loss]), job.name, epoch, steps.stop - 1, "validation loss")
     row = {"epoch": epoch + 1, "step": steps.stop, "loss": loss, "top1": top1}
     return {**row, "val_loss": val_loss, "val_top1": val_top1}, rate
 
@@ -230,7 +235,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = TrainingSettings.from_section(args.training)
-    device.deterministic(settings.threads, strict=args.architecture == model.ALEXNET)
+    device.deterministic(settings.threads, strict=args.architecture == ALEXNET)
     paths = {"train": args.train, "val": args.val}
     attributes = {split: store.attributes(path, "images") for split, path in paths.items()}
     splits = {

@@ -11,6 +11,7 @@ from .. import store
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
 from . import model
+from .architecture import ALEXNET
 
 MEAN_SAMPLE = 4096  # images, at most, that mean and deviation are taken from
 
@@ -35,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", required=True, type=int, help="seed of the initial weights and of the training")
     parser.add_argument(
         "--architecture",
-        default=model.ALEXNET,
+        default=ALEXNET,
         help="alexnet, torchvision:<name> or <package.module>:<function>, a function that returns a torch module",
     )
     parser.add_argument(

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from ..nets.activations import probe, record
 from ..nets.alexnet import LocalResponseNorm
 from ..nets.model import Net
+from ..nets.shapes import LayerShape
 
 ProjectBack = Callable[[torch.Tensor], torch.Tensor]  # from a module's output to its input
 
@@ -105,12 +106,36 @@ class Rectifying(TorchFunctionMode):
         return x.copy_(y) if function in IN_PLACE or options.get("inplace") else y
 
 
+def rectified_output(
+    net: Net, layer: str, shapes: Mapping[str, LayerShape], x: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A layer's activation (N, units, H, W) for crops, which its gradient leads back to, and these crops."""
+    pixels = x.detach().clone().requires_grad_()
+    with Rectifying():
+        return record(net, pixels.clone(), shapes)[layer], pixels  # a copy: modules may work on it in place
+
+
+@torch.enable_grad()
+def reaches_pixels(net: Net, layer: str, x: torch.Tensor) -> bool:
+    """Whether a signal at a layer can be projected back to the pixels of crops x (N, C, crop, crop).
+
+    It cannot where a net computes without gradients (``torch.no_grad``, ``inference_mode``, ``detach``), or with what
+    has none.
+    """
+    if net.is_alexnet:
+        return True
+    try:
+        output, pixels = rectified_output(net, layer, probe(net, [layer]), x)
+        signal = torch.autograd.grad(output.sum(), pixels, allow_unused=True)[0]
+    except RuntimeError:  # as torch says that there is no way back
+        return False
+    return signal is not None
+
+
 @torch.enable_grad()
 def by_gradient(net: Net, layer: str, x: torch.Tensor, *index: torch.Tensor) -> torch.Tensor:
     """Deconvolution of any net by its gradient with rectified signals. Arguments as of ``deconvolve``."""
-    shapes, pixels = probe(net, [layer]), x.detach().clone().requires_grad_()
-    with Rectifying():
-        output = record(net, pixels.clone(), shapes)[layer]  # a copy, because modules may work on it in place
+    output, pixels = rectified_output(net, layer, probe(net, [layer]), x)
     chosen = output[torch.arange(len(x), device=x.device), *index]
     return torch.autograd.grad(chosen.sum(), pixels)[0]
 

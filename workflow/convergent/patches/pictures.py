@@ -16,7 +16,8 @@ from torch.nn import functional
 
 from .. import store
 from ..commands import InputError, command, new_parser
-from ..nets import activations, device, model
+from ..images.names import name_of
+from ..nets import activations, culprits, device, model
 from . import deconvolution, receptive
 from .search import EMPTY, TopImages, search
 
@@ -34,13 +35,18 @@ def display(signal: torch.Tensor) -> np.ndarray:
     return (GREY + 127 * scaled).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def require_finite(net: str, layer: str, units: np.ndarray, signal: torch.Tensor) -> None:
-    """Raise InputError that names the first unit whose signal is not finite. units: (N,), signal: (N, C, H, W)"""
-    wrong = units[~signal.isfinite().all(3).all(2).all(1).cpu().numpy()]
+def require_finite(
+    net: str, layer: str, units: np.ndarray, rows: np.ndarray, images: store.StoredArray, signal: torch.Tensor
+) -> None:
+    """Raise InputError that names the first unit and image whose signal is not finite.
+
+    units, rows of the images: (N,), signal: (N, C, H, W)
+    """
+    wrong = np.flatnonzero(~culprits.rowwise(signal).cpu().numpy())
     if wrong.size:
         raise InputError(
-            f"{net}: deconvolution of {layer} is not finite everywhere, first of unit {wrong[0]}; "
-            "train the net again, or take other weights"
+            f"{net}: deconvolution of {layer} is not finite everywhere, first of unit {units[wrong[0]]} in "
+            f"{name_of(images, int(rows[wrong[0]]))}; train the net again, or take other weights or images"
         )
 
 
@@ -74,6 +80,11 @@ def central(net: model.Net, stored: np.ndarray) -> np.ndarray:
     return stored[:, corner : corner + net.crop_width, corner : corner + net.crop_width]
 
 
+def first_crop(net: model.Net, images: store.StoredArray) -> torch.Tensor:
+    """The crop of the first image, where the net is. (1, C, crop, crop)"""
+    return net.centre_crop(torch.from_numpy(images[[0]]).to(net.mean.device))
+
+
 def reduced(pictures: np.ndarray) -> np.ndarray:
     """Pictures reduced to thumbnails by means over areas; pictures that are small enough are returned unchanged.
 
@@ -102,28 +113,32 @@ def patches(
     top_images: TopImages,
     units: np.ndarray,
     batch: int,
+    projected: bool = True,
 ) -> dict[str, np.ndarray]:
     """``patch`` and ``deconv`` (n, top, h, w, C) uint8 and their valid ``box`` (n, top, 4) int32 of n units.
 
-    top_images: of all units of the layer; units: (n,) the units to draw; batch: pictures at a time
+    top_images: of all units of the layer; units: (n,) the units to draw; batch: pictures at a time; projected: whether
+    there are deconvolutions
     """
     crop, place = net.crop_width, net.mean.device
     sides = [axis.side(crop) for axis in fields]
     slots = {name: array[units] for name, array in top_images.items()}  # (n, top) each
     shape = slots["image"].shape
     patch = np.full((*shape, *sides, net.channels), GREY, np.uint8)
-    deconv, boxes = patch.copy(), np.zeros((*shape, 4), np.int32)
+    found = {"patch": patch, **({"deconv": patch.copy()} if projected else {}), "box": np.zeros((*shape, 4), np.int32)}
     for unit, slot in filled_slots(slots["image"], batch):
         image, row, column = (slots[name][unit, slot] for name in ("image", "row", "column"))
         corner, box = receptive.windows(fields, crop, row, column)
         stored = images[image]
+        found["patch"][unit, slot] = cut(central(net, stored), corner, box, sides)
+        found["box"][unit, slot] = box
+        if not projected:
+            continue
         index = (torch.from_numpy(array).long().to(place) for array in (units[unit], row, column))
         signal = deconvolution.deconvolve(net, layer, net.centre_crop(torch.from_numpy(stored).to(place)), *index)
-        require_finite(net.name, layer, units[unit], signal)
-        patch[unit, slot] = cut(central(net, stored), corner, box, sides)
-        deconv[unit, slot] = cut(display(signal), corner, box, sides)
-        boxes[unit, slot] = box
-    return {"patch": patch, "deconv": deconv, "box": boxes}
+        require_finite(net.name, layer, units[unit], image, images, signal)
+        found["deconv"][unit, slot] = cut(display(signal), corner, box, sides)
+    return found
 
 
 def save_layer(
@@ -149,11 +164,12 @@ def save_layer(
         store.write(path, f"{layer}/{name}", array)
     count, top = top_images["image"].shape
     sides = [axis.side(net.crop_width) for axis in fields] if fields else [min(net.crop_width, THUMBNAIL)] * 2
+    projected = bool(fields) and deconvolution.reaches_pixels(net, layer, first_crop(net, images))
     step = store.chunk_rows((count, top, *sides, net.channels), np.dtype(np.uint8))
     for first in range(0, count, step):
         units = np.arange(first, min(first + step, count))
         if fields:
-            pictures = patches(net, images, layer, fields, top_images, units, batch)
+            pictures = patches(net, images, layer, fields, top_images, units, batch, projected)
         else:
             pictures = thumbnails(net, images, top_images["image"][units], batch)
         if first == 0:

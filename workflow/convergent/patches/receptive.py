@@ -2,7 +2,8 @@
 
 The fields of this project's AlexNet follow from the architecture. For other nets they are measured: set one line of
 pixels to NaN; the positions whose output becomes NaN see that line. A NaN passes through sums and products whatever the
-weights are, and through rectifications, maxima and normalisation.
+weights are, and through rectifications, maxima and normalisation, but not through a choice (``torch.where``). Therefore
+a line of noise is exchanged for another too; the positions whose output changes see that line.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..nets.activations import LayerShape, probe, record
+from ..nets.activations import probe, record
 from ..nets.architecture import conv_units
 from ..nets.model import Net
+from ..nets.shapes import LayerShape, module_of
 
 LINES = 16  # rows, or columns, of pixels that one forward pass measures
 
@@ -71,8 +73,11 @@ def regular_spans(field: Field, positions: int) -> Spans:
 def completed_spans(seen: np.ndarray) -> Spans:
     """Spans from measured dependences; what the border cuts off is put back, so that all are as wide as the widest.
 
+    Where nothing depends on any pixel all spans are the whole crop.
     seen: (pixels, positions) bool, whether a position depends on a line of pixels
     """
+    if not seen.any():
+        seen = np.ones_like(seen)
     nothing = ~seen.any(axis=0)
     first = np.where(nothing, 0, seen.argmax(axis=0))
     last = np.where(nothing, 0, len(seen) - seen[::-1].argmax(axis=0))
@@ -89,21 +94,38 @@ def dependence(net: Net, layers: Mapping[str, LayerShape]) -> dict[str, tuple[np
     under its kernel: torch asks oneDNN for direct convolutions, and NNPACK, whose transforms read more, is switched
     off here.
     """
+    grey = torch.zeros(1, net.channels, net.crop_width, net.crop_width)
+    one, other = torch.randn(2, *grey.shape, generator=torch.Generator().manual_seed(0))
+    lost, moved = (changed(net, layers, *crops) for crops in ((grey, torch.full_like(grey, torch.nan)), (one, other)))
+    return {layer: (lost[layer][0] | moved[layer][0], lost[layer][1] | moved[layer][1]) for layer in layers}
+
+
+def changed(
+    net: Net, layers: Mapping[str, LayerShape], crop: torch.Tensor, other: torch.Tensor
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Rows and columns of each layer's grid that change where a row, or a column, of a crop becomes that of another.
+
+    crop, other: (1, C, crop, crop). What was finite and is not counts too. Returns as ``dependence``.
+    """
     seen: dict[str, tuple[list, list]] = {layer: ([], []) for layer in layers}
+    before: dict[int, dict[str, torch.Tensor]] = {}  # bits may depend on the number of crops
     with torch.backends.nnpack.flags(enabled=False):
         for axis in (0, 1):
             for lines in torch.arange(net.crop_width).split(LINES):
-                x = torch.zeros(len(lines), net.channels, net.crop_width, net.crop_width)
-                x.movedim(2 + axis, 1)[torch.arange(len(lines)), lines] = torch.nan
-                for layer, output in record(net, x, layers).items():
-                    seen[layer][axis].append(output.isnan().any(1).any(2 - axis).numpy())
+                x = crop.repeat(len(lines), 1, 1, 1)
+                if len(lines) not in before:
+                    before[len(lines)] = record(net, net.laid_out(x.clone()), layers)
+                x.movedim(2 + axis, 1)[torch.arange(len(lines)), lines] = other[0].movedim(1 + axis, 0)[lines]
+                for layer, output in record(net, net.laid_out(x), layers).items():
+                    differs = output != before[len(lines)][layer]
+                    seen[layer][axis].append(differs.any(1).any(2 - axis).numpy())
     return {layer: (np.concatenate(rows), np.concatenate(columns)) for layer, (rows, columns) in seen.items()}
 
 
 def fields(net: Net, layers: Sequence[str]) -> dict[str, Fields]:
     """Receptive fields of those layers that have positions. The net must be on the CPU."""
     spatial = {layer: shape for layer, shape in probe(net, layers).items() if shape.grid}
-    own_names = {layer: net.layers.get(layer, layer) for layer in spatial}
+    own_names = {layer: module_of(net.layers.get(layer, layer), layer) for layer in spatial}
     convolutions = conv_units(net.settings) if net.is_alexnet else {}
     spans: dict[str, Fields] = {}
     for layer, name in own_names.items():

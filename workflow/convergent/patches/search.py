@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from .. import store
-from ..nets import activations, model
+from ..nets import activations, culprits, model
 
 EMPTY = -1  # image, row and column of a slot that no image takes
 LATEST = 2**31 - 1  # a rank holds LATEST - image, so that of two equal activations the earlier image ranks higher
@@ -83,7 +83,8 @@ def search(
             best[layer] = update(best[layer], activation, number * batch)
             lowest[layer] = torch.minimum(lowest[layer], activation.amin((0, 1)))
             highest, _ = from_rank(best[layer].rank[0])
-            activations.require_finite(net.name, layer, torch.stack([lowest[layer], highest]).cpu().numpy())
+            with culprits.named(recorder, images, index[number * batch :][:batch], batch):
+                activations.require_finite(net.name, layer, torch.stack([lowest[layer], highest]).cpu().numpy())
     columns = {layer: (recorder.common_grids[layer] or (1, 1))[1] for layer in layers}
     return {layer: top_images(best[layer], columns[layer], bool((lowest[layer] >= 0).all())) for layer in layers}
 

@@ -9,7 +9,7 @@ The store has the number of validation images that each of them gets right in ea
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,34 @@ from torch import nn
 from .. import store
 from ..commands import InputError, command, new_parser
 from ..moments.blocks import block_of_images
-from ..nets import activations, device, model
+from ..nets import activations, culprits, device, model
 from .assembly import Joint, StitchedNet, assemble, joints
 
 
-def require_finite_logits(nets: Mapping[str, StitchedNet], finite: Mapping[str, torch.Tensor], layer: str) -> None:
-    """Raise InputError that names the first stitched net whose logits are not all finite. finite: () bool each"""
-    flags = torch.stack(list(finite.values())).tolist()
-    for name in [name for name, flag in zip(finite, flags, strict=True) if not flag][:1]:
-        raise InputError(
-            f"{layer}, {nets[name].head}-{nets[name].tail}: logits of the stitched net {name!r} are not all finite; "
-            "train the nets again, or take other weights"
-        )
+def require_finite_logits(
+    nets: Mapping[str, StitchedNet],
+    finite: Mapping[str, torch.Tensor],
+    layer: str,
+    images: store.StoredArray,
+    index: np.ndarray,
+) -> None:
+    """Raise InputError that names the first stitched net whose logits are not all finite, and the images.
+
+    finite: (n,) bool each; index: (n,) rows of the images
+    """
+    if torch.stack(list(finite.values())).all():
+        return
+    name = next(name for name, flags in finite.items() if not flags.all())
+    raise InputError(
+        f"{layer}, {nets[name].head}-{nets[name].tail}: logits of the stitched net {name!r} are not all finite; "
+        f"train the nets again, or take other weights{culprits.remedy(images, index, [finite[name]])}"
+    )
+
+
+def tail_of(recorder: activations.Recorder, net: str) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """A net behind the one layer of a recorder, as ``activations.tail`` makes it."""
+    (layer,) = recorder.layers
+    return activations.tail(recorder.nets[net], layer, recorder.shapes[net][layer])
 
 
 @torch.no_grad()
@@ -51,13 +67,14 @@ def correct_images(
     grid, net_grids = recorder.common_grids[layer], recorder.net_grids[layer]
     place = next(iter(recorder.nets.values())).mean.device
     heads = {stitched.head for stitched in stitched_nets.values()}
-    tails = {net: activations.tail(recorder.nets[net], layer) for net in {s.tail for s in stitched_nets.values()}}
+    tails = {net: tail_of(recorder, net) for net in {stitched.tail for stitched in stitched_nets.values()}}
     between = {name: stitched.between.to(place) for name, stitched in stitched_nets.items()}
     correct: dict[str, list[torch.Tensor]] = {name: [] for name in stitched_nets}
     finite: dict[str, torch.Tensor] = {}
     targets = torch.from_numpy(labels.astype(np.int64)).to(place).split(batch)
     batches = activations.batches(images, np.arange(len(labels)), batch, place)
-    for pixels, target in zip(batches, targets, strict=True):
+    rows = (np.arange(first, min(first + batch, len(labels))) for first in range(0, len(labels), batch))
+    for pixels, target, index in zip(batches, targets, rows, strict=True):
         crops = {net: recorder.nets[net].centre_crop(pixels) for net in tails}
         recorded = {
             net: activations.record(recorder.nets[net], recorder.nets[net].centre_crop(pixels), shapes)[layer]
@@ -70,9 +87,9 @@ def correct_images(
                 x = between[name](activations.regrid(x, grid))
             logits = tails[stitched.tail](crops[stitched.tail], activations.regrid(x, net_grids[stitched.tail]))
             correct[name].append(logits.argmax(1) == target)
-            finite[name] = logits.isfinite().all()
+            finite[name] = culprits.rowwise(logits)
         if stitched_nets:  # there are none where no net has the images' classes
-            require_finite_logits(stitched_nets, finite, layer)
+            require_finite_logits(stitched_nets, finite, layer, images, index)
     return {name: torch.cat(of_batches).cpu().numpy() for name, of_batches in correct.items()}
 
 
