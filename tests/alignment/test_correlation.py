@@ -1,5 +1,6 @@
 """Correlation from moments: that of numpy, within its bounds, exactly 1 with itself, undefined for the dead."""
 
+import shutil
 from itertools import combinations_with_replacement
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.alignment.planted import moments
+from tests.figures.stores import resave
 from workflow.convergent import store
 from workflow.convergent.alignment import correlation
 from workflow.convergent.moments import accumulate
@@ -124,13 +126,17 @@ def stored(tmp_path: Path) -> Path:
 
 
 def test_the_stage_writes_every_pair(tmp_path: Path, stored: Path) -> None:
-    correlation.main([str(stored), str(tmp_path / "out")])
-    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == [
+    other = tmp_path / "fc6.zarr/zarr.json"
+    shutil.copytree(stored.parent, other.parent)
+    resave(other, layer="fc6")
+    correlation.main([str(stored), str(other), str(tmp_path / "out")])
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["conv1", "fc6"]
+    assert sorted(f.name for f in (tmp_path / "out/conv1").iterdir()) == [
         "net0-net0.zarr",
         "net0-net1.zarr",
         "net1-net1.zarr",
     ]
-    for folder in (tmp_path / "out").iterdir():
+    for folder in (tmp_path / "out/conv1").iterdir():
         a, b = folder.stem.split("-")
         found = store.load(folder / "zarr.json")["correlation"]
         np.testing.assert_array_equal(found, correlation.correlate(moments_of(activity()), a, b))
@@ -138,3 +144,8 @@ def test_the_stage_writes_every_pair(tmp_path: Path, stored: Path) -> None:
         assert about["dead"] == {net: [DEAD[net]] for net in (a, b)}
         assert about["nets"] == {net: {"net0": "x", "net1": "y"}[net] for net in (a, b)}
         assert (about["moments"], about["samples"]) == (store.attributes(stored)["sha256"], 300)
+
+
+def test_a_layer_given_twice_is_refused(tmp_path: Path, stored: Path) -> None:
+    with pytest.raises(SystemExit, match="moments: conv1 is given twice"):
+        correlation.main([str(stored), str(stored), str(tmp_path / "out")])

@@ -161,7 +161,7 @@ def test_a_comparison_of_two_given_nets_by_matching_alone_takes_few_jobs(config:
         "given": 2,
         "moments_val": 1,
         "merge_val": 2,
-        "correlation": 2,
+        "correlation": 1,
         "matching": 2,
         "draw_fig1_correlation": 1,
         "draw_fig3_assignment": 1,

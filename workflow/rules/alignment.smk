@@ -1,20 +1,24 @@
-# Similarity and matching of the units of all pairs of nets. A job does a whole layer: starting it takes longer than
-# the work on one pair.
+# Similarity and matching of the units of all pairs of nets. Starting a job takes longer than to correlate all layers,
+# or than to match all pairs of one.
 rule correlation:
     input:
-        moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
+        moments=expand(
+            "results/{{run}}/moments/val/{layer}.zarr/zarr.json", layer=LAYERS
+        ),
     output:
         expand(
-            "results/{{run}}/correlation/{{layer}}/{pair}.zarr/zarr.json", pair=PAIRS
+            "results/{{run}}/correlation/{layer}/{pair}.zarr/zarr.json",
+            layer=LAYERS,
+            pair=PAIRS,
         ),
     log:
-        "results/{run}/logs/correlation/{layer}.log",
+        "results/{run}/logs/correlation.log",
     localrule: True
     params:
         *stage("alignment.correlation"),
     shell:
         "python -m workflow.convergent.alignment.correlation {input.moments}"
-        " results/{wildcards.run}/correlation/{wildcards.layer} > {log} 2>&1"
+        " results/{wildcards.run}/correlation > {log} 2>&1"
 
 
 rule matching:

@@ -18,7 +18,8 @@ def nets_as_made():
 def probe_command():
     return [
         *(sys.executable, "-m", "workflow.convergent.nets.probe", PROBED),
-        *("--nets", as_json(nets_as_made()), "--channels", channels(config["data"])),
+        *("--nets", json.dumps(nets_as_made())),  # in their order, which messages keep
+        *("--channels", channels(config["data"])),
         *("--layers", *LAYERS, "--size", config["data"]["size"]),
         *("--classes", classes(config["data"])),
         *("--resample", config["resample"], "--pair", *TWO),

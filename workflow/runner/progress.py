@@ -42,7 +42,7 @@ SECONDS = {
     "patches": 8.5,
     "information": 24.0,
     "agreement": 1.5,
-    "correlation": 0.7,
+    "correlation": 1.5,
     "matching": 0.8,
     "compare": 13.0,
     "tabulate": 2.0,

@@ -48,20 +48,14 @@ def dead_units(moments: Arrays, net: str) -> list[int]:
     return np.flatnonzero(own_variance(moments, net) == 0).tolist()
 
 
-@command
-def main(argv: list[str] | None = None) -> None:
-    parser = new_parser(__doc__)
-    parser.add_argument("moments", help="store of one layer's moments (zarr.json)")
-    parser.add_argument(
-        "folder", type=Path, help="folder to write <a>-<b>.zarr to, for every pair of nets and each net with itself"
-    )
-    args = parser.parse_args(argv)
-    attributes = store.attributes(args.moments, "moments")
+def save_pairs(path: Path, folder: Path) -> None:
+    """Write the correlation of every pair of nets, and of each with itself, from a layer's moments."""
+    attributes = store.attributes(path, "moments")
     for a, b in combinations_with_replacement(compared(attributes), 2):
-        moments = load_pair(args.moments, a, b, "total/")
+        moments = load_pair(path, a, b, "total/")
         nets = list(dict.fromkeys((a, b)))
         store.save(
-            args.folder / f"{a}-{b}.zarr" / "zarr.json",
+            folder / attributes["layer"] / f"{a}-{b}.zarr" / "zarr.json",
             {"correlation": correlate(moments, a, b)},
             kind="correlation",
             layer=attributes["layer"],
@@ -71,6 +65,19 @@ def main(argv: list[str] | None = None) -> None:
             samples=int(moments["count"]),
             dead={net: dead_units(moments, net) for net in nets},
         )
+
+
+@command
+def main(argv: list[str] | None = None) -> None:
+    parser = new_parser(__doc__)
+    parser.add_argument("moments", nargs="+", type=Path, help="stores of the moments of a layer each (zarr.json)")
+    parser.add_argument(
+        "folder", type=Path, help="folder to write <layer>/<a>-<b>.zarr to, for every pair and each net with itself"
+    )
+    args = parser.parse_args(argv)
+    store.require_distinct("moments", (store.attributes(path, "moments")["layer"] for path in args.moments))
+    for path in args.moments:
+        save_pairs(path, args.folder)
 
 
 if __name__ == "__main__":

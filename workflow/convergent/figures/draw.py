@@ -83,3 +83,4 @@ def run(family: str, argv: list[str] | None = None) -> None:
         figure = figures_of(family)[name](**given)
         for path in outputs:
             figure.savefig(path)
+            figure.set_layout_engine("none")  # that of the first file serves all
