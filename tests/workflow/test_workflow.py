@@ -217,8 +217,8 @@ def test_one_figure_alone(project: Path) -> None:
     ("file", "rules"),
     [
         ("moments/val/shards/1/conv1.zarr/zarr.json", {"moments_val", "merge_val", "compare", "draw_evidence"}),
-        ("nets/net1.pt", {"train", "moments_val", "merge_val", "compare", "draw_evidence"}),
-        ("correlation/conv1/net0-net1.zarr/zarr.json", {"correlate", "match"}),
+        ("nets/net0.pt", {"train", "moments_val", "merge_val", "compare", "draw_evidence"}),
+        ("correlation/conv1/net0-net0.zarr/zarr.json", {"correlation", "matching"}),
     ],
 )
 def test_what_is_missing_between_finished_results_is_made_again(project: Path, file: str, rules: set[str]) -> None:
