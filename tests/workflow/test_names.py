@@ -52,7 +52,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy_project(folder)
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
-        for name in (ODD, f".{ODD}"):
+        for name in (ODD, f"y{ODD}"):
             (images := folder / CONFIG["data"]["folder"] / split / name).mkdir(parents=True)
             for number in range(2):
                 Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(images / f"{ODD}{number}.png")
@@ -72,7 +72,7 @@ def test_a_net_of_odd_names_runs_on_images_of_odd_names(project: Path) -> None:
     run(project)
     assert store.attributes(project / MOMENTS)["modules"] == {"name": MODULE, "net1": MODULE}
     images = store.attributes(project / "results/odd/images/train.zarr/zarr.json")
-    assert images["classes"] == sorted([ODD, f".{ODD}"])
+    assert images["classes"] == sorted([ODD, f"y{ODD}"])
     assert not list(project.rglob("INJECTED"))
     for file in [project / "{run}.pth", project / "größe/netz.py", *project.glob(f"{CONFIG['data']['folder']}/*/*/*")]:
         file.touch()
