@@ -79,16 +79,20 @@ def sizes_of_larger_crops(net: Net, layers: Sequence[str]) -> dict[str, torch.Si
 
 @torch.no_grad()
 def calls_of(net: Net, layers: Sequence[str]) -> dict[str, list[tuple[Any, bool]]]:
-    """What the module of each layer returns in a pass of grey images: each output, and whether it is overwritten."""
-    calls: dict[str, list[tuple[Any, int]]] = {layer: [] for layer in layers}
+    """What the module of each layer returns in a pass of grey images: each output, and whether it is overwritten.
+
+    Layers are in the order in which their modules first return; those that are not called come last.
+    """
+    calls: dict[str, list[tuple[Any, int]]] = {}
 
     def note(layer: str, output: Any) -> None:
-        calls[layer].append((output, writes(output)))
+        calls.setdefault(layer, []).append((output, writes(output)))
 
     grey = torch.zeros(TRIED, net.channels, net.crop_width, net.crop_width, device=net.mean.device)
     with hooked(net, layers, note):
         net(net.laid_out(grey))
-    return {layer: [(output, writes(output) != count) for output, count in each] for layer, each in calls.items()}
+    every = calls | {layer: [] for layer in layers if layer not in calls}
+    return {layer: [(output, writes(output) != count) for output, count in each] for layer, each in every.items()}
 
 
 def writes(output: Any) -> int:
@@ -103,8 +107,8 @@ def probe(net: Net, layers: Sequence[str], name: str = "the net") -> dict[str, L
     Raises InputError where a module is not called exactly once, and as ``shapes.layer_shape`` does.
     """
     calls, larger, found = calls_of(net, layers), sizes_of_larger_crops(net, layers), {}
-    for layer, outputs in calls.items():
-        module = f"{net.module_name(layer)} of {name}"
+    for layer in layers:
+        module, outputs = f"{net.module_name(layer)} of {name}", calls[layer]
         if len(outputs) != 1:
             raise InputError(f"layers: {module} is called {len(outputs)} times in a forward pass, it must be once")
         ((output, overwritten),) = outputs

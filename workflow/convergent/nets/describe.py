@@ -17,7 +17,6 @@ from ..configuration import IMAGENET_PIXELS
 from . import activations, device, given, model
 from .architecture import ALEXNET
 from .building import TRIED
-from .hooks import hooked
 from .probe import examples
 from .shapes import layer_shape
 
@@ -49,15 +48,11 @@ def row(module: str, outputs: list[tuple[Any, bool]], larger: torch.Size | None)
 
 
 def rows(net: model.Net) -> Iterator[tuple[str, ...]]:
-    """Rows of all modules, in the order in which they are first left; those that are never called come last."""
-    order: dict[str, None] = {}
+    """Rows of all modules, in the order of ``activations.calls_of``."""
     names = [name for name, _ in net.body.named_modules() if name]
-    images = torch.zeros(1, net.channels, net.crop_width, net.crop_width)
-    with torch.no_grad(), hooked(net, names, lambda name, _: order.setdefault(name)):
-        net(net.laid_out(images))
-    calls, larger = activations.calls_of(net, names), activations.sizes_of_larger_crops(net, names)
-    for name in [*order, *(name for name in names if name not in order)]:
-        yield row(name, calls[name], larger.get(name))
+    larger = activations.sizes_of_larger_crops(net, names)
+    for name, outputs in activations.calls_of(net, names).items():
+        yield row(name, outputs, larger.get(name))
 
 
 def table(lines: list[tuple[str, ...]]) -> str:
