@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tests import ROOT
@@ -190,6 +191,7 @@ def position(node: ast.AST, starts: list[int]) -> tuple[int, int]:
     return starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset
 
 
+@cache
 def mutants_of(module: str) -> list[Mutant]:
     """All changes of a module, in order of their places."""
     source = (ROOT / module).read_bytes()
@@ -215,7 +217,7 @@ def drawn(count: int, seed: int) -> list[Mutant]:
     """Changes drawn at random: first one of each module, then of all. Each kind in a module is equally likely."""
     rng = random.Random(seed)
     modules = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / PACKAGE).rglob("*.py"))
-    left = {module: mutants for module in modules if (mutants := mutants_of(module))}
+    left = {module: [*mutants] for module in modules if (mutants := mutants_of(module))}
     weights = {module: len(mutants) for module, mutants in left.items()}
     order = rng.sample(list(left), len(left))
     order += rng.choices(list(left), list(weights.values()), k=max(0, 10 * count))

@@ -89,6 +89,7 @@ def project_with_a_stage(folder: Path, otherwise: str) -> tuple[Path, bench.Case
     return folder, bench.Case("stages", job, Path(arguments[0]), "half", "0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("otherwise", "verdict"),
     [

@@ -90,6 +90,7 @@ def test_claims_on_planted_nets(tmp_path: Path) -> None:
     assert rows["axes are alike", "conv1"]["paper"] == ""
 
 
+@pytest.mark.slow
 def test_an_early_step_is_judged_by_its_share_of_the_final_excess(tmp_path: Path) -> None:
     """The planted nets grow alike slowly, so that the claim fails; of nets that were alike at once it holds."""
     through = stores.through(tmp_path)
@@ -106,6 +107,7 @@ def test_an_early_step_is_judged_by_its_share_of_the_final_excess(tmp_path: Path
     assert row["claim"] in {each["claim"] for each in tables.read(output)}
 
 
+@pytest.mark.slow
 def test_stores_of_other_weights_are_judged_by_no_one(tmp_path: Path) -> None:
     through = stores.through(tmp_path)
     resave(through, nets={"net1": "of another run"})

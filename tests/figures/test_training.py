@@ -51,6 +51,7 @@ def test_the_table_has_a_row_for_each_layer_and_state(made: list[Path], tmp_path
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_many_layers_fill_several_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[Path]) -> None:
     """Panels that no layer fills are not seen."""
     monkeypatch.setattr(figures, "COLUMNS", 2)
@@ -62,6 +63,7 @@ def test_many_layers_fill_several_rows(tmp_path: Path, monkeypatch: pytest.Monke
     plt.close("all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [

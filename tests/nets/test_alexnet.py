@@ -86,6 +86,7 @@ def test_the_paper_has_62_million_parameters(paper: tuple) -> None:
     assert sum(p.numel() for p in paper[0].parameters()) == 62_378_344
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", LAYERS)
 def test_layers_of_the_paper_have_its_shapes(paper: tuple, layer: str) -> None:
     assert tuple(paper[1][layer].shape[1:]) == SHAPES[layer]
@@ -108,6 +109,7 @@ def test_signals_of_the_scenes_live_at_initialisation(seed: int) -> None:
     assert within_factor_2(found, DEVIATIONS["config.yaml"])
 
 
+@pytest.mark.slow
 def test_signals_of_the_paper_need_its_bytes_and_biases(paper: tuple) -> None:
     """With pixels of unit variance and no biases, signals vanish on the way and the normalisation changes nothing."""
     architecture = copy.deepcopy(paper[0].settings)

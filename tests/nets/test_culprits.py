@@ -124,6 +124,7 @@ def training(place: Path, images: dict[str, Path], kind: str, **changed: object)
     train.main([*map(str, images.values()), *files, *options, *sections])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["forward", "backward"])
 def test_the_image_that_ruins_a_training_is_named(tmp_path: Path, kind: str) -> None:
     paths = folder_of(tmp_path, [BLACK["train"]])

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from workflow.convergent.nets.deferred import deferred
 
 
@@ -34,6 +36,7 @@ print(torch.get_deterministic_debug_mode(), "torch._dynamo" in sys.modules, len(
 """
 
 
+@pytest.mark.slow
 def test_a_job_with_a_net_of_torchvision_loads_no_compiler() -> None:
     """It would take twice the time of torch itself to load."""
     done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, text=True, check=True)

@@ -429,6 +429,7 @@ def test_no_step_waits_for_the_device(architecture: dict) -> None:
 OWN = {"crop": 16, "pixels": {"mean": "channel", "scale": "unit"}}
 
 
+@pytest.mark.slow
 def test_another_architecture_is_trained_and_resumed(
     tmp_path: Path, images: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
