@@ -53,7 +53,7 @@ def copy_project(folder: Path, optional: bool = False, photographs: int = 6) -> 
     for file in sorted(scenes.glob("*.jpg"))[photographs:]:
         file.unlink()
     config["data"]["crops"] |= {"train": 20, "val": 6}
-    config["nets"] = [{"seed": 0}, {"name": "My.net_1", "seed": 1} if optional else {"seed": 1}]
+    config["nets"] = [{"seed": 0}, {"seed": 1}]
     del config["figures"]
     for conv in config["architecture"]["conv"]:
         conv["units"] = 6
@@ -95,7 +95,11 @@ def edit(path: Path, old: str, new: str) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All stages, of a net without a name and one with."""
     folder = copy_project(tmp_path_factory.mktemp("project"), optional=True)
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["nets"][1]["name"] = "My.net_1"
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
     snakemake(folder)
     return folder
 

@@ -39,7 +39,8 @@ def of_first_pair(inputs):
 
 
 # Entries of a figure: the family that it belongs to; category and label in the report; its inputs, named as in its
-# function, where {a} and {b} are the nets of a pair if it is of one; the stages that it needs, which must all be on; and, where it has them,
+# function, where {a} and {b} are the nets of a pair if it is of one; and, where it has them,
+#   stages    stages that it needs: it is drawn if all of them are on
 #   layers    it is drawn for each of these layers, which {layer} stands for
 #   when      whether it is drawn, if it is not drawn for layers
 #   settings  options of its command besides the inputs
@@ -200,7 +201,7 @@ DRAWN = {
 FIGURES = []
 ALONE, OF_PAIRS = {}, {"pair": "{a}-{b}"}
 for figure, entry in DRAWN.items():
-    if not set(entry["stages"]) <= set(STAGES):
+    if not set(entry.get("stages", [])) <= set(STAGES):
         continue
     by_layer = {"layer": "{layer}"} if "layers" in entry else {}
     of_pair = "{a}" in str(entry["inputs"])

@@ -57,7 +57,7 @@ def stages_of(name):
     folder, name = os.path.split(name)
     if os.path.basename(folder) not in ("", "figures", "tables"):
         return ()
-    known = {figure: entry["stages"] for figure, entry in DRAWN.items()}
+    known = {figure: entry.get("stages", []) for figure, entry in DRAWN.items()}
     known |= {table: [stage] for stage in NAMED for table in NAMED[stage]}
     return next(
         (
