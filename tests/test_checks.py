@@ -54,6 +54,16 @@ def test_every_experiment_passes_where_its_images_are(tmp_path: Path, monkeypatc
         checks.checked(experiment.read(ROOT / "workflow/experiments/imagenet.yaml"), ROOM)
 
 
+def test_names_that_a_layer_and_a_net_make_in_two_ways_are_in_the_way_of_further_pairs_alone(config: dict) -> None:
+    config["layers"] = ["a", "a_x"]
+    config["nets"] = [{"name": "x_b"}, {"name": "b"}]
+    config["figures"] = {"pairs": ["x_b-b"]}
+    checks.check_pairs(config)
+    config["figures"]["pairs"] *= 2
+    with pytest.raises(InputError, match="a_x_b is a layer and a net in two ways"):
+        checks.check_pairs(config)
+
+
 def test_groups_that_mappings_are_fitted_on_are_those_of_the_stored_images(config: dict, tmp_path: Path) -> None:
     folder = tmp_path / "photographs"
     folder.mkdir()

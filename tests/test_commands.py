@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests import ROOT
 from workflow.convergent import experiment, schema
@@ -180,6 +181,25 @@ def test_what_goes_wrong_while_a_stage_is_imported_is_one_line(tmp_path: Path) -
     }
     assert said["0"] == f"nets.filters: ImportError: libopenblas: cannot map segment second line{HINT}\n"
     assert "Traceback" in said["1"]
+
+
+GOMP = sorted((Path(torch.__file__).parent / "lib").glob("libgomp*"))  # where torch has its own
+
+
+@pytest.mark.skipif(not GOMP, reason="torch has its threads from another library, or from the system's")
+def test_idle_threads_of_torch_leave_the_core_to_others_unless_a_user_wants_them_to_stay() -> None:
+    """What the library says that it has read."""
+
+    def turns(module: str, **given: str) -> int:
+        code = f"import ctypes, sys, {module}; ctypes.CDLL(sys.argv[1])"
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+        command = [sys.executable, "-c", code, str(GOMP[0])]
+        environment = own | {"OMP_DISPLAY_ENV": "VERBOSE"} | given
+        said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stderr
+        return int(re.search(r"GOMP_SPINCOUNT = '(\d+)'", said)[1])
+
+    assert 0 < turns("workflow.convergent") < turns("os") / 10
+    assert turns("workflow.convergent", GOMP_SPINCOUNT="77") == 77
 
 
 def test_a_refusal_is_one_line_on_standard_error() -> None:

@@ -1,5 +1,6 @@
 """Files that are written atomically."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,18 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_power_cut_leaves_no_half_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content is on the disk before it has its name, the name before anything goes on."""
+    path, synchronise = tmp_path / "table.csv", os.fsync
+    brought: list[tuple[int, bool]] = []
+
+    def watched(number: int) -> None:
+        synchronise(number)
+        brought.append((os.fstat(number).st_ino, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    with write_atomically(path) as temporary:
+        temporary.write_text("whole")
+    assert brought == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]

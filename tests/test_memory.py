@@ -7,7 +7,8 @@ import pytest
 
 from tests.conftest import TINY
 from tests.presets import preset
-from workflow.convergent import memory
+from workflow.convergent import memory, photographs
+from workflow.convergent.commands import InputError
 
 
 def test_weights_are_counted_as_they_are(config: dict) -> None:
@@ -19,6 +20,14 @@ def test_weights_are_counted_as_they_are(config: dict) -> None:
     assert [need.size for need in memory.of_weights(config, units)] == expected[:-1]
     config["nets"] = [{"architecture": "alexnet", "weights": f"{name}.pth"} for name in "ab"]
     assert [need.size * 3 for need in memory.of_weights(config, units)] == expected[:-1]
+
+
+def test_what_just_fits_is_taken(config: dict) -> None:
+    images = photographs.available(config)
+    largest = max(need.size for need in memory.of_images(config, images))
+    memory.check(config, images, {}, largest)
+    with pytest.raises(InputError, match="stored images take"):
+        memory.check(config, images, {}, largest - 1)
 
 
 def test_co_moments_are_those_of_all_pairs(config: dict) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -176,6 +177,19 @@ def test_positions_are_drawn_by_seed(images: dict[str, Path], nets: dict[str, Pa
     digests = [store.attributes(path)["sha256"] for path in found]
     assert store.attributes(found[0])["samples"] == 30 * 5
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_the_counts_take_the_threads_that_they_are_given(
+    images: dict[str, Path], nets: dict[str, Path], tmp_path: Path
+) -> None:
+    """Cores that a job does not have would be taken from other jobs of the machine."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    try:
+        run(images, nets, tmp_path, "--layer", "fc7")
+        assert numba.get_num_threads() == 1
+    finally:
+        numba.set_num_threads(before)
 
 
 @pytest.mark.parametrize("positions", ["1", "7"])

@@ -8,8 +8,10 @@ import pytest
 
 from tests.evidence import stores
 from workflow.convergent import store
+from workflow.convergent.alignment.rotation import random_rotation
 from workflow.convergent.evidence import compare, directions, measures, regression
 from workflow.convergent.evidence.units import verdicts
+from workflow.convergent.seeds import derive
 
 
 def test_the_store_holds_each_pair_trained_and_untrained(tmp_path: Path) -> None:
@@ -78,6 +80,18 @@ def test_wide_nets_have_no_verdicts_and_no_measures_on_rotated_axes(
     assert {name for name, value in values.items() if np.isnan(value)} == expected
     for units in found.units.values():
         assert verdicts(units).tolist() == [""] * 6
+
+
+def test_rotated_measures_are_those_of_rotated_activations(tmp_path: Path) -> None:
+    nets = stores.activations(0, nets=2)
+    nets["net1"][..., 2] = 0.3  # a dead unit is no axis
+    found = compare.rotated_measures(compare.load(stores.moments(tmp_path / "a.zarr/zarr.json", nets), *nets), seed=7)
+    live = np.delete(nets["net1"], 2, axis=-1)
+    turn = random_rotation(5, np.random.default_rng(derive(7, 0)))
+    nets["net1"] = (live / live.std((0, 1))) @ turn.T
+    turned = compare.load(stores.moments(tmp_path / "b.zarr/zarr.json", nets), *nets)
+    for name, expected in measures.measures(turned.pair, turned.own_a, turned.own_b).items():
+        np.testing.assert_allclose(np.append(*found[name]), np.append(*expected), rtol=1e-9)
 
 
 def test_nets_that_were_not_trained_here_have_no_twins(tmp_path: Path) -> None:

@@ -75,6 +75,16 @@ def test_layers_of_other_blocks_cannot_be_told_apart_by_photographs() -> None:
     assert scorecard.row(Claim("c", "l", "a", alone))["verdict"] == "cannot tell"
 
 
+@pytest.mark.parametrize(("share", "verdict"), [(0.52, "holds"), (0.48, "fails")])
+def test_most_partners_are_of_the_same_class_where_more_than_half_are(share: float, verdict: str) -> None:
+    names = ("overlap", "overlap_rotated", summary.EXCESS, "same_class")
+    of = {name: contrast(share, spread=0.001) for name in names}
+    values, without = ({name: x[place] for name, x in of.items()} for place in (0, 1))
+    logits = summary.Evidence(["a", "b", "c"], {}, values, without, {}, {})
+    rows = {claim.claim: scorecard.row(claim) for claim in scorecard.of_layer("fc8", {"trained": logits})}
+    assert rows["most partners are of the same class"]["verdict"] == verdict
+
+
 def test_claims_on_planted_nets(tmp_path: Path) -> None:
     """Nets that share units, and did less so before training, in two layers that are the same."""
     paths = [stores.evidence(tmp_path, layer) for layer in ("conv1", "conv2")]

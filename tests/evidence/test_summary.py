@@ -39,6 +39,15 @@ def test_shares_never_leave_their_range(tmp_path: Path) -> None:
             assert 0 <= found.low <= found.estimate <= found.high <= 1
 
 
+def test_the_net_of_the_fewest_live_units_decides_how_sure_a_share_of_none_is() -> None:
+    def reach(*live: int) -> float:
+        units = {f"net{number}": [9, of] for number, of in enumerate(live)}
+        share = {"mutual": np.zeros(3)}, {"mutual": np.zeros((3, 4))}
+        return float(summary.Evidence(list(units), units, *share, {}, {}).interval("mutual").high)
+
+    assert reach(9, 3, 9) == reach(3, 9, 9) == reach(3, 3, 3) > reach(9, 9, 9)
+
+
 def test_without_twins_there_are_rows_of_trained_nets_alone(tmp_path: Path) -> None:
     rows = summary.rows("conv1", summary.read(stores.evidence(tmp_path, untrained=False, nets=2)))
     assert [(row["state"], row["pair"]) for row in rows] == [("trained", "net0-net1"), ("trained", "mean")]

@@ -37,6 +37,15 @@ def test_similarity_without_a_block_is_that_of_the_other_samples(blocks: int) ->
     assert np.isnan(expected[:, 2:4]).all()
 
 
+@pytest.mark.parametrize("scales", [(1e-8, 1), (1, 1e-8)])
+def test_similarity_without_a_block_is_the_same_at_any_scale_of_either_net(scales: tuple[float, float]) -> None:
+    x, y = nets(3)
+    parts, pairs = edges(len(x), 4), (np.arange(7), np.arange(7))
+    expected = units.similarity_without(between(x, y, parts), *pairs)
+    found = units.similarity_without(between(scales[0] * x, scales[1] * y, parts), *pairs)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_a_match_in_one_block_alone_has_an_influence_of_one() -> None:
     rng, parts = np.random.default_rng(0), edges(200, 5)
     x, y = np.zeros((200, 4)), np.zeros((200, 4))

@@ -31,13 +31,15 @@ def information(path: Path, *pairs: str) -> Path:
 
 def test_the_summary_draws_and_writes_all_numbers(tmp_path: Path) -> None:
     paths = [evidence(tmp_path, layer) for layer in ("conv1", "conv2")]
-    informed = information(tmp_path / "information.csv", "net0-net1")
+    informed = information(tmp_path / "information.csv", "net0-net1", "net0-net2")
     figure = figures.summary_convergence(paths, PAPER, informed, table=tmp_path / "summary.csv")
     assert [ax.get_ylabel() for ax in figure.axes][-1] == "mean information, nats"
     bars = [line.get_segments()[0][:, 1].tolist() for line in figure.axes[-1].collections]
     assert bars == [pytest.approx([0.4, 0.7]), pytest.approx([0.2, 0.3])]
+    dots = [line.get_xydata().tolist() for line in figure.axes[-1].get_lines() if line.get_marker() == "."]
+    assert dots == [[[-0.15, 0.5]] * 2, [[0.15, 0.25]] * 2]  # of each pair, by either partner
     rows = tables.read(tmp_path / "summary.csv")
-    assert [row["similarity"] for row in rows] == ["correlation"] * 16 + ["mutual_information"] * 2
+    assert [row["similarity"] for row in rows] == ["correlation"] * 16 + ["mutual_information"] * 3
     assert {row["layer"] for row in rows} == {"conv1", "conv2"}
     expected = summary.read(paths[0])["trained"].interval("greedy_crossfit")
     (mean,) = (row for row in rows[:8] if (row["pair"], row["state"]) == ("mean", "trained"))

@@ -52,6 +52,12 @@ def test_each_image_is_in_the_kept_block_of_its_fine_block() -> None:
     assert [np.flatnonzero(whole == k).tolist() for k in range(7)] == [images.tolist() for images in fine]
 
 
+@pytest.mark.parametrize("group", GROUPS)
+def test_there_may_be_as_many_blocks_as_groups(group: np.ndarray) -> None:
+    assigned = blocks.assign_blocks(group, len(np.unique(group)), seed=0)
+    assert sorted(group[block].tolist() for block in assigned) == [[g] * (group == g).sum() for g in np.unique(group)]
+
+
 def test_more_blocks_than_groups_are_refused() -> None:
     with pytest.raises(InputError, match=r"stitching\.blocks: 6, but the images come from 5 independent groups"):
         blocks.assign_blocks(np.repeat(np.arange(5), 4), 6, seed=0)

@@ -8,7 +8,7 @@ import torch
 
 from tests.moments.singles import SINGLES, Singles
 from workflow.convergent.moments.comoments import CoMoments
-from workflow.convergent.moments.positions import PositionMeans
+from workflow.convergent.moments.positions import PositionMeans, image_sum
 from workflow.convergent.nets import device
 from workflow.convergent.nets.activations import samples
 
@@ -102,6 +102,12 @@ def test_a_device_without_float64_gives_the_means_of_the_cpu() -> None:
         found = accumulator.finish()
     for name, array in accumulated(x, 4, PositionMeans(WIDTHS, CPU)).items():
         np.testing.assert_array_equal(found[name], array)
+
+
+def test_sums_are_taken_where_the_activations_are() -> None:
+    """A device whose tensors numpy cannot read, as those of a GPU."""
+    found = image_sum(torch.empty(13, 15, 4, device="meta"))
+    assert (found.device.type, found.dtype, found.shape) == ("meta", torch.float64, (15, 4))
 
 
 @pytest.mark.gpu

@@ -53,6 +53,12 @@ def test_weights_say_how_many_outputs_there_are(tmp_path: Path, capfd: pytest.Ca
     assert listed(capfd, "tests.nets.odd:LeNet", "--crop", "16", "--weights", str(file))["fc"] == ["7", "none", "1"]
 
 
+@pytest.mark.parametrize(("function", "layout"), [("LeNet", "contiguous"), ("wide", "channels last")])
+def test_the_memory_layout_is_that_of_the_net(capfd: pytest.CaptureFixture, function: str, layout: str) -> None:
+    describe.main([f"tests.nets.odd:{function}", "--crop", "16"])
+    assert capfd.readouterr().out.rstrip().endswith(f"for crops of 16 pixels; memory layout {layout}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -122,6 +122,17 @@ def test_a_gpu_is_picked_and_stays_picked() -> None:
     assert device.page_locked(torch.zeros(3)).is_pinned()
 
 
+@pytest.mark.parametrize("own", [None, ":16:8"])
+def test_products_on_a_gpu_are_told_to_give_equal_bits(own: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch reads it from the environment and takes one of two values, without which it raises; a user's own stays."""
+    name = "CUBLAS_WORKSPACE_CONFIG"
+    monkeypatch.delenv(name, raising=False)
+    if own:
+        monkeypatch.setenv(name, own)
+    device.deterministic(1)
+    assert os.environ.get(name) in ([own] if own else [":4096:8", ":16:8"])
+
+
 def test_algorithms_precision_and_threads_are_fixed() -> None:
     """What has no deterministic algorithm raises, or, not to be strict, only warns."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from tests.nets import odd
+from tests.nets.faulty import Apply
 from tests.presets import preset
 from workflow.convergent.commands import InputError
+from workflow.convergent.nets.building import fitting_layout
 from workflow.convergent.nets.model import Net, build, load, save, weights_digest
 
 
@@ -211,6 +213,26 @@ def test_a_net_runs_as_its_author_ran_it(function: str, layout: torch.memory_for
     net.train()
     at = torch.full((5,), 2)
     torch.testing.assert_close(net(net.crop(pixels, at, at)), own.train()(crops))
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+@pytest.mark.parametrize(("apart", "layout"), [(1e-5, torch.channels_last), (0.1, torch.contiguous_format)])
+def test_outputs_of_both_layouts_are_compared_by_their_size(
+    size: float, apart: float, layout: torch.memory_format
+) -> None:
+    """A share of the output lies apart where channels are last."""
+
+    def output(_: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return torch.full((len(x), 2), size if x.is_contiguous() else size * (1 + apart))
+
+    body, crops = Apply(output), torch.ones(3, 3, 4, 4)
+    assert fitting_layout(body, crops, body(crops)) == layout
+
+
+def test_equal_numbers_under_other_names_or_in_other_shapes_are_other_weights() -> None:
+    sets = [{"a": (2, 3), "b": (6,)}, {"a": (2, 3), "c": (6,)}, {"a": (3, 2), "b": (6,)}, {"a": (6,), "b": (2, 3)}]
+    of = [torch.nn.ParameterDict({name: torch.ones(shape) for name, shape in shapes.items()}) for shapes in sets]
+    assert len({weights_digest(weights) for weights in of}) == len(sets)
 
 
 def test_the_seed_decides_lazy_weights_too(tmp_path: Path) -> None:

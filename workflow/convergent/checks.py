@@ -179,10 +179,9 @@ def check_pairs(config: dict[str, Any]) -> None:
             key = "figures.pair" if pair == first else "figures.pairs"
             refuse(key, pair, f"two different of {', '.join(nets)}, in this order")
     names = Counter(f"{layer}_{net}" for layer in config["layers"] for net in nets)
-    if further and names.most_common(1)[0][1] > 1:
-        refuse(
-            "figures.pairs", further, f"{names.most_common(1)[0][0]} is a layer and a net in two ways; rename the net"
-        )
+    doubled = [name for name, count in names.items() if count > 1]
+    if further and doubled:
+        refuse("figures.pairs", further, f"{doubled[0]} is a layer and a net in two ways; rename the net")
 
 
 def preset_units(config: dict[str, Any]) -> dict[str, int]:
