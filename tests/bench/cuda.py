@@ -4,6 +4,7 @@ import functools
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -11,9 +12,10 @@ import torch
 from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.moments import accumulate
-from workflow.convergent.nets import activations, device, train
+from workflow.convergent.nets import activations, compiling, crops, device, train
 from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
 from workflow.convergent.nets.snapshots import Snapshots
+from workflow.convergent.nets.strided import StridedConv2d
 from workflow.convergent.stitching import assembly, mappings, stitched
 
 from .common import LAYERS, Photographs, paper_nets, section
@@ -41,8 +43,22 @@ def product_rate(kind: torch.dtype, repeats: int = 20) -> float:
     return 2 * 8192**3 * repeats / seconds(lambda: [x @ x for _ in range(repeats)])
 
 
-def bench_training(images: Photographs, place: torch.device, steps: int = 60, repeats: int = 3) -> None:
-    """Print training's rate from the store beside a loop over one batch, and beside the card's bfloat16 products."""
+@contextmanager
+def plain_convolutions() -> Iterator[None]:
+    """Convolutions with a stride as torch computes them."""
+    ours = StridedConv2d.forward
+    StridedConv2d.forward = torch.nn.Conv2d.forward  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        StridedConv2d.forward = ours  # type: ignore[method-assign]
+
+
+def bench_training(images: Photographs, place: torch.device, steps: int = 100, repeats: int = 3) -> None:
+    """Print training's rate from the store beside a loop over one batch, and beside the card's bfloat16 products.
+
+    It is as in a long training, compiled. Beside it stands a short one, neither compiled nor over blocks of pixels.
+    """
     settings = TrainingSettings.from_section(section(EXPERIMENT, "training"))
     batch, peak = settings.batch, product_rate(torch.bfloat16)
     net = preset(section(EXPERIMENT, "architecture"), 3, 1000, images.pool.shape[1], seed=0)
@@ -51,35 +67,44 @@ def bench_training(images: Photographs, place: torch.device, steps: int = 60, re
     net.to(place)
     optimiser = new_optimiser(net, settings)
     labels = np.arange(STORED) % 1000
+    begun = time.perf_counter()
+    compiled = compiling.forward_of(net, "net", settings)
+    print(f"cuda: to compile takes {time.perf_counter() - begun:.0f} s")
 
-    def rate(loader: Iterator[Sequence[torch.Tensor]]) -> float:
-        epoch = functools.partial(
-            train.train_epoch, net, optimiser, loader, settings, "net", 0, range(steps), Snapshots([])
-        )
+    def rate(forward: compiling.Forward, loader: Iterator[Sequence[torch.Tensor]]) -> float:
+        job = train.Job("net", 0, settings, forward)
+        epoch = functools.partial(train.train_epoch, net, optimiser, loader, job, 0, range(steps), Snapshots([]))
         return steps * batch / seconds(epoch)
 
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/train.zarr/zarr.json"
         store.save(path, {"images": images[np.arange(STORED)]}, kind="images")
-        rows = store.StoredArray(path, "images")
+        split = crops.Split(store.StoredArray(path, "images"), labels)
 
         def stored() -> Iterator[Sequence[torch.Tensor]]:
-            drawn = (draw for epoch in range(steps) for draw in train.draws(STORED, batch, 29, seed=epoch))
-            return train.batches(rows, labels, drawn, place)
+            drawn = (draw for epoch in range(steps) for draw in crops.draws(STORED, batch, 29, seed=epoch))
+            return crops.batches(split, drawn, net.crop_width, place)
 
         preloaded = OneBatch(next(stored()))
-        rate(stored())
-        from_store, alone = (max(rate(loader()) for _ in range(repeats)) for loader in (stored, lambda: preloaded))
-        begun = time.process_time()
-        loading = STORED / seconds(lambda: [rows[part] for part in np.arange(STORED).reshape(-1, batch)])
-        print(
-            f"cuda: training {from_store:.0f} images/s, {from_store / alone:.0%} of the rate with one batch; ", end=""
+        rate(compiled, stored())
+        with plain_convolutions():
+            rate(compiling.loss_and_hits, preloaded)
+            before = max(rate(compiling.loss_and_hits, stored()) for _ in range(repeats))
+        from_store, alone = (
+            max(rate(compiled, loader()) for _ in range(repeats)) for loader in (stored, lambda: preloaded)
         )
+        begun = time.process_time()
+        draw = next(crops.draws(STORED, STORED, 29, seed=0))
+        loading = STORED / seconds(lambda: crops.cut(split, draw, net.crop_width))
+        print(
+            f"cuda: training {from_store:.0f} images/s, {from_store / alone:.0%} of the rate with one batch, ", end=""
+        )
+        print(f"{from_store / before:.2f} times that of a short one ({before:.0f}); ", end="")
         print(f"{alone * operations / 1e12:.0f} of {peak / 1e12:.0f} TFLOP/s of bfloat16 products; ", end="")
-        print(f"a thread reads {loading:.0f} images/s ({time.process_time() - begun:.2f} s of CPU)")
+        print(f"a thread cuts {loading:.0f} crops/s ({time.process_time() - begun:.2f} s of CPU)")
 
 
-def bench_moments(images: Photographs, place: torch.device, count: int = 4096, batch: int = 32) -> None:
+def bench_moments(images: Photographs, place: torch.device, count: int = 4096, batch: int = 128) -> None:
     """Print the time of the moments pass of four nets beside that of their forward passes alone, in float32."""
     nets = {name: net.to(place) for name, net in paper_nets(4, images).items()}
     index, peak = np.arange(count), product_rate(torch.float32)
@@ -91,8 +116,10 @@ def bench_moments(images: Photographs, place: torch.device, count: int = 4096, b
             for net in nets.values():
                 net(net.centre_crop(pixels))
 
-    passes = accumulate.block_moments(activations.Recorder(nets, LAYERS), images, [index[:64], index, index], batch)
-    next(passes)
+    passes = accumulate.block_moments(
+        activations.Recorder(nets, LAYERS), images, [index[:64], index[:64], index], batch
+    )
+    next(passes), next(passes)  # these allocate
     seconds(forward)
     alone, together = seconds(forward), seconds(lambda: next(passes))
     memory = torch.cuda.max_memory_allocated() / 1e9

@@ -9,7 +9,7 @@ import torch
 
 from tests.presets import preset
 from workflow.convergent import store
-from workflow.convergent.nets import alexnet, train
+from workflow.convergent.nets import alexnet, crops, train
 from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
 from workflow.convergent.nets.snapshots import Snapshots
 from workflow.convergent.patches import pictures, receptive, search
@@ -44,12 +44,12 @@ def bench_training(steps: int = 100, repeats: int = 5) -> None:
 
         def rate(loader) -> float:
             begun = time.perf_counter()
-            train.train_epoch(net, optimiser, loader, settings, "net0", 0, range(steps), Snapshots([]))
+            train.train_epoch(net, optimiser, loader, train.Job("net0", 0, settings), 0, range(steps), Snapshots([]))
             return steps * settings.batch / (time.perf_counter() - begun)
 
         def stored():
-            drawn = train.draws(len(labels), settings.batch, 4, seed=0)
-            return train.batches(rows, labels, drawn, torch.device("cpu"))
+            drawn = crops.draws(len(labels), settings.batch, 4, seed=0)
+            return crops.batches(crops.Split(rows, labels), drawn, net.crop_width, torch.device("cpu"))
 
         preloaded = OneBatch(next(stored()))
         rate(stored())

@@ -14,12 +14,13 @@ from sklearn.linear_model import lasso_path
 from threadpoolctl import threadpool_limits
 
 from tests import ROOT
+from tests.in_memory import split_of
 from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.images import datasets
 from workflow.convergent.images.listing import LeftOut
 from workflow.convergent.moments import accumulate
-from workflow.convergent.nets import activations, train
+from workflow.convergent.nets import activations, crops, train
 from workflow.convergent.nets.model import Net
 from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
 from workflow.convergent.nets.snapshots import Snapshots
@@ -44,11 +45,10 @@ def trained_nets(split: datasets.Split) -> dict[str, Net]:
     for seed in range(2):
         net = nets[f"net{seed}"] = preset(architecture, 3, 52, 36, seed)
         net.standardise_with(split.images)
-        drawn = train.draws(len(split.labels), BATCH, 4, seed)
-        batches = train.batches(split.images, split.labels, drawn, torch.device("cpu"))
-        train.train_epoch(
-            net, new_optimiser(net, settings), batches, settings, f"net{seed}", 0, range(STEPS), Snapshots([])
-        )
+        drawn = crops.draws(len(split.labels), BATCH, 4, seed)
+        loader = crops.batches(split_of(split.images, split.labels), drawn, net.crop_width, torch.device("cpu"))
+        job = train.Job(f"net{seed}", seed, settings)
+        train.train_epoch(net, new_optimiser(net, settings), loader, job, 0, range(STEPS), Snapshots([]))
         net.eval()
     return nets
 

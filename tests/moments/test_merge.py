@@ -29,7 +29,7 @@ ATTRIBUTES = {
 }
 ATTRIBUTES |= {"blocks": 5, "fine_blocks": 5, "modules": {"net0": "relu1"}, "grid": [4, 4], "resampled": {}}
 
-ORIGIN = {"device": "cpu", "threads": 2, "torch": "2.0", "numpy": "2.0"}
+ORIGIN = {"device": "cpu", "products": "float32", "threads": 2, "torch": "2.0", "numpy": "2.0"}
 
 
 SHARD = "moments of a shard"
@@ -108,6 +108,7 @@ def test_another_statistic_that_is_a_mean_is_merged_as_it_is(tmp_path: Path, sha
         ("resampled", {"net0": [8, 8]}),
         ("controls", ["net0"]),
         ("device", "cuda"),
+        ("products", "float64"),
         ("threads", 4),
         ("torch", "1.0"),
         ("numpy", "1.0"),

@@ -15,6 +15,7 @@ SETTINGS = {
     "bias_decay": 1,
     "clip": 5,
     "threads": 1,
+    "precision": "float32",
     "snapshots": [],
 }
 

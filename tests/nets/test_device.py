@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -53,6 +54,31 @@ def test_an_error_while_loading_is_raised() -> None:
     assert [next(results), next(results)] == [0.5, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+@pytest.mark.parametrize(("place", "meanwhile"), [(CPU, 0), (CUDA, 1)], ids=str)
+def test_each_result_is_used_while_on_a_gpu_the_next_is_computed(place: torch.device, meanwhile: int) -> None:
+    """In order, one at a time; what goes wrong is said."""
+    used: list[int] = []
+    ahead: list[int] = []
+    computed = [threading.Event() for _ in range(5)]
+
+    def results() -> Iterator[int]:
+        for number in range(5):
+            ahead.append(number - len(used))
+            computed[number].set()
+            yield number
+
+    def use(number: int) -> None:
+        if meanwhile and number < 4:
+            assert computed[number + 1].wait(5)
+        used.append(number)
+
+    device.use_each(use, results(), place)
+    assert used == list(range(5))
+    assert max(ahead) == meanwhile
+    with pytest.raises(ZeroDivisionError):
+        device.use_each(lambda number: 1 // number, iter([1, 0, 1]), place)
 
 
 def resident() -> int:
@@ -119,7 +145,7 @@ def test_sums_live_where_there_is_float64() -> None:
 def test_a_gpu_is_picked_and_stays_picked() -> None:
     assert device.pick() == device.pick()
     assert device.pick().index == torch.cuda.current_device()
-    assert device.page_locked(torch.zeros(3)).is_pinned()
+    assert device.empty((3,), torch.float32).is_pinned()
 
 
 @pytest.mark.parametrize("own", [None, ":16:8"])

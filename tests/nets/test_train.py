@@ -15,11 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests import ROOT
 from tests.conftest import CLASSES, random_images
+from tests.in_memory import split_of
 from tests.nets.settings import SETTINGS, settings_with
 from tests.presets import preset
 from workflow.convergent import store
 from workflow.convergent.commands import InputError
-from workflow.convergent.nets import checkpoints, device, train
+from workflow.convergent.nets import checkpoints, crops, device, train
 from workflow.convergent.nets.model import load
 from workflow.convergent.nets.optimisation import new_optimiser
 from workflow.convergent.nets.snapshots import Snapshots
@@ -56,27 +57,6 @@ def trained(*args: object, **changed: object) -> str:
     return digest(args[0])
 
 
-def test_an_epoch_shows_every_image_once() -> None:
-    labels = np.arange(50)
-    rows = labels.astype(np.uint8)[:, None, None, None]
-    epoch = list(train.batches(rows, labels, train.draws(50, 10, 4, seed=0), CPU))
-    images, targets, tops, lefts, flip = (torch.cat(parts) for parts in zip(*epoch, strict=True))
-    assert [len(batch[0]) for batch in epoch] == [10] * 5
-    assert sorted(targets.tolist()) == labels.tolist() != targets.tolist()
-    assert images.flatten().tolist() == targets.tolist()
-    assert set(tops.tolist()) == set(lefts.tolist()) == set(range(5))
-    assert tops.tolist() != lefts.tolist()
-    assert 10 < flip.sum() < 40
-
-
-def test_epochs_of_other_seeds_differ_and_incomplete_batches_are_left_out() -> None:
-    one, again, two = (
-        torch.cat([torch.from_numpy(index) for index, *_ in train.draws(50, 16, 0, seed)]) for seed in (0, 0, 1)
-    )
-    assert len(one) == 48
-    assert one.tolist() == again.tolist() != two.tolist()
-
-
 @pytest.mark.parametrize("bias_decay", [0, 1])
 @pytest.mark.parametrize("bias_rate", [1, 2])
 @pytest.mark.parametrize("clip", [0, 0.1])
@@ -89,14 +69,15 @@ def test_one_step_is_that_of_gradient_descent(
     net = preset(architecture | {"dropout": 0.0}, 3, 4, 20, seed=0)
     made = random_images(8, seed=0)
     net.standardise_with(made["images"])
-    batch = next(train.batches(made["images"], made["labels"], train.draws(8, 8, 4, seed=0), CPU))
+    batch = next(crops.batches(split_of(made["images"], made["labels"]), crops.draws(8, 8, 4, seed=0), 16, CPU))
     before = {name: p.detach().clone() for name, p in net.named_parameters()}
     torch.nn.functional.cross_entropy(net(net.crop(batch[0], *batch[2:])), batch[1]).backward()
     slopes = {name: p.grad.clone() for name, p in net.named_parameters()}
+    job = train.Job("net0", 0, settings)
     norm = torch.cat([slope.flatten() for slope in slopes.values()]).norm()
     factor = min(1.0, clip / norm.item()) if clip else 1.0
     assert (factor < 1) == bool(clip)
-    train.train_epoch(net, new_optimiser(net, settings), iter([batch]), settings, "net0", 0, range(1), Snapshots([]))
+    train.train_epoch(net, new_optimiser(net, settings), iter([batch]), job, 0, range(1), Snapshots([]))
     for name, p in net.named_parameters():
         rate, decay = (0.02 * bias_rate, 0.1 * bias_decay) if name.endswith("bias") else (0.02, 0.1)
         expected = before[name] - rate * (factor * slopes[name] + decay * before[name])
@@ -128,7 +109,7 @@ def test_seed_and_settings_decide_the_weights(tmp_path: Path, images: dict[str, 
 def test_dropout_differs_between_steps_and_epochs(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
     """The first dropout gets ones, so that its output is the mask: one in each of four steps of two epochs."""
     splits = {
-        s: train.Split(store.StoredArray(path, "images"), store.load(path, "labels")["labels"])
+        s: crops.Split(store.StoredArray(path, "images"), store.load(path, "labels")["labels"])
         for s, path in images.items()
     }
     net, masks = preset(architecture, 3, 4, 20, seed=0), set()
@@ -411,11 +392,12 @@ def synchronisations(architecture: dict, steps: int) -> int:
     """Number of waits for the device in an epoch of so many steps."""
     made = random_images(steps * 4, seed=0)
     net = preset(architecture, 3, 4, 20, seed=0)
-    drawn = train.draws(steps * 4, 4, 4, seed=0)
-    loader = train.batches(made["images"], made["labels"], drawn, CPU)
+    loader = crops.batches(split_of(made["images"], made["labels"]), crops.draws(steps * 4, 4, 4, seed=0), 16, CPU)
     optimiser = new_optimiser(net, settings_with())
     with Synchronisations() as counted:
-        train.train_epoch(net, optimiser, loader, settings_with(batch=4), "net0", 0, range(steps), Snapshots([]))
+        train.train_epoch(
+            net, optimiser, loader, train.Job("net0", 0, settings_with(batch=4)), 0, range(steps), Snapshots([])
+        )
     return counted.count
 
 
@@ -494,13 +476,14 @@ def test_on_cuda_steps_compute_in_bfloat16_and_never_wait(architecture: dict) ->
     net.standardise_with(made["images"])
     kinds = set()
     net.body.get_submodule("conv2").register_forward_hook(lambda m, i, output: kinds.add(output.dtype))
-    loader = list(train.batches(made["images"], made["labels"], train.draws(80, 8, 4, seed=0), place))
+    split, job = split_of(made["images"], made["labels"]), train.Job("net0", 0, settings_with(batch=8))
+    loader = list(crops.batches(split, crops.draws(80, 8, 4, seed=0), 16, place))
     optimiser = new_optimiser(net, settings_with())
-    train.train_epoch(net, optimiser, iter(loader[:2]), settings_with(batch=8), "net0", 0, range(2), Snapshots([]))
+    train.train_epoch(net, optimiser, iter(loader[:2]), job, 0, range(2), Snapshots([]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "require_finite", lambda *args: torch.cuda.set_sync_debug_mode("default"))
         torch.cuda.set_sync_debug_mode("error")
-        train.train_epoch(net, optimiser, iter(loader[2:]), settings_with(batch=8), "net0", 0, range(8), Snapshots([]))
+        train.train_epoch(net, optimiser, iter(loader[2:]), job, 0, range(8), Snapshots([]))
     assert kinds == {torch.bfloat16}
     assert net.body.get_submodule("conv2").weight.is_contiguous(memory_format=torch.channels_last)
 

@@ -16,6 +16,7 @@ nets
     building        the torch module of an architecture, and the memory layout in which it runs
     model           any net with its preprocessing: from stored pixels to logits; weights on disk
     alexnet         the preset architecture
+    strided         a convolution with a stride, over blocks of pixels on CUDA
     architecture    what follows from the preset's settings alone, without torch
     device          the GPU or CPU, determinism, loading ahead of the computation
     probe           every net as it will run, before anything is trained
@@ -28,6 +29,8 @@ nets
     activations     activations of chosen layers of several nets, on one grid of positions
     culprits        images that make a net put out what is not finite
     train           one net from its seed
+    crops           random crops of training images, onto a device
+    compiling       the forward pass of a training step, compiled on CUDA
     optimisation    settings of training, learning rate, optimiser
     checkpoints     the state of an interrupted training
     names           names of nets, also before their training and in figures

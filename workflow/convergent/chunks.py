@@ -94,6 +94,7 @@ class ChunkedArray:
         self.locks = [threading.Lock() for _ in digests]
         self.intact = [False] * count
         self.chunks = list(self.maps(chunk)) if math.prod(self.shape) else []
+        self.starts = np.array([rows.ctypes.data for rows in self.chunks])
 
     def __len__(self) -> int:
         return self.shape[0] if self.shape else 1
@@ -131,18 +132,26 @@ class ChunkedArray:
             out[slice(first, first + self.chunk_rows) if self.shape else ...] = self.checked(number)
         return out
 
-    def __getitem__(self, index: Sequence[int] | np.ndarray) -> np.ndarray:
-        index = np.asarray(index)
+    def located(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Chunk, and row in it, of rows by their indices; the chunks are checked. (n,) -> (n,), (n,)"""
         # to be checked here: the last chunk is padded beyond the last row
         if (outside := index[(index < 0) | (index >= len(self))]).size:
             raise IndexError(f"row {outside[0]} is outside 0 to {len(self) - 1}")
-        out = np.empty((len(index), *self.shape[1:]), self.dtype)
-        if not out.size:
-            return out
-        numbers, offsets = (part.tolist() for part in np.divmod(index, self.chunk_rows))
-        for number in set(numbers):
+        numbers, offsets = np.divmod(index, self.chunk_rows)
+        for number in set(numbers.tolist()) if self.chunks else ():
             if not self.intact[number]:
                 self.checked(number)
-        for i, (number, offset) in enumerate(zip(numbers, offsets, strict=True)):
-            out[i] = self.chunks[number][offset]
+        return numbers, offsets
+
+    def __getitem__(self, index: Sequence[int] | np.ndarray) -> np.ndarray:
+        out = np.empty((len(index), *self.shape[1:]), self.dtype)
+        numbers, offsets = (part.tolist() for part in self.located(np.asarray(index)))
+        if out.size:
+            for i, (number, offset) in enumerate(zip(numbers, offsets, strict=True)):
+                out[i] = self.chunks[number][offset]
         return out
+
+    def addresses(self, index: np.ndarray) -> np.ndarray:
+        """Where rows begin in memory, as long as this array lives; each is contiguous. (n,) -> (n,)"""
+        numbers, offsets = self.located(index)
+        return self.starts[numbers] + offsets * self.dtype.itemsize * math.prod(self.shape[1:])

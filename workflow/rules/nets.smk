@@ -1,7 +1,16 @@
 # Weights depend on seed, settings, images and code. The command is given the code files that the rule tracks, and
 # its checkpoint keeps their digest, so an edit of any of them trains anew. Left out are the modules that read and write
 # files and print refusals: weights do not depend on them.
-UNRELATED = ("chunks", "commands", "files", "sources", "store", "tables", "tracked")
+UNRELATED = (
+    "chunks",
+    "commands",
+    "files",
+    "kernels",
+    "sources",
+    "store",
+    "tables",
+    "tracked",
+)
 
 
 rule train:

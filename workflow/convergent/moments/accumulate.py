@@ -153,8 +153,9 @@ def block_moments(
 
 def origin_of_bits(place: torch.device) -> dict[str, Any]:
     """What the last bits of a shard depend on beside its settings, as attributes that ``merge`` compares."""
-    threads = torch.get_num_threads()
-    return {"device": place.type, "threads": threads, "torch": torch.__version__, "numpy": np.__version__}
+    versions = {"torch": torch.__version__, "numpy": np.__version__}
+    products = str(device.product_kind(place)).removeprefix("torch.")
+    return {"device": place.type, "products": products, "threads": torch.get_num_threads(), **versions}
 
 
 def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs: Mapping[str, str]) -> None:
@@ -167,10 +168,14 @@ def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs:
     layers_of_controls = dict.fromkeys(nets.controls, nets.control_layers)
     recorder = activations.Recorder(nets.all(), settings.layers, layers_of_controls, settings.resample)
     moments = block_moments(recorder, images, [blocks[number] for number in numbers], settings.batch, settings.sets)
-    for number, layers in zip(numbers, moments, strict=True):
+
+    def add(block: tuple[int, LayerMoments]) -> None:
+        number, layers = block
         for layer, arrays in layers.items():
             stores[layer].add_block(number, arrays)
         print(f"block {number + 1} of {settings.blocks}: {len(blocks[number])} images", flush=True)
+
+    device.use_each(add, zip(numbers, moments, strict=True), recorder.place)
     digests = {name: model.weights_digest(net) for name, net in nets.all().items()}
     for layer, shard_store in stores.items():
         controls = nets.controls_in(layer)
@@ -242,18 +247,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
-    settings = MomentsSettings(
-        layers=args.layers,
-        blocks=args.blocks,
-        shard=args.shard,
-        shards=args.shards,
-        limit=args.limit,
-        batch=args.batch,
-        seed=args.seed,
-        wide=WideLayers(args.wide_units * args.sets, args.wide_blocks, args.other_blocks),
-        resample=args.resample,
-        sets=args.sets,
-    )
+    same = {name: getattr(args, name) for name in ("layers", "blocks", "shard", "shards", "limit", "batch", "seed")}
+    wide = WideLayers(args.wide_units * args.sets, args.wide_blocks, args.other_blocks)
+    settings = MomentsSettings(**same, wide=wide, resample=args.resample, sets=args.sets)
     if len(args.nets) % args.sets:
         raise InputError(f"--sets: {args.sets}, but there are {len(args.nets)} nets; sets must be of equal size")
     if len(args.outputs) != len(args.layers):

@@ -1,16 +1,18 @@
-"""Means and co-moments of one block from batches of activations: float32 products, float64 sums."""
+"""Means and co-moments of one block from batches of activations: float64 sums of float32 or float64 products."""
 
 import functools
-from collections.abc import Mapping
-from itertools import combinations_with_replacement
+from collections.abc import Iterator, Mapping
+from itertools import combinations_with_replacement, cycle
 
 import numpy as np
 import torch
 
-from ..nets.device import of_doubles
+from ..nets.device import empty, of_doubles, product_kind
 
 BUFFER_BYTES = 64 * 2**20  # of a layer's buffer, roughly; the products of larger ones are no faster
 BUFFER_ROWS = 16384  # of the buffer, at most: float32 sums over more rows lose accuracy
+DOUBLES_BYTES = 512 * 2**20  # of a layer's buffer of float64 on a GPU
+NARROW = 512  # units of all nets together up to which a GPU computes their products at once, those of pairs twice
 TOGETHER = 8192  # units up to which one product is of all nets together; of more it would need 1 GB at 4 x 4096
 DRIFT = 2.0  # deviations between a buffer's mean and the shift beyond which float32 products lose accuracy
 LARGE = 2.0**40  # mean square above which, or below 1 / LARGE, products in float32 may overflow or lose bits
@@ -91,7 +93,8 @@ class CoMoments:
     are copied to a float32 buffer with the units of all nets side by side. A full buffer costs one matrix product and
     one addition in float64. Where the mean of a buffer lies far from the shift, the shift moves to that mean, and the
     sums so far are converted to the new shift. Columns whose products would leave the range of float32 are multiplied
-    by powers of two for the product, which rounds nothing.
+    by powers of two for the product, which rounds nothing. Where a GPU computes in float64 as fast (``product_kind``),
+    the buffer is of float64, and needs neither.
 
     Values that are not finite stay what they are, and so does the mean of their unit.
     """
@@ -101,13 +104,19 @@ class CoMoments:
         ends = np.cumsum([0, *widths.values()])
         self.columns = {net: slice(int(i), int(j)) for net, i, j in zip(widths, ends, ends[1:], strict=False)}
         units = int(ends[-1])
+        kind = product_kind(place)
         rows = min(BUFFER_ROWS, max(BUFFER_BYTES // (4 * units), 4096))
-        self.buffer = torch.empty((rows, units), dtype=torch.float32, device=place)
+        if kind == torch.float64:
+            rows = max(DOUBLES_BYTES // (8 * units), 4096)
+        self.buffer = torch.empty((rows, units), dtype=kind, device=place)
         self.pairs = list(combinations_with_replacement(widths, 2))
         self.place = of_doubles(place)  # of the sums and the shift
         self.sums = {
             (a, b): torch.empty((widths[a], widths[b]), dtype=torch.float64, device=self.place) for a, b in self.pairs
         }
+        self.finished: Iterator[dict[str, torch.Tensor]] = cycle(
+            [{}, {}]
+        )  # on a GPU: co-moments of the last two blocks
         self.start()
 
     def start(self) -> None:
@@ -127,7 +136,7 @@ class CoMoments:
             self.shift = torch.cat(means).float().nan_to_num(0, 0, 0)  # else an infinite activation would become NaN
         first, count = 0, len(next(iter(rows.values())))
         while first < count:
-            taken, shift = min(count - first, len(self.buffer) - self.filled), self.shift.to(self.buffer.device)
+            taken, shift = min(count - first, len(self.buffer) - self.filled), self.shift.to(self.buffer)
             for net, columns in self.columns.items():
                 target = self.buffer[self.filled : self.filled + taken, columns]
                 torch.sub(rows[net][first : first + taken], shift[columns], out=target)
@@ -139,6 +148,9 @@ class CoMoments:
         """Add the rows of the buffer to the sums, and empty it."""
         rows, self.filled = self.buffer[: self.filled], 0
         if not len(rows):
+            return
+        if rows.dtype == torch.float64:
+            self._add_doubles(rows)
             return
         assert self.shift is not None
         squares = square_sums(rows)
@@ -161,6 +173,18 @@ class CoMoments:
             part = part.to(self.place)
             total += part / torch.outer(scale[of_a].double(), scale[of_b].double()) if scaled else part
 
+    def _add_doubles(self, rows: torch.Tensor) -> None:
+        """Add float64 rows to the sums: exact enough about any shift, whatever the size of the activations."""
+        self.count += len(rows)
+        self.sum += rows.sum(0)
+        together = rows.T @ rows if rows.shape[1] <= NARROW else None
+        for (a, b), total in self.sums.items():
+            of_a, of_b = self.columns[a], self.columns[b]
+            if together is None:
+                total.addmm_(rows[:, of_a].T, rows[:, of_b])
+            else:
+                total += together[of_a, of_b]
+
     def _drifted(self, mean_square: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> bool:
         """Whether the mean of some unit lies far from its shift, and further than the rounding of a float32 shift.
 
@@ -182,7 +206,10 @@ class CoMoments:
         self.sum, self.shift = new_sum, shift
 
     def finish(self) -> dict[str, np.ndarray]:
-        """The moments of the block, valid until the next start: they overwrite the sums without a copy."""
+        """The moments of the block: on the CPU valid until the next start, as they overwrite the sums without a copy.
+
+        On a GPU they are valid until the second next block is finished.
+        """
         self._flush()
         assert self.shift is not None
         mean = self.sum / self.count
@@ -193,5 +220,17 @@ class CoMoments:
             total.addr_(mean[self.columns[a]], mean[self.columns[b]], alpha=-self.count)
             if a == b:
                 mirror(total)
-            moments[f"comoment/{a}-{b}"] = total.cpu().numpy()
-        return moments
+        return moments | {name: total.numpy() for name, total in self._on_cpu().items()}
+
+    def _on_cpu(self) -> dict[str, torch.Tensor]:
+        """The sums by their names, in page-locked memory where they come from a GPU."""
+        named = {f"comoment/{a}-{b}": total for (a, b), total in self.sums.items()}
+        if self.place.type == "cpu":
+            return named
+        kept = next(self.finished)
+        for name, total in named.items():
+            if name not in kept:
+                kept[name] = empty(total.shape, total.dtype)
+            kept[name].copy_(total, non_blocking=True)
+        torch.cuda.synchronize(self.place)
+        return kept

@@ -32,6 +32,7 @@ SHARED = (  # attributes in which all shards agree, and which the merged store h
 
 OF_SHARDS = (
     "device",
+    "products",
     "threads",
     "torch",
     "numpy",

@@ -239,6 +239,11 @@ class Recorder:
         }
         self.common_grids = {layer: common_grid(layer, grids, resample) for layer, grids in self.net_grids.items()}
 
+    @property
+    def place(self) -> torch.device:
+        """The device of the nets."""
+        return next(iter(self.nets.values())).mean.device
+
     def layer_attributes(self, layer: str) -> dict[str, Any]:
         """Attributes for a store about a layer: its module in each net, its grid, and the grids of resampled nets."""
         common, grids = self.common_grids[layer], self.net_grids[layer]
@@ -253,8 +258,7 @@ class Recorder:
         self, images: store.StoredArray, index: np.ndarray, batch: int
     ) -> Iterator[dict[str, dict[str, torch.Tensor]]]:
         """Activations of the images of an index, batch by batch: layer -> net -> (n, positions, units)."""
-        place = next(iter(self.nets.values())).mean.device
-        for pixels in batches(images, index, batch, place):
+        for pixels in batches(images, index, batch, self.place):
             activations: dict[str, dict[str, torch.Tensor]] = {layer: {} for layer in self.layers}
             for name, net in self.nets.items():
                 for layer, output in record(net, net.centre_crop(pixels), self.shapes[name]).items():

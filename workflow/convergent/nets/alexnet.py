@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from ..seeds import derive
 from .architecture import ModuleSpec, conv_sizes, modules
+from .strided import StridedConv2d
 
 
 class LocalResponseNorm(nn.Module):
@@ -55,7 +56,7 @@ class AlexNet(nn.Sequential):
             if spec.kind == "conv":
                 conv, outputs = spec.entry, spec.entry["units"]
                 geometry = conv["kernel"], conv.get("stride", 1), conv.get("padding", 0)
-                layers[spec.name] = nn.Conv2d(inputs, outputs, *geometry)
+                layers[spec.name] = StridedConv2d(inputs, outputs, *geometry)
                 inputs = outputs
             elif spec.kind == "flatten":
                 layers[spec.name] = nn.Flatten()
@@ -90,4 +91,4 @@ def unweighted(spec: ModuleSpec, architecture: Mapping[str, Any]) -> nn.Module:
         return nn.MaxPool2d(*spec.entry["pool"])
     if spec.kind == "drop":
         return nn.Dropout(architecture["dropout"])
-    return LocalResponseNorm() if spec.kind == "lrn" else nn.ReLU()
+    return LocalResponseNorm() if spec.kind == "lrn" else nn.ReLU(inplace=True)

@@ -15,6 +15,7 @@ from .. import store
 from ..commands import InputError
 from ..images.names import name_of
 from . import activations, model
+from .crops import Split, cut
 
 NAMED = 3  # images in a message
 
@@ -78,7 +79,7 @@ def of_evaluation(net: model.Net, images: store.StoredArray, batch: int) -> Iter
 def finite_alone(net: model.Net, arrays: Sequence[np.ndarray]) -> torch.Tensor:
     """Whether a net's logits and gradients are finite for one image. () bool
 
-    arrays: pixels, label, row and column of the corner, and mirroring, (1, ...) each
+    arrays: pixels of its crop, label, row and column of the corner, and mirroring, (1, ...) each
     """
     pixels, label, *window = (torch.from_numpy(array).to(net.mean.device) for array in arrays)
     net.zero_grad()
@@ -91,8 +92,7 @@ def finite_alone(net: model.Net, arrays: Sequence[np.ndarray]) -> torch.Tensor:
 @contextmanager
 def of_training(
     net: model.Net,
-    images: store.StoredArray,
-    labels: np.ndarray,
+    split: Split,
     draw: Callable[[], Iterable[tuple[np.ndarray, ...]]],
     first: int,
     seed: int,
@@ -110,9 +110,8 @@ def of_training(
         fresh.to(net.mean.device)
         step = error.step - first
         drawn = [np.concatenate(parts) for parts in zip(*islice(draw(), max(0, step - 1), step + 1), strict=True)]
-        rows = (drawn[0][[i]] for i in range(len(drawn[0])))
         alone = (
-            finite_alone(fresh, [images[row], labels[row].astype(np.int64), *(part[[i]] for part in drawn[1:])])
-            for i, row in enumerate(rows)
+            finite_alone(fresh, cut(split, tuple(part[[i]] for part in drawn), net.crop_width))
+            for i in range(len(drawn[0]))
         )
-        raise DivergedError(f"{error}{remedy(images, drawn[0], [torch.stack([*alone])])}", error.step) from None
+        raise DivergedError(f"{error}{remedy(split.images, drawn[0], [torch.stack([*alone])])}", error.step) from None

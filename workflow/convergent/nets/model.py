@@ -105,19 +105,17 @@ class Net(nn.Module):
             variance = sum(float(((image - mean) ** 2).mean()) for image in images) / len(images)
             self.deviation.fill_(variance**0.5 or 1.0)
 
-    def crop(
-        self, images: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, flip: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Standardised crops with upper left corners at rows and columns, mirrored where ``flip`` is true.
+    def crop(self, pixels: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, flip: torch.Tensor) -> torch.Tensor:
+        """Standardised crops from those that were cut out, mirrored where ``flip`` is true.
 
-        images: (N, size, size, C) uint8; rows, columns: (N,); flip: (N,) bool -> (N, C, crop, crop) float32
+        pixels: (N, crop, crop, C) uint8; rows, columns: (N,) their upper left corners in the images; flip: (N,) bool
+        -> (N, C, crop, crop) float32
         """
-        span = torch.arange(self.crop_width, device=images.device)
-        across = span if flip is None else torch.where(flip[:, None], span.flip(0), span)
-        window = (rows[:, None] + span)[:, :, None], (columns[:, None] + across)[:, None, :]
-        image = torch.arange(len(images), device=images.device)[:, None, None]
-        x = (images[image, *window].float() - self.mean[window]) / self.deviation
-        return self.laid_out(x.permute(0, 3, 1, 2))
+        span = torch.arange(self.crop_width, device=pixels.device)
+        across = torch.where(flip[:, None], span.flip(0), span)  # (N, crop)
+        mean = self.mean[(rows[:, None] + span)[:, :, None], (columns[:, None] + across)[:, None, :]]
+        mirrored = pixels.gather(2, across[:, None, :, None].expand(pixels.shape))
+        return self.laid_out(((mirrored.float() - mean) / self.deviation).permute(0, 3, 1, 2))
 
     def centre_crop(self, images: torch.Tensor) -> torch.Tensor:
         """Standardised centre crops. (N, size, size, C) uint8 -> (N, C, crop, crop) float32"""

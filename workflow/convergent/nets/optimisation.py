@@ -53,6 +53,7 @@ class TrainingSettings:
     bias_decay: float  # weight decay of biases, as a multiple
     clip: float  # largest norm of the gradient; 0 is no limit
     threads: int  # on the CPU; the last bits of the weights depend on it
+    precision: Literal["float32", "bfloat16"]  # of products on the CPU; on CUDA it is bfloat16
     snapshots: Sequence[float]  # shares of the steps after which weights are kept
 
     @classmethod
@@ -91,6 +92,7 @@ def new_optimiser(net: torch.nn.Module, settings: TrainingSettings) -> torch.opt
         momentum=settings.momentum,
         nesterov=settings.nesterov,
         weight_decay=settings.weight_decay,
+        fused=any(p.is_cuda for p in net.parameters()),  # one pass over memory in place of three
     )
 
 

@@ -20,7 +20,7 @@ from ..commands import InputError, command, new_parser
 from ..files import write_atomically
 from ..patches import deconvolution
 from ..seeds import derive
-from . import activations, device, given, own, train, untrained
+from . import activations, compiling, device, given, own, untrained
 from .building import SAME
 from .model import Net
 from .shapes import LayerShape
@@ -96,7 +96,7 @@ def try_training(net: Net, crops: torch.Tensor, name: str) -> None:
     """A training pass. Raises InputError where it fails, or where no weight takes part."""
     net.train()
     with own.refusing(f"{net.architecture} cannot be trained"):
-        logits = train.logits_of(net, crops.clone(), name)
+        logits = compiling.logits_of(net, crops.clone(), name)
         if not logits.requires_grad:
             raise InputError(f"architecture: {net.architecture} has no weights to train")
         functional.cross_entropy(logits, torch.arange(len(crops)) % net.classes).backward()

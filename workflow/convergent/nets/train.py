@@ -8,7 +8,7 @@ is resumed only where all of these are unchanged, and removed once its net is sa
 import argparse
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,51 +20,22 @@ from torch.nn import functional
 from .. import store, tables
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
-from . import checkpoints, culprits, device, model, untrained
+from . import checkpoints, compiling, culprits, device, model, untrained
 from .architecture import ALEXNET
+from .crops import Split, batches, draws
 from .optimisation import TrainingSettings, learning_rate, new_optimiser, set_learning_rate
 from .snapshots import Snapshots, steps_of
 
 CHECK_EVERY = 50  # steps between looks at the loss; each look waits for the device
 
 
-class Split(NamedTuple):
-    """Images (N, size, size, C) uint8 and their labels (N,)."""
-
-    images: store.StoredArray
-    labels: np.ndarray
-
-
 class Job(NamedTuple):
-    """One training: its name in messages, its seed and its settings."""
+    """One training: its name in messages, its seed, its settings, and its forward pass as of ``compiling``."""
 
     name: str
     seed: int
     settings: TrainingSettings
-
-
-def draws(count: int, batch: int, span: int, seed: int) -> Iterator[tuple[np.ndarray, ...]]:
-    """Batches of one epoch over ``count`` images: indices, rows and columns of the crops' corners, and mirrorings.
-
-    All have shape (batch,). Corners are uniform from 0 to ``span`` pixels. An incomplete last batch is left out.
-    """
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(count)
-    for first in range(0, count - batch + 1, batch):
-        rows, columns = rng.integers(0, span + 1, (2, batch))
-        yield order[first : first + batch], rows, columns, rng.random(batch) < 0.5
-
-
-def batches(
-    images: store.StoredArray, labels: np.ndarray, draw: Iterable[tuple[np.ndarray, ...]], place: torch.device
-) -> Iterator[list[torch.Tensor]]:
-    """Images, labels and the rest of each draw on a device; later batches are loaded while earlier ones are used."""
-
-    def load(drawn: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-        index, *rest = drawn
-        return [images[index], labels[index].astype(np.int64), *rest]
-
-    return device.load_ahead(load, draw, place)
+    forward: compiling.Forward = compiling.loss_and_hits
 
 
 def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind: str = "loss") -> None:
@@ -82,35 +53,24 @@ def require_finite(losses: torch.Tensor, name: str, epoch: int, first: int, kind
         )
 
 
-def logits_of(net: model.Net, crops: torch.Tensor, name: str) -> torch.Tensor:
-    """Logits (N, classes) in training, in bfloat16 on CUDA. Raises InputError where the net returns something else."""
-    logits = net(crops)
-    if not isinstance(logits, torch.Tensor):
-        raise InputError(f"{name}: {net.architecture} returns a {type(logits).__name__} in training, not logits")
-    return logits
-
-
 def train_epoch(
     net: model.Net,
     optimiser: torch.optim.SGD,
     loader: Iterator[Sequence[torch.Tensor]],
-    settings: TrainingSettings,
-    name: str,
+    job: Job,
     epoch: int,
     steps: range,
     snapshots: Snapshots,
 ) -> tuple[float, float]:
     """Mean loss and top-1 accuracy over the given steps, which train the net in place. Takes the snapshots due."""
-    place = net.mean.device
+    place, settings = net.mean.device, job.settings
+    half = compiling.in_bfloat16(settings, place)
     losses = torch.zeros(len(steps), device=place)
     correct = torch.zeros((), device=place)
     net.train()
     for k, (step, batch) in enumerate(zip(steps, loader, strict=False)):
-        images, labels, rows, columns, flip = batch
         set_learning_rate(optimiser, learning_rate(step, settings))
-        with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda"):
-            logits = logits_of(net, net.crop(images, rows, columns, flip), name)
-            loss = functional.cross_entropy(logits, labels)
+        loss, hits = job.forward(net, job.name, half, *batch)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if settings.clip:
@@ -118,9 +78,9 @@ def train_epoch(
         optimiser.step()
         snapshots.take(step + 1, net)
         losses[k] = loss.detach()
-        correct += (logits.detach().argmax(1) == labels).sum()
+        correct += hits
         if (k + 1) % CHECK_EVERY == 0 or k + 1 == len(steps):
-            require_finite(losses[: k + 1], name, epoch, steps.start)
+            require_finite(losses[: k + 1], job.name, epoch, steps.start)
     return float(losses.mean()), float(correct) / (len(steps) * settings.batch)
 
 
@@ -130,8 +90,9 @@ def evaluate(net: model.Net, images: store.StoredArray, labels: np.ndarray, batc
     place = net.mean.device
     loss = correct = torch.zeros((), device=place)
     net.eval()
-    parts = ((np.arange(first, min(first + batch, len(labels))),) for first in range(0, len(labels), batch))
-    for pixels, target in batches(images, labels, parts, place):
+    parts = (np.arange(first, min(first + batch, len(labels))) for first in range(0, len(labels), batch))
+    loaded = device.load_ahead(lambda part: [images[part], labels[part].astype(np.int64)], parts, place)
+    for pixels, target in loaded:
         logits = net(net.centre_crop(pixels))
         batch_loss = functional.cross_entropy(logits, target, reduction="sum")
         loss = loss + torch.where(logits.isfinite().all(), batch_loss, torch.nan)
@@ -148,15 +109,15 @@ def train_and_evaluate(
     snapshots: Snapshots,
 ) -> tuple[dict[str, float], float]:
     """One epoch, or the steps that are left of it: its row of the history, and training images per second."""
-    (images, labels), batch = splits["train"], job.settings.batch
-    per_epoch = len(labels) // batch
+    split, batch = splits["train"], job.settings.batch
+    per_epoch = len(split.labels) // batch
     steps = range(epoch * per_epoch, min((epoch + 1) * per_epoch, job.settings.steps))
     torch.manual_seed(derive(job.seed, "dropout", epoch))
-    drawn = partial(draws, len(labels), batch, net.size - net.crop_width, derive(job.seed, "batches", epoch))
-    loader = batches(images, labels, drawn(), net.mean.device)
+    drawn = partial(draws, len(split.labels), batch, net.size - net.crop_width, derive(job.seed, "batches", epoch))
+    loader = batches(split, drawn(), net.crop_width, net.mean.device)
     begun = time.monotonic()
-    with culprits.of_training(net, images, labels, drawn, steps.start, job.seed):
-        loss, top1 = train_epoch(net, optimiser, loader, job.settings, job.name, epoch, steps, snapshots)
+    with culprits.of_training(net, split, drawn, steps.start, job.seed):
+        loss, top1 = train_epoch(net, optimiser, loader, job, epoch, steps, snapshots)
     rate = len(steps) * batch / (time.monotonic() - begun)
     val_loss, val_top1 = evaluate(net, *splits["val"], batch)
     # training losses are computed before each step's update: only this one has seen the last update
@@ -236,6 +197,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = TrainingSettings.from_section(args.training)
     device.deterministic(settings.threads, strict=args.architecture == ALEXNET)
+    device.keep_freed_memory()
     paths = {"train": args.train, "val": args.val}
     attributes = {split: store.attributes(path, "images") for split, path in paths.items()}
     splits = {
@@ -253,12 +215,13 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"architecture: {args.architecture} has {net.classes} outputs for {classes} classes of images")
     net.to(device.pick())
     digests = [stored["sha256"] for stored in attributes.values()]
-    key = checkpoints.training_key(net, settings, args.seed, digests, device.pick().type, args.code)
-    job = Job(args.name, args.seed, settings)
+    job = Job(args.name, args.seed, settings, compiling.forward_of(net, args.name, settings))
+    how = compiling.described(job.forward, settings, device.pick())
+    key = checkpoints.training_key(net, settings, args.seed, digests, how, args.code)
     with checkpoints.lock(args.checkpoints, args.name):
         history, snapshots = train(net, splits, job, args.checkpoints / "state.pt", key)
         tables.write(args.history, history, kind="training", net=args.name, images=digests)
-        origin = {"seed": args.seed, "images": attributes["train"]["sha256"]}
+        origin = {"seed": args.seed, "images": attributes["train"]["sha256"], "computed": how}
         model.save(net.cpu(), args.weights, args.description, **origin, top1=history[-1]["val_top1"])
         origin |= {"snapshot_of": args.name, "becomes": model.weights_digest(net), "steps": settings.steps}
         save_snapshots(net, snapshots, args.snapshots, **origin)
