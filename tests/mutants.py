@@ -315,8 +315,9 @@ def row(mutant: Mutant, reason: str) -> str:
 def table(results: list[tuple[Mutant, str]], seed: int) -> str:
     """The section of the page."""
     noticed = [(own_tests(mutant), by) for mutant, by in results if by]
-    module = sum(by.partition("::")[0] == str(file) for file, by in noticed)
-    folder = sum(by.startswith(f"{file.parent}/") for file, by in noticed if file.parent != Path("tests")) - module
+    further = [(file, by) for file, by in noticed if by.partition("::")[0] != str(file)]
+    module = len(noticed) - len(further)
+    folder = sum(by.startswith(f"{file.parent}/") for file, by in further if file.parent != Path("tests"))
     endless = sum(by == ENDLESS for _, by in noticed)
     others = len(noticed) - module - folder - endless
     missed = [(mutant, EQUIVALENT.get(key(mutant), "gap of the tests")) for mutant, by in results if not by]

@@ -309,3 +309,18 @@ def test_a_shard_says_what_its_bits_depend_on(
     expected = {"device": device.pick().type, "products": products, "threads": threads, **versions}
     assert {key: store.attributes(path)[key] for key in expected} == expected
     assert accumulate.origin_of_bits(torch.device("mps")).items() >= {"device": "mps", "products": "float32"}.items()
+
+
+@pytest.mark.parametrize("missing", ["split", "sha256"])
+def test_images_that_do_not_say_what_they_are_are_refused_before_the_pass(
+    tmp_path: Path, images: dict[str, Path], nets: dict[str, Path], capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    path = tmp_path / "unnamed.zarr" / "zarr.json"
+    arrays, about = dict(store.load(images["val"])), dict(store.attributes(images["val"]))
+    kept = {key: about[key] for key in ("kind", "classes", "split") if key in about and key != missing}
+    store.save(path, arrays, **kept)
+    if missing == "sha256":
+        path.write_text(path.read_text().replace('"sha256"', '"digest"'))
+    with pytest.raises(SystemExit, match=missing if missing == "split" else "unfinished store"):
+        staged(tmp_path, path, nets, shards=1)
+    assert "block" not in capsys.readouterr().out

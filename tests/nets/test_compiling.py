@@ -66,7 +66,8 @@ def test_nothing_is_compiled_on_a_cpu(architecture: dict) -> None:
 def test_without_a_compiler_training_goes_on_as_it_is(tmp_path: Path) -> None:
     """Said in one line; the net's buffers are as they were, and it has no gradients."""
     code = f"""
-from tests.nets.test_compiling import *
+from tests.nets.test_compiling import compiled, loss_and_hits, torch
+from workflow.convergent.nets import model
 net = model.build("tests.nets.test_train:Normalised", {OWN}, 3, 4, 20, seed=0)
 before = {{name: buffer.clone() for name, buffer in net.named_buffers()}}
 assert compiled(net, "net0", 8) is loss_and_hits

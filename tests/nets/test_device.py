@@ -56,7 +56,7 @@ def test_an_error_while_loading_is_raised() -> None:
         next(results)
 
 
-@pytest.mark.parametrize(("place", "meanwhile"), [(CPU, 0), (CUDA, 1)], ids=str)
+@pytest.mark.parametrize(("place", "meanwhile"), [(CPU, 0), (torch.device("mps"), 0), (CUDA, 1)], ids=str)
 def test_each_result_is_used_while_on_a_gpu_the_next_is_computed(place: torch.device, meanwhile: int) -> None:
     """In order, one at a time; what goes wrong is said."""
     used: list[int] = []

@@ -160,7 +160,8 @@ def origin_of_bits(place: torch.device) -> dict[str, Any]:
 
 def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs: Mapping[str, str]) -> None:
     """Write the store of each layer: ``outputs`` maps layers to declared files."""
-    image_attributes, images = store.attributes(images_path, "images"), open_images(images_path, nets.all())
+    of_images, images = store.attributes(images_path, "images"), open_images(images_path, nets.all())
+    about_images = {"images": of_images["sha256"], "split": of_images["split"]}  # now: what lacks them is refused
     group = store.load(images_path, "group")["group"][: settings.limit]
     blocks = assign_blocks(group, settings.blocks, settings.seed)
     numbers = settings.fine_blocks()
@@ -182,8 +183,7 @@ def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs:
         shard_store.finish(
             kind="moments of a shard",
             layer=layer,
-            images=image_attributes["sha256"],
-            split=image_attributes["split"],
+            **about_images,
             nets={name: digests[name] for name in [*nets.compared, *controls]},
             controls=controls,
             limit=len(group),

@@ -114,9 +114,8 @@ class CoMoments:
         self.sums = {
             (a, b): torch.empty((widths[a], widths[b]), dtype=torch.float64, device=self.place) for a, b in self.pairs
         }
-        self.finished: Iterator[dict[str, torch.Tensor]] = cycle(
-            [{}, {}]
-        )  # on a GPU: co-moments of the last two blocks
+        # co-moments of the last two blocks of a GPU: one is written while the other is filled
+        self.finished: Iterator[dict[str, torch.Tensor]] = cycle([{}, {}])
         self.start()
 
     def start(self) -> None:

@@ -128,14 +128,14 @@ def load_ahead(
 
 
 def use_each(use: Callable[[Prepared], None], results: Iterable[Prepared], place: torch.device) -> None:
-    """Call a function with each result. On a GPU, which does without the CPU, the next is computed meanwhile."""
+    """Call a function with each result. On CUDA, which does without the CPU, the next is computed meanwhile."""
     with ThreadPoolExecutor(1) as pool:
         waiting: deque[Future[None]] = deque()
         for result in results:
             while waiting:
                 waiting.popleft().result()
             waiting.append(pool.submit(use, result))
-            if place.type == "cpu":
+            if place.type != "cuda":  # elsewhere results may lie where the next are computed
                 waiting.popleft().result()
         while waiting:
             waiting.popleft().result()
