@@ -94,8 +94,9 @@ def bench_training(images: Photographs, place: torch.device, steps: int = 100, r
             max(rate(compiled, loader()) for _ in range(repeats)) for loader in (stored, lambda: preloaded)
         )
         begun = time.process_time()
-        draw = next(crops.draws(STORED, STORED, 29, seed=0))
-        loading = STORED / seconds(lambda: crops.cut(split, draw, net.crop_width))
+        loading = STORED / seconds(
+            lambda: [crops.cut(split, draw, net.crop_width) for draw in crops.draws(STORED, batch, 29, seed=0)]
+        )
         print(
             f"cuda: training {from_store:.0f} images/s, {from_store / alone:.0%} of the rate with one batch, ", end=""
         )
