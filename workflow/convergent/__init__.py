@@ -18,6 +18,7 @@ nets
     alexnet         the preset architecture
     strided         a convolution with a stride, over blocks of pixels on CUDA
     architecture    what follows from the preset's settings alone, without torch
+    batching        how many images pass through nets at once
     device          the GPU or CPU, determinism, loading ahead of the computation
     probe           every net as it will run, before anything is trained
     describe        the modules of a net that can be a layer

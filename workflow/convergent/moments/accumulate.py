@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from .. import store
 from ..commands import InputError, command, new_parser
-from ..nets import activations, culprits, device, model
+from ..nets import activations, batching, culprits, device, model
 from .blocks import ShardStore, WideLayers, assign_blocks, is_mean
 from .comoments import CoMoments
 from .positions import PositionMeans
@@ -54,7 +54,7 @@ class MomentsSettings:
     shard: int = 0  # number of this shard
     shards: int = 1
     limit: int | None = None  # the first so many of the shuffled images; None takes all
-    batch: int = 60  # images in one forward pass
+    batch: int | None = None  # images in one forward pass; None lets ``batching`` choose
     seed: int = 0  # of the assignment of groups to blocks
     wide: WideLayers = field(default_factory=WideLayers)
     resample: str = "none"  # or "area": what happens where the grids of nets differ
@@ -134,7 +134,8 @@ def block_moments(
 ) -> Iterator[LayerMoments]:
     """Moments of each block in turn, valid until the next one.
 
-    blocks: rows of the images of each block, (images of the block,); batch, sets: as of ``MomentsSettings``
+    blocks: rows of the images of each block, (images of the block,); batch: images in one forward pass
+    sets: as of ``MomentsSettings``
     """
     running: dict[str, list[Accumulator]] = {}
     for rows in blocks:
@@ -164,11 +165,11 @@ def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs:
     about_images = {"images": of_images["sha256"], "split": of_images["split"]}  # now: what lacks them is refused
     group = store.load(images_path, "group")["group"][: settings.limit]
     blocks = assign_blocks(group, settings.blocks, settings.seed)
-    numbers = settings.fine_blocks()
+    numbers, batch = settings.fine_blocks(), settings.batch or batching.of_nets(nets.all().values())
     stores = {layer: ShardStore(path, settings.blocks, len(numbers), settings.wide) for layer, path in outputs.items()}
     layers_of_controls = dict.fromkeys(nets.controls, nets.control_layers)
     recorder = activations.Recorder(nets.all(), settings.layers, layers_of_controls, settings.resample)
-    moments = block_moments(recorder, images, [blocks[number] for number in numbers], settings.batch, settings.sets)
+    moments = block_moments(recorder, images, [blocks[number] for number in numbers], batch, settings.sets)
 
     def add(block: tuple[int, LayerMoments]) -> None:
         number, layers = block
@@ -187,7 +188,7 @@ def accumulate(settings: MomentsSettings, nets: Nets, images_path: str, outputs:
             nets={name: digests[name] for name in [*nets.compared, *controls]},
             controls=controls,
             limit=len(group),
-            batch=settings.batch,
+            batch=batch,
             seed=settings.seed,
             **recorder.layer_attributes(layer),
             **origin_of_bits(device.pick()),
@@ -233,7 +234,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--images", dest="limit", type=int, help="number of images, the first of the shuffled ones (default: all)"
     )
     add_block_options(parser)
-    parser.add_argument("--batch", type=int, default=MomentsSettings.batch, help="images in one forward pass")
+    batching.add_option(parser)
     parser.add_argument(
         "--seed", type=int, default=MomentsSettings.seed, help="seed of the assignment of groups to blocks"
     )

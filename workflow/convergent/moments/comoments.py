@@ -12,8 +12,10 @@ from ..nets.device import empty, of_doubles, product_kind
 BUFFER_BYTES = 64 * 2**20  # of a layer's buffer, roughly; the products of larger ones are no faster
 BUFFER_ROWS = 16384  # of the buffer, at most: float32 sums over more rows lose accuracy
 DOUBLES_BYTES = 512 * 2**20  # of a layer's buffer of float64 on a GPU
-NARROW = 512  # units of all nets together up to which a GPU computes their products at once, those of pairs twice
-TOGETHER = 8192  # units up to which one product is of all nets together; of more it would need 1 GB at 4 x 4096
+NARROW = 768  # units of all nets together up to which their sums are one square, though it holds each pair twice
+TOGETHER = 8192  # units up to which a CPU's product is of all nets together; of more it would need 1 GB at 4 x 4096
+FEW_ROWS, FEW_COLUMNS = 400, 96  # below, numpy's copy of a triangle takes longer than the half that it saves
+SHIFT_ROWS = 1024  # of the first batch, about, that give the shift: it need not be a mean to the last digit
 DRIFT = 2.0  # deviations between a buffer's mean and the shift beyond which float32 products lose accuracy
 LARGE = 2.0**40  # mean square above which, or below 1 / LARGE, products in float32 may overflow or lose bits
 
@@ -27,12 +29,14 @@ def product_space(*shape: int) -> np.ndarray:
 def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """left.T @ right, valid until the next call. (n, a), (n, b) -> (a, b)
 
-    The BLAS does half the work where left and right are the same array.
+    Where left and right are the same array, numpy's BLAS does half the work, and then copies a triangle.
     """
     if left.device.type != "cpu":
         return left.T @ right
-    space = product_space(left.shape[1], right.shape[1])
-    with np.errstate(invalid="ignore"):  # of values that are not finite
+    space, (rows, columns) = product_space(left.shape[1], right.shape[1]), left.shape
+    if left is right and (rows < FEW_ROWS or columns < FEW_COLUMNS):
+        return torch.mm(left.T, right, out=torch.from_numpy(space))
+    with np.errstate(all="ignore"):  # of values that are not finite, or not scaled yet
         np.matmul(left.numpy().T, right.numpy(), out=space)
     return torch.from_numpy(space)
 
@@ -89,7 +93,7 @@ def mirror(square: torch.Tensor, band: int = 512) -> None:
 class CoMoments:
     """``count``, ``mean/<net>`` and ``comoment/<a>-<b>`` of one block: sums of products of centred activations.
 
-    A sample is one position of one image. Activations are centred by a shift, the mean of the first batch, while they
+    A sample is one position of one image. Activations are centred by a shift, a mean over the first batch, while they
     are copied to a float32 buffer with the units of all nets side by side. A full buffer costs one matrix product and
     one addition in float64. Where the mean of a buffer lies far from the shift, the shift moves to that mean, and the
     sums so far are converted to the new shift. Columns whose products would leave the range of float32 are multiplied
@@ -109,11 +113,14 @@ class CoMoments:
         if kind == torch.float64:
             rows = max(DOUBLES_BYTES // (8 * units), 4096)
         self.buffer = torch.empty((rows, units), dtype=kind, device=place)
-        self.pairs = list(combinations_with_replacement(widths, 2))
+        self.pairs = list(combinations_with_replacement(self.columns.items(), 2))
         self.place = of_doubles(place)  # of the sums and the shift
-        self.sums = {
-            (a, b): torch.empty((widths[a], widths[b]), dtype=torch.float64, device=self.place) for a, b in self.pairs
-        }
+        # units of the rows and of the columns of each sum: one square of all, or one sum for each pair of nets
+        spans = [(slice(0, units), slice(0, units))] if units <= NARROW else [(i, j) for (_, i), (_, j) in self.pairs]
+        self.sums = [
+            (i, j, torch.empty((i.stop - i.start, j.stop - j.start), dtype=torch.float64, device=self.place))
+            for i, j in spans
+        ]
         # co-moments of the last two blocks of a GPU: one is written while the other is filled
         self.finished: Iterator[dict[str, torch.Tensor]] = cycle([{}, {}])
         self.start()
@@ -124,14 +131,15 @@ class CoMoments:
         self.shift: torch.Tensor | None = None  # (units,) float32
         self.count = 0  # samples in the sums
         self.sum = torch.zeros(self.buffer.shape[1], dtype=torch.float64, device=self.place)
-        for total in self.sums.values():
+        for _, _, total in self.sums:
             total.zero_()
 
     def update(self, batch: Mapping[str, torch.Tensor]) -> None:
         """Take in the activations of a batch. net -> (images, positions, units)"""
         rows = {net: batch[net].flatten(0, 1) for net in self.columns}
         if self.shift is None:
-            means = [rows[net].to(self.place).mean(0, dtype=torch.float64) for net in self.columns]
+            step = max(1, len(next(iter(rows.values()))) // SHIFT_ROWS)
+            means = [rows[net][::step].to(self.place).mean(0, dtype=torch.float64) for net in self.columns]
             self.shift = torch.cat(means).float().nan_to_num(0, 0, 0)  # else an infinite activation would become NaN
         first, count = 0, len(next(iter(rows.values())))
         while first < count:
@@ -152,37 +160,33 @@ class CoMoments:
             self._add_doubles(rows)
             return
         assert self.shift is not None
-        squares = square_sums(rows)
+        products = product(rows, rows) if rows.shape[1] <= TOGETHER else None
+        squares = square_sums(rows) if products is None else products.diagonal().clone()
         factor = column_scale(rows, squares)
         if scaled := bool((factor != 1).any()):
             rows *= factor
-            squares = square_sums(rows)
+            products, squares = None, square_sums(rows)
         scale, mean = factor.to(self.place), rows.mean(0).to(self.place).double()
         if self._drifted(squares.to(self.place) / len(rows), mean, scale):
             new_shift = self.shift + (mean / scale).float()
             rows -= (new_shift - self.shift).to(rows.device) * factor
             self._move_shift_of_sums(new_shift)
-            mean = rows.mean(0).to(self.place).double()
+            products, mean = None, rows.mean(0).to(self.place).double()
         self.count += len(rows)
         self.sum += mean / scale * len(rows)
-        products = product(rows, rows) if rows.shape[1] <= TOGETHER else None
-        for (a, b), total in self.sums.items():
-            of_a, of_b = self.columns[a], self.columns[b]
-            part = product(rows[:, of_a], rows[:, of_b]) if products is None else products[of_a, of_b]
+        if products is None and rows.shape[1] <= TOGETHER:
+            products = product(rows, rows)
+        for i, j, total in self.sums:
+            part = product(rows[:, i], rows[:, j]) if products is None else products[i, j]
             part = part.to(self.place)
-            total += part / torch.outer(scale[of_a].double(), scale[of_b].double()) if scaled else part
+            total += part / torch.outer(scale[i].double(), scale[j].double()) if scaled else part
 
     def _add_doubles(self, rows: torch.Tensor) -> None:
         """Add float64 rows to the sums: exact enough about any shift, whatever the size of the activations."""
         self.count += len(rows)
         self.sum += rows.sum(0)
-        together = rows.T @ rows if rows.shape[1] <= NARROW else None
-        for (a, b), total in self.sums.items():
-            of_a, of_b = self.columns[a], self.columns[b]
-            if together is None:
-                total.addmm_(rows[:, of_a].T, rows[:, of_b])
-            else:
-                total += together[of_a, of_b]
+        for i, j, total in self.sums:
+            total.addmm_(rows[:, i].T, rows[:, j])
 
     def _drifted(self, mean_square: torch.Tensor, mean: torch.Tensor, scale: torch.Tensor) -> bool:
         """Whether the mean of some unit lies far from its shift, and further than the rounding of a float32 shift.
@@ -199,9 +203,9 @@ class CoMoments:
         assert self.shift is not None
         step = shift.double() - self.shift.double()
         new_sum = self.sum - self.count * step
-        for (a, b), total in self.sums.items():
-            total.addr_(self.sum[self.columns[a]], step[self.columns[b]], alpha=-1)
-            total.addr_(step[self.columns[a]], new_sum[self.columns[b]], alpha=-1)
+        for i, j, total in self.sums:
+            total.addr_(self.sum[i], step[j], alpha=-1)
+            total.addr_(step[i], new_sum[j], alpha=-1)
         self.sum, self.shift = new_sum, shift
 
     def finish(self) -> dict[str, np.ndarray]:
@@ -215,15 +219,18 @@ class CoMoments:
         moments: dict[str, np.ndarray] = {"count": np.int64(self.count)}  # type: ignore[dict-item]
         for net, columns in self.columns.items():
             moments[f"mean/{net}"] = (self.shift[columns].double() + mean[columns]).cpu().numpy()
-        for (a, b), total in self.sums.items():
-            total.addr_(mean[self.columns[a]], mean[self.columns[b]], alpha=-self.count)
-            if a == b:
-                mirror(total)
-        return moments | {name: total.numpy() for name, total in self._on_cpu().items()}
+        for i, j, total in self.sums:
+            total.addr_(mean[i], mean[j], alpha=-self.count)
+        totals = [total for _, _, total in self.sums]
+        if len(totals) < len(self.pairs):  # one square of all
+            totals = [totals[0][i, j] for (_, i), (_, j) in self.pairs]
+        named = {f"comoment/{a}-{b}": total for ((a, _), (b, _)), total in zip(self.pairs, totals, strict=True)}
+        for net in self.columns:
+            mirror(named[f"comoment/{net}-{net}"])
+        return moments | {name: total.numpy() for name, total in self._on_cpu(named).items()}
 
-    def _on_cpu(self) -> dict[str, torch.Tensor]:
-        """The sums by their names, in page-locked memory where they come from a GPU."""
-        named = {f"comoment/{a}-{b}": total for (a, b), total in self.sums.items()}
+    def _on_cpu(self, named: Mapping[str, torch.Tensor]) -> Mapping[str, torch.Tensor]:
+        """The sums by name, copied to page-locked memory where they come from a GPU."""
         if self.place.type == "cpu":
             return named
         kept = next(self.finished)

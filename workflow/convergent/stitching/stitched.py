@@ -20,7 +20,7 @@ from torch import nn
 from .. import store
 from ..commands import InputError, command, new_parser
 from ..moments.blocks import block_of_images
-from ..nets import activations, culprits, device, model
+from ..nets import activations, batching, culprits, device, model
 from .assembly import Joint, StitchedNet, assemble, joints
 
 
@@ -184,7 +184,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--whole", nargs="+", required=True, help="pairs whose whole path is stitched, <source>-<target> each"
     )
     parser.add_argument("--alpha", required=True, type=float, help="penalty at which the other pairs are stitched too")
-    parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
+    batching.add_option(parser)
     parser.add_argument(
         "--threads", type=int, default=2, help="threads of the nets; results may differ in the last bits"
     )
@@ -210,7 +210,8 @@ def main(argv: list[str] | None = None) -> None:
     recorder = activations.Recorder(nets, [mapping["layer"]], resample=args.resample)
     of_pairs = joints(paths, args.whole, args.alpha)
     stitched_nets = with_classes(assemble(paths, args.whole, of_pairs), nets, len(image_attributes["classes"]))
-    correct = correct_images(stitched_nets, recorder, images, known["labels"], args.batch)
+    batch = args.batch or batching.of_nets(nets.values())
+    correct = correct_images(stitched_nets, recorder, images, known["labels"], batch)
     counted = {name: hits(of, block, mapping["blocks"]["blocks"]) for name, of in correct.items()}
     arrays = {"images": np.bincount(block)} | {name: of for name, of in counted.items() if name.count("/") == 1}
     for of in of_pairs:
