@@ -109,7 +109,7 @@ def test_without_memory_the_batch_of_the_stage_is_named(stage: str, key: str) ->
     assert importlib.import_module(f"workflow.convergent.{stage}").main  # there is such a stage
     config = schema.conform(experiment.read(ROOT / "config.yaml"))
     section, name = key.split(".")
-    assert config[section][name] > 0
+    assert name in config[section]
 
 
 def test_a_named_stage_and_tracebacks_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
