@@ -20,7 +20,7 @@ from torch.nn import functional
 from .. import store, tables
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
-from . import checkpoints, compiling, culprits, device, model, untrained
+from . import batching, checkpoints, compiling, culprits, device, model, untrained
 from .architecture import ALEXNET
 from .crops import Split, batches, draws
 from .optimisation import TrainingSettings, learning_rate, new_optimiser, set_learning_rate
@@ -119,9 +119,10 @@ def train_and_evaluate(
     with culprits.of_training(net, split, drawn, steps.start, job.seed):
         loss, top1 = train_epoch(net, optimiser, loader, job, epoch, steps, snapshots)
     rate = len(steps) * batch / (time.monotonic() - begun)
-    val_loss, val_top1 = evaluate(net, *splits["val"], batch)
+    together = batching.of_nets([net])
+    val_loss, val_top1 = evaluate(net, *splits["val"], together)
     # training losses are computed before each step's update: only this one has seen the last update
-    with culprits.of_evaluation(net, splits["val"].images, batch):
+    with culprits.of_evaluation(net, splits["val"].images, together):
         require_finite(torch.tensor([val_loss]), job.name, epoch, steps.stop - 1, "validation loss")
     row = {"epoch": epoch + 1, "step": steps.stop, "loss": loss, "top1": top1}
     return {**row, "val_loss": val_loss, "val_top1": val_top1}, rate
