@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from .configuration import module_of
 from .images.listing import SPLITS
 from .nets.architecture import ALEXNET, conv_sizes
-from .nets.batching import images_at_once
-from .photographs import Images, channels
+from .photographs import Images, batch_of, channels
 from .schema import refuse
 
 FLOAT, DOUBLE = 4, 8  # bytes
@@ -50,9 +49,7 @@ def in_units(size: int) -> str:
 
 def held(config: dict[str, Any], section: str, count: int) -> int:
     """Images of the largest batch of a pass over so many images; no batch goes beyond a block."""
-    if (batch := config[section]["batch"]) == "auto":
-        batch = images_at_once(config["architecture"]["crop"], channels(config["data"]))
-    return min(batch, -(-count // config[section].get("blocks", 1)))
+    return min(batch_of(config, section), -(-count // config[section].get("blocks", 1)))
 
 
 def of_images(config: dict[str, Any], images: Mapping[str, Images]) -> Iterator[Need]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .images import listing
 from .images.groups import key_of, numbered
+from .nets.batching import images_at_once
 from .schema import refuse
 
 DOWNLOADED = {  # width of an image, channels, images of each split
@@ -138,10 +139,16 @@ def fitted_groups(config: dict[str, Any], train: Images) -> int:
     return len(set((order[:limit] // of_each).tolist()))
 
 
+def batch_of(config: dict[str, Any], section: str) -> int:
+    """Images in one forward pass of a stage, on the CPU where it is chosen by the device; 0 where it has no passes."""
+    batch = config.get(section, {}).get("batch", 0)
+    return images_at_once(config["architecture"]["crop"], channels(config["data"])) if batch == "auto" else batch
+
+
 def wanted(config: dict[str, Any]) -> int:
     """How many images have to be counted to know whether there are enough for blocks and batches."""
     sections = ("training", "moments", "stitching", "information", "patches")
-    return max(config.get(section, {}).get(key, 0) for section in sections for key in ("batch", "blocks"))
+    return max(max(batch_of(config, section), config.get(section, {}).get("blocks", 0)) for section in sections)
 
 
 def available(config: dict[str, Any]) -> dict[str, Images]:
