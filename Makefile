@@ -13,7 +13,7 @@ quoted = '$(subst ','\'',$(1))'
 RUNNER = $(BIN)/python -m workflow.runner.run --cores $(CORES) $(if $(CONFIG),--configfile=$(call quoted,$(value CONFIG)))
 .DEFAULT_GOAL := help
 
-COMMANDS := help figures report test test-quick mutants lint bench faults clean lock
+COMMANDS := help figures report published test test-quick mutants lint bench faults clean lock
 # Any other goal is the name of a figure, a table or a result, unless it is a file of the project.
 OTHERS := $(filter-out $(COMMANDS) .venv/installed,$(MAKECMDGOALS))
 RESULTS := $(filter results/%,$(OTHERS)) $(foreach goal,$(filter-out results/%,$(OTHERS)),$(if $(wildcard $(goal)),,$(goal)))
@@ -33,6 +33,9 @@ report: .venv/installed ## all figures on one page, results/scenes/report.zip: s
 
 $(RESULTS): .venv/installed
 	@$(RUNNER) $(call quoted,$@)
+
+published: .venv/installed ## the paper's own mappings, from a clone of the authors' repository: FOLDER=convergent_learning
+	@$(RUNNER) published --published $(call quoted,$(value FOLDER))
 
 test: .venv/installed ## all tests: half an hour on two cores with SLURM; some of them: ARGS="-k matching"
 	$(BIN)/python -m pytest $(ARGS)

@@ -50,6 +50,7 @@ include: "workflow/rules/information.smk"
 include: "workflow/rules/stitching.smk"
 include: "workflow/rules/clustering.smk"
 include: "workflow/rules/patches.smk"
+include: "workflow/rules/published.smk"
 include: "workflow/rules/figures.smk"
 
 

@@ -95,13 +95,17 @@ patches
     receptive       which pixels a unit sees
     deconvolution   what of these pixels it answers to
     pictures        patches and deconvolutions of all units as pictures
+authors (the paper's own mappings, as far as they are public)
+    runs            names and files of the runs in a clone of the authors' repository
+    pickles         the array of a pickle of which nothing is executed
+    collect         the runs as stores of mappings
 figures
     draw            figures as commands: their options from their signatures
     inputs          what the files of a figure say of themselves, and whether they fit together
     pictures        pictures of units
     plots           arrays to panels
     labels          names and titles where there is little room
-    statistics, evidence, training, units, mapping, clusters    the families of figures
+    statistics, evidence, training, units, mapping, clusters, authors    the families of figures
 shared
     api             results in Python
     experiment      the file of an experiment, read as what it says

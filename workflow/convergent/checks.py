@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from . import configuration, memory, photographs
+from .authors.runs import mappings_of
 from .configuration import module_of, own_code, spatial
 from .nets import published
 from .nets.architecture import ALEXNET, conv_sizes, module_names, module_units
@@ -232,6 +233,8 @@ def check(config: dict[str, Any], room: int) -> None:
         check_layers(f"{section}.layers", config[section]["layers"], config["layers"])
     check_stages(config)
     check_pairs(config)
+    if "published" in config:
+        mappings_of(config["published"]["folder"])
     if config["clustering"]["range"][0] > config["clustering"]["range"][1]:
         refuse("clustering.range", config["clustering"]["range"], "the smaller number must come first")
     images, units = photographs.available(config), preset_units(config)

@@ -19,6 +19,7 @@ from workflow.convergent.configuration import (
     twinned,
 )
 from workflow.convergent.images.groups import is_table
+from workflow.convergent.authors.runs import mappings_of
 from workflow.convergent.nets import published
 from workflow.convergent.nets.names import net_names, snapshot_name, twin_name
 from workflow.convergent.photographs import channels, classes

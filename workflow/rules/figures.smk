@@ -196,6 +196,32 @@ DRAWN = {
         "when": FOLLOWED,
         "table": ["training"],
     },
+    "published_fig4": {
+        "family": "authors",
+        "report": ("Published", "Fig 4"),
+        "inputs": {"mapping": AUTHORS_MAPPINGS.get(FIRST, [])},
+        "when": AUTHORS,
+        "settings": (
+            ["--decay", AUTHORS_DECAY, *options("published", "unit")] if AUTHORS else []
+        ),
+    },
+    "published_fig5": {
+        "family": "authors",
+        "report": ("Published", "Fig 5"),
+        "inputs": {
+            "mapping": AUTHORS_MAPPINGS.get(FIRST, []),
+            "tree": "results/{run}/published/hierarchy.zarr/zarr.json",
+            "scores": "results/{run}/published/hierarchy.csv",
+        },
+        "when": AUTHORS,
+    },
+    "published_table1": {
+        "family": "authors",
+        "report": ("Published", "Table 1"),
+        "inputs": {"mappings": list(AUTHORS_MAPPINGS.values())},
+        "when": AUTHORS,
+        "table": ["published_table1"],
+    },
 }
 
 FIGURES = []

@@ -9,6 +9,7 @@ before, the third plans nothing that depends on them. All their messages are kep
 """
 
 import argparse
+import json
 import os
 import shlex
 import signal
@@ -155,6 +156,8 @@ def made(results: Path, targets: Sequence[str]) -> list[str]:
         drawn = len(list((results / "figures").glob("*.png")))
         tables = results / "tables" if (results / "tables").exists() else results  # only some stages have tables there
         return [f"Figures: {results}/figures ({drawn}, each as PDF and PNG). Tables: {tables}."]
+    if targets == ["published"]:
+        return [str(file) for file in sorted((results / "figures").glob("published_*.pdf"))]
     files = [results / f"figures/{target}.pdf" for target in targets]
     return [str(file if file.exists() else target) for file, target in zip(files, targets, strict=True)]
 
@@ -190,13 +193,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="configuration of the experiment, instead of config.yaml; of several files, with spaces between their "
         "names, later ones replace entries of earlier ones",
     )
+    parser.add_argument("--published", help="clone of the authors' repository, in place of published.folder")
     return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit status of a command; prints where its results are and, after a whole run, the numbers."""
     begun = time.monotonic()
-    config = checked(experiment.together(args.configfile or ["config.yaml"]), memory.available())
+    given, options = experiment.together(args.configfile or ["config.yaml"]), []
+    if args.published is not None:
+        entry = {"folder": args.published}
+        given["published"] = given.get("published", {}) | entry
+        options = ["--config", f"published={json.dumps(entry)}"]
+    config = checked(given, memory.available())
     take_turn(Path.cwd())
     results = Path("results") / config["run"]
     whole = args.target in ("figures", "report")
@@ -204,7 +213,7 @@ def run(args: argparse.Namespace) -> int:
         check_room(config, results)
     targets = [] if whole else paths(results, [args.target])
     steps = config.get("training", {}).get("steps", state.STEPS)
-    options = ["--cores", args.cores, *(["--configfile", *args.configfile] if args.configfile else [])]
+    options += ["--cores", args.cores, *(["--configfile", *args.configfile] if args.configfile else [])]
     warnings = same_weights(config)
     one = Run(options, Progress(usable_cores() if args.cores == "all" else int(args.cores), steps))
     for line in warnings:

@@ -162,8 +162,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--alpha", type=float, default=0.24, help="penalty of the mapping on its path: target units x decay"
     )
+    parser.add_argument("--decay", type=float, help="the penalty as the paper gives it, in place of --alpha")
     args = parser.parse_args(argv)
-    attributes, point = store.attributes(args.stitching, "mapping"), mappings.path_point(args.stitching, args.alpha)
+    kind, penalty = ("alpha", args.alpha) if args.decay is None else ("decay", args.decay)
+    attributes, point = store.attributes(args.stitching, "mapping"), mappings.path_point(args.stitching, penalty, kind)
     arrays, scored, top = grow(mappings.read_weights(args.stitching, point))
     store.save(
         args.output,
@@ -171,7 +173,7 @@ def main(argv: list[str] | None = None) -> None:
         kind="tree",
         **{key: attributes[key] for key in ("layer", "source", "target", "nets", "images")},
         stitching=attributes["sha256"],
-        alpha=args.alpha,
+        alpha=float(store.load(args.stitching, "alpha")["alpha"][point]),
         point=point,
         top=top,
     )

@@ -21,7 +21,6 @@ from ..seeds import derive
 from . import lasso, mappings, replay
 from .standardised import Standardised, evaluate, mean_r2, scale_of, standardised, without_each_block, zero_loss
 
-ABOVE = 0.01  # size from which the paper counts a weight
 WIDE_BYTES = 2**30  # of the weights of a whole path; larger ones are stored sparse
 
 
@@ -41,13 +40,13 @@ class FitSettings:
 
 
 def measures(weights: np.ndarray, train: Standardised, val: Standardised) -> dict[str, np.ndarray]:
-    """Losses, R2 and the number of weights above ABOVE, by their names in the store. (..., T, S) -> (..., T) each"""
+    """Losses, R2 and the number of weights that the paper counts, by name. (..., T, S) -> (..., T) each"""
     val_loss, r2 = evaluate(weights, val)
     return {
         "train_loss": evaluate(weights, train)[0],
         "val_loss": val_loss,
         "r2": r2,
-        "above": (np.abs(weights) > ABOVE).sum(axis=-1),
+        "above": (np.abs(weights) > mappings.ABOVE).sum(axis=-1),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from .. import store
 from ..commands import InputError
 
+ABOVE = 0.01  # size from which the paper counts a weight
 # Kinds of stitched nets of a pair at one penalty: with a ReLU behind the mapping, likewise from the source's untrained
 # twin, and without the ReLU.
 RELU, UNTRAINED, MAPPED = "relu", "untrained", "mapped"
@@ -43,12 +44,15 @@ def read_weights(path: str | Path, point: int) -> np.ndarray:
     return weights
 
 
-def path_point(path: str | Path, alpha: float) -> int:
-    """Index of the first point of a stored path at a penalty. Raises InputError where the path has none there."""
-    alphas = store.load(path, "alpha")["alpha"]
-    points = np.flatnonzero(np.isclose(alphas, alpha))
+def path_point(path: str | Path, penalty: float, kind: str = "alpha") -> int:
+    """Index of the first point of a stored path at a penalty. Raises InputError where the path has none there.
+
+    kind: ``alpha``, or ``decay``
+    """
+    penalties = store.load(path, kind)[kind]
+    points = np.flatnonzero(np.isclose(penalties, penalty))
     if not points.size:
         raise InputError(
-            f"{path}: --alpha {alpha:g} is not on the path, which has {', '.join(f'{x:g}' for x in alphas)}"
+            f"{path}: --{kind} {penalty:g} is not on the path, which has {', '.join(f'{x:g}' for x in penalties)}"
         )
     return int(points[0])
