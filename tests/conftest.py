@@ -1,19 +1,18 @@
-"""What several test files share: a tiny architecture, a store of random images and two nets made for it."""
+"""What several test files share: a tiny architecture, a store of random images and two nets made for it.
+
+What loads torch is imported where it is used: pytest-xdist's own process, which only hands out tests, does without.
+"""
 
 import copy
+import gc
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from xdist import is_xdist_controller
 
 from tests import ROOT
-from tests.presets import preset
 from workflow.convergent import experiment, schema, store
-from workflow.convergent.nets import device
-from workflow.convergent.nets.model import save
-
-device.deterministic(1)  # as every stage begins
 
 SIZE, CLASSES = 20, 4
 TINY = {
@@ -65,6 +64,9 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def nets(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Path]) -> dict[str, Path]:
     """Two nets of the tiny architecture from different seeds, saved; their descriptions by name."""
+    from tests.presets import preset
+    from workflow.convergent.nets.model import save
+
     folder = tmp_path_factory.mktemp("nets")
     paths = {f"net{seed}": folder / f"net{seed}.json" for seed in (0, 1)}
     for seed, path in enumerate(paths.values()):
@@ -78,9 +80,21 @@ def nets(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Path]) -> d
 LONGEST = ("test_slurm.py", "test_readme.py", "test_workflow.py", "test_run.py", "test_names.py")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Compute as every stage does."""
+    if not is_xdist_controller(session):
+        from workflow.convergent.nets import device
+
+        device.deterministic(1)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with LONGEST. Checks that need CUDA are left out, and counted as deselected, where there is none."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    gc.freeze()  # what the modules hold; each full collection would look through it
+    import torch
+
     if torch.cuda.is_available():
         return
     config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("gpu")])

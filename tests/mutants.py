@@ -195,6 +195,7 @@ def position(node: ast.AST, starts: list[int]) -> tuple[int, int]:
 
 
 @cache
+@cache
 def mutants_of(module: str) -> list[Mutant]:
     """All changes of a module, in order of their places."""
     source = (ROOT / module).read_bytes()

@@ -92,32 +92,39 @@ def text_of(node: ast.AST) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
-NODES = [node for path in (ROOT / "workflow").rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
-RULES = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-TEXTS = [text for node in NODES if 0 < len(text := text_of(node)) <= LONGEST]
-TEXTS += [re.sub(r"\{[^{}]*\}", "…", text) for text in re.findall(r"\"([^\"\n]+)\"", RULES)]
-REFUSALS = [
-    text_of(node.args[0])
-    for node in NODES
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "InputError"
-]
+@pytest.fixture(scope="module")
+def nodes() -> list[ast.AST]:
+    """All of the code."""
+    return [node for path in (ROOT / "workflow").rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+
+
+@pytest.fixture(scope="module")
+def texts(nodes: list[ast.AST]) -> set[str]:
+    """Texts of the code and of the rules."""
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    found = {text for node in nodes if 0 < len(text := text_of(node)) <= LONGEST}
+    return found | {re.sub(r"\{[^{}]*\}", "…", text) for text in re.findall(r"\"([^\"\n]+)\"", rules)}
+
+
 FIRST_CELLS = re.findall(r"^\| ([^|]*…[^|]*) \|", PAGES["docs/running.md"], flags=re.M)
 EXPLAINED = [message for cell in FIRST_CELLS for message in re.findall(r"`([^`]*…[^`]*)`", cell)]
 
 
 def fits(message: str, text: str) -> bool:
     """Whether a message of the page, with … for what varies, is found in a text of the code."""
-    return bool(re.search(".*".join(map(re.escape, message.split("…"))), text, flags=re.S))
+    parts = message.split("…")
+    return all(part in text for part in parts) and bool(re.search(".*".join(map(re.escape, parts)), text, flags=re.S))
 
 
 @pytest.mark.parametrize("message", EXPLAINED)
-def test_a_message_that_the_page_explains_is_one_of_the_code(message: str) -> None:
-    assert any(fits(message, text) for text in TEXTS)
+def test_a_message_that_the_page_explains_is_one_of_the_code(message: str, texts: set[str]) -> None:
+    assert any(fits(message, text) for text in texts)
 
 
-def test_every_refusal_is_explained() -> None:
+def test_every_refusal_is_explained(nodes: list[ast.AST]) -> None:
     """But those of a command's own options, which begin with their name and are met only by hand."""
-    said = [text for text in REFUSALS if text and "--" not in text]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "InputError"]
+    said = [text for call in calls if (text := text_of(call.args[0])) and "--" not in text]
     assert len(said) > 40
     assert [text for text in said if not any(fits(message, text) for message in EXPLAINED)] == []
 

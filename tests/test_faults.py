@@ -144,6 +144,7 @@ def test_a_command_and_all_of_its_processes_end_at_the_limit(tmp_path: Path) -> 
     assert processes.run(tmp_path, [sys.executable, "-c", "raise SystemExit(3)"]).status == 3
 
 
+@pytest.mark.slow
 def test_mistakes_are_of_every_kind_and_keep_their_seed() -> None:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     drawn = mistakes.mistakes(config, 120, random.Random(0))

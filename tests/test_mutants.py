@@ -64,6 +64,7 @@ def test_a_change_changes_one_line(found: list[tuple[str, str, str, str]]) -> No
         assert sum(old != new for old, new in zip(CODE.split("\n"), code.split("\n"), strict=True)) == 1
 
 
+@pytest.mark.slow
 def test_the_draw_has_all_modules_and_is_that_of_its_seed() -> None:
     drawn = mutants.drawn(100, 0)
     assert drawn == mutants.drawn(100, 0)

@@ -134,6 +134,7 @@ def test_absolute_imports_are_recognised(code: str, expected: list[str]) -> None
     assert absolute_imports(code) == expected
 
 
+@pytest.mark.slow
 def test_the_package_imports_itself_by_relative_imports_only() -> None:
     """``sources`` follows no others: what a module imports by an absolute name would be missing in the rules."""
     files = sorted((ROOT / "workflow/convergent").rglob("*.py"))

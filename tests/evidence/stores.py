@@ -1,6 +1,10 @@
 """Small stores of moments and of evidence."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +41,30 @@ def activations(seed: int, units: int = 6, nets: int = 3, noise: float = 0.5) ->
     return {f"net{k}": shared[..., rng.permutation(units)] + noise * rng.normal(size=shared.shape) for k in range(nets)}
 
 
+def temporary() -> Path:
+    """A folder that lasts as long as the process."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    return folder
+
+
 def evidence(folder: Path, layer: str = "conv1", untrained: bool = True, nets: int = 3) -> Path:
     """A store of evidence: nets that have much in common, and had less before training."""
+    shutil.copytree(measured(layer, untrained, nets), folder, dirs_exist_ok=True)
+    return folder / f"evidence/{layer}.zarr/zarr.json"
+
+
+@cache
+def measured(layer: str, untrained: bool, nets: int) -> Path:
+    """A folder with a store of evidence and those of moments, computed once in a process."""
+    folder = temporary()
     trained = moments(folder / f"val/{layer}.zarr/zarr.json", activations(0, nets=nets), layer=layer)
     twins = {f"{net}_untrained": x for net, x in activations(1, nets=nets, noise=2).items()}
     options = ["--rotations", "2", "--derangements", "3"]
     if untrained:
         options += ["--untrained", str(moments(folder / f"untrained/{layer}.zarr/zarr.json", twins, layer=layer))]
-    path = folder / f"evidence/{layer}.zarr/zarr.json"
-    compare.main([str(trained), str(path), *options])
-    return path
+    compare.main([str(trained), str(folder / f"evidence/{layer}.zarr/zarr.json"), *options])
+    return folder
 
 
 STEPS = [3, 10, 40]  # of the snapshots, of 100
@@ -89,7 +107,15 @@ def training_arguments(folder: Path, layer: str = "conv1", nets: int = 3, **chan
     return [*map(str, paths), "--descriptions", *map(str, descriptions(folder, snapshots, **changed))]
 
 
-def through(folder: Path, layer: str = "conv1") -> Path:
+def through(folder: Path, layer: str = "conv1", nets: int = 3) -> Path:
     """A store of evidence through training."""
-    training.main(training_arguments(folder, layer))
+    shutil.copytree(measured_through(layer, nets), folder, dirs_exist_ok=True)
     return folder / f"training/{layer}.zarr/zarr.json"
+
+
+@cache
+def measured_through(layer: str, nets: int) -> Path:
+    """A folder with a store of evidence through training and what it was computed from, once in a process."""
+    folder = temporary()
+    training.main(training_arguments(folder, layer, nets))
+    return folder

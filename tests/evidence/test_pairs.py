@@ -166,6 +166,7 @@ def test_random_relu_features_are_in_excess_and_alike_to_their_twins() -> None:
     assert difference.low < 0 < difference.high
 
 
+@pytest.mark.slow
 def test_mixed_axes_are_in_no_excess() -> None:
     """The same nets after a random rotation of each."""
     rng = np.random.default_rng(1)

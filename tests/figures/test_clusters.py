@@ -191,6 +191,7 @@ def spectral(tmp_path: Path, patches: list[Path]) -> Callable[[np.ndarray], Inpu
 LABEL = np.array([1, 0, 1, 0, 2, 0, -1, 0, 0, 1, 1, 1, 0])
 
 
+@pytest.mark.slow
 def test_the_spectral_figure_orders_the_clustered_units_and_shows_those_of_both_nets(
     spectral: Callable[[np.ndarray], Inputs],
 ) -> None:

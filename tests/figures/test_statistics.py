@@ -44,6 +44,7 @@ def test_unequal_widths_have_no_loops() -> None:
     np.testing.assert_array_equal(np.diagonal(list(panels.values())[-1]), 1)
 
 
+@pytest.mark.slow
 def test_figure_1_is_written(tmp_path: Path) -> None:
     """From stores of a net that is compared with a permutation of itself."""
     x = np.random.default_rng(0).normal(size=(50, 6))

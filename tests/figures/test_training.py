@@ -18,7 +18,7 @@ from workflow.convergent.figures import training as figures
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Stores of two layers."""
     folder = tmp_path_factory.mktemp("through")
-    return [through(folder, layer) for layer in ("conv1", "conv2")]
+    return [through(folder, layer, nets=2) for layer in ("conv1", "conv2")]
 
 
 def lines(axes: plt.Axes, face: str) -> list[tuple[list[float], list[float]]]:
@@ -55,7 +55,7 @@ def test_the_table_has_a_row_for_each_layer_and_state(made: list[Path], tmp_path
 def test_many_layers_fill_several_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[Path]) -> None:
     """Panels that no layer fills are not seen."""
     monkeypatch.setattr(figures, "COLUMNS", 2)
-    third = through(tmp_path, "conv3")
+    third = through(tmp_path, "conv3", nets=2)
     figure = figures.summary_training([*made, third], table=tmp_path / "training.csv")
     titled = [axes.get_title() for axes in np.reshape(figure.axes, (4, 2)).flat]
     assert titled == ["conv1", "conv2", "", "", "conv3", "", "", ""]
@@ -73,7 +73,7 @@ def test_many_layers_fill_several_rows(tmp_path: Path, monkeypatch: pytest.Monke
     ],
 )
 def test_stores_of_other_runs_are_not_drawn_together(tmp_path: Path, change: dict, said: str, made: list[Path]) -> None:
-    other = through(tmp_path, "conv2")
+    other = through(tmp_path, "conv2", nets=2)
     stores.resave(other, **change)
     with pytest.raises(InputError, match=said):
         figures.summary_training([made[0], other], table=tmp_path / "training.csv")

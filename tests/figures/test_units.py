@@ -42,6 +42,7 @@ def test_matches_show_each_unit_over_its_partner_and_say_what_is_dead(patches: l
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_a_last_row_that_is_not_full_is_empty_behind_its_units(patches: list[Path], matches: Path) -> None:
     figure = units.fig2_matches(patches[::-1], matches, units=[*([0, 1] * 4), 1])
     first, last = (np.array(part.axes).reshape(4, 8) for part in figure.subfigs)

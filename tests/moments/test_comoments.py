@@ -96,9 +96,12 @@ def odd_start(far: float) -> Arrays:
     return x
 
 
+SLOW = [pytest.param(far, marks=pytest.mark.slow) for far in (30, 100, 1e3)]  # between those that are quick
+
+
 @PLACES
 @pytest.mark.parametrize("buffer", [64, 1000, 16384])
-@pytest.mark.parametrize("far", [10, 30, 100, 1e3, 1e4])
+@pytest.mark.parametrize("far", [10, *SLOW, 1e4])
 def test_an_odd_first_batch_moves_the_shift(
     monkeypatch: pytest.MonkeyPatch, far: float, buffer: int, place: torch.device
 ) -> None:

@@ -92,6 +92,7 @@ def test_layers_of_the_paper_have_its_shapes(paper: tuple, layer: str) -> None:
     assert tuple(paper[1][layer].shape[1:]) == SHAPES[layer]
 
 
+@pytest.mark.slow
 def test_modules_of_the_paper_are_in_its_order(paper: tuple) -> None:
     first = "conv1 relu1 pool1 lrn1 conv2 relu2 pool2 lrn2 conv3 relu3 conv4 relu4 conv5 relu5 pool5"
     last = "flatten fc6 relu6 drop6 fc7 relu7 drop7 fc8"

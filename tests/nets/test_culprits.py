@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,16 @@ PIXELS = {"mean": [0.0, 0.0, 0.0], "deviation": [1.0, 1.0, 1.0]}  # black stays 
 BLACK = {split: f"{split}/b/black.png" for split in build.SPLITS}
 
 
-def folder_of(place: Path, black: Sequence[str]) -> dict[str, Path]:
+Folders = Callable[..., dict[str, Path]]
+
+
+@pytest.fixture(scope="module")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """A function that makes stores of images, the same for the same names of black ones."""
+    return cache(lambda *black: stored(tmp_path_factory.mktemp("images"), black))
+
+
+def stored(place: Path, black: Sequence[str]) -> dict[str, Path]:
     """Stores of 24 images of noise in each split, and of black ones of these names."""
     rng, data = np.random.default_rng(0), place / "data"
     for split in build.SPLITS:
@@ -85,8 +95,8 @@ def row_of(path: Path, name: str) -> int:
 
 
 @pytest.mark.parametrize("run", PASSES)
-def test_the_image_of_a_single_colour_is_named(tmp_path: Path, run: Callable[..., None]) -> None:
-    path = folder_of(tmp_path, list(BLACK.values()))["val"]
+def test_the_image_of_a_single_colour_is_named(tmp_path: Path, folder_of: Folders, run: Callable[..., None]) -> None:
+    path = folder_of(*BLACK.values())["val"]
     message = refused(run, path, saved(tmp_path, "forward"), "1")
     assert message.startswith("net0: activations of 1 are not all finite, unit 0 is NaN; ")
     row = row_of(path, "val/b/black.png")
@@ -97,20 +107,22 @@ def test_the_image_of_a_single_colour_is_named(tmp_path: Path, run: Callable[...
 
 
 @pytest.mark.parametrize("run", PASSES)
-def test_where_the_net_is_at_fault_no_image_is_named(tmp_path: Path, run: Callable[..., None]) -> None:
-    path = folder_of(tmp_path, [])["val"]
+def test_where_the_net_is_at_fault_no_image_is_named(
+    tmp_path: Path, folder_of: Folders, run: Callable[..., None]
+) -> None:
+    path = folder_of()["val"]
     message = refused(run, path, saved(tmp_path, "forward", **{"1_bias": np.nan}), "1")
     assert message.endswith("unit 0 is NaN; train the net again, or take other weights")
 
 
 @pytest.mark.parametrize("run", PASSES)
-def test_without_such_an_image_all_is_well(tmp_path: Path, run: Callable[..., None]) -> None:
-    run(folder_of(tmp_path, [])["val"], saved(tmp_path, "forward"), "1")
+def test_without_such_an_image_all_is_well(tmp_path: Path, folder_of: Folders, run: Callable[..., None]) -> None:
+    run(folder_of()["val"], saved(tmp_path, "forward"), "1")
 
 
-def test_the_image_whose_deconvolution_is_not_finite_is_named(tmp_path: Path) -> None:
+def test_the_image_whose_deconvolution_is_not_finite_is_named(tmp_path: Path, folder_of: Folders) -> None:
     """Its activations are finite, and all images are among the top ones."""
-    path = folder_of(tmp_path, list(BLACK.values()))["val"]
+    path = folder_of(*BLACK.values())["val"]
     message = refused(patches, path, saved(tmp_path, "backward"), "1")
     assert "net0: deconvolution of 1 is not finite everywhere, first of unit 0 in val/b/black.png (row " in message
 
@@ -126,8 +138,8 @@ def training(place: Path, images: dict[str, Path], kind: str, **changed: object)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["forward", "backward"])
-def test_the_image_that_ruins_a_training_is_named(tmp_path: Path, kind: str) -> None:
-    paths = folder_of(tmp_path, [BLACK["train"]])
+def test_the_image_that_ruins_a_training_is_named(tmp_path: Path, folder_of: Folders, kind: str) -> None:
+    paths = folder_of(BLACK["train"])
     message = refused(training, tmp_path, paths, kind)
     assert re.match(
         r"net0: loss is nan in epoch [12] at step \d; lower training\.learning_rate or training\.clip, or", message
@@ -135,15 +147,15 @@ def test_the_image_that_ruins_a_training_is_named(tmp_path: Path, kind: str) -> 
     assert re.search(r", 1 of the first \d+: train/b/black\.png \(row \d+ of \S+train\.zarr\)$", message)
 
 
-def test_the_image_that_ruins_a_validation_is_named(tmp_path: Path) -> None:
-    paths = folder_of(tmp_path, [BLACK["val"]])
+def test_the_image_that_ruins_a_validation_is_named(tmp_path: Path, folder_of: Folders) -> None:
+    paths = folder_of(BLACK["val"])
     message = refused(training, tmp_path, paths, "forward")
     assert message.startswith("net0: validation loss is nan in epoch 1 at step 3; ")
     assert re.search(r", 1 of the first \d+: val/b/black\.png \(row \d+ of \S+val\.zarr\)$", message)
 
 
-def test_a_training_that_diverges_blames_no_image(tmp_path: Path) -> None:
-    message = refused(training, tmp_path, folder_of(tmp_path, []), "backward", learning_rate=1e30)
+def test_a_training_that_diverges_blames_no_image(tmp_path: Path, folder_of: Folders) -> None:
+    message = refused(training, tmp_path, folder_of(), "backward", learning_rate=1e30)
     assert message.endswith("; lower training.learning_rate or training.clip")
 
 
@@ -168,9 +180,9 @@ def test_the_first_images_that_fail_are_named_unless_all_do(tmp_path: Path, flag
     assert found.count("row ") <= culprits.NAMED
 
 
-def test_images_are_looked_at_again_only_where_something_was_not_finite(tmp_path: Path) -> None:
+def test_images_are_looked_at_again_only_where_something_was_not_finite(tmp_path: Path, folder_of: Folders) -> None:
     """Other errors pass as they are."""
-    path = folder_of(tmp_path, [])["val"]
+    path = folder_of()["val"]
     images, net = store.StoredArray(path, "images"), model.load(saved(tmp_path, "forward"))
     recorder = activations.Recorder({"net0": net}, ["1"])
     seen: list[int] = []

@@ -86,6 +86,7 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="glibc alone can be told")
 @pytest.mark.parametrize("kept", [False, True])
 def test_freed_memory_is_kept_for_the_next_activation(kept: bool) -> None:

@@ -50,6 +50,7 @@ def test_a_copy_stays_as_it_was() -> None:
     assert [taken.weights[2][name].tolist() for name in ("weight", "running_mean")] == [[2, 2], [2, 2]]
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_the_net_of_a_training_that_ends_there(
     tmp_path: Path, images: dict[str, Path], architecture: dict
 ) -> None:
@@ -65,6 +66,7 @@ def test_a_snapshot_is_the_net_of_a_training_that_ends_there(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [1, 5])
 def test_a_killed_training_writes_the_same_snapshots(
     tmp_path: Path, images: dict[str, Path], architecture: dict, epochs: int

@@ -219,6 +219,7 @@ def interrupted(epochs: int, *args: object, **changed: object) -> None:
 ANEW = "net0: the checkpoint is of other settings, images or code; training starts anew"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edited", [0, 1])
 def test_an_edit_of_any_code_file_trains_anew(
     tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str], edited: int
@@ -401,6 +402,7 @@ def synchronisations(architecture: dict, steps: int) -> int:
     return counted.count
 
 
+@pytest.mark.slow
 def test_no_step_waits_for_the_device(architecture: dict) -> None:
     """Only looks at the loss wait for it, every 50 steps and at the end."""
     few, more = synchronisations(architecture, 3), synchronisations(architecture, 30)

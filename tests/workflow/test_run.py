@@ -109,7 +109,9 @@ def test_help_lists_every_goal() -> None:
     assert set(re.findall(r"^make ([a-z-]+) ", said, flags=re.M)) == set(goals[1].split())
 
 
-@pytest.mark.parametrize("cores", ["abc", "0", "-1", "1.5"])
+@pytest.mark.parametrize(
+    "cores", ["abc", *(pytest.param(cores, marks=pytest.mark.slow) for cores in ("0", "-1", "1.5"))]
+)
 def test_an_impossible_number_of_cores_is_one_line(cores: str) -> None:
     said = done(ROOT, "figures", f"CORES={cores}", ok=False)
     assert f"{cores} is not possible; all, or a number from 1" in said or "expected one argument" in said
@@ -140,6 +142,7 @@ def test_clean_sees_a_run_on_a_disk_without_locks(tmp_path: Path) -> None:
     assert cleaned().startswith("Removed results/scenes (0 MB).")
 
 
+@pytest.mark.slow
 def test_clean_removes_one_run_and_says_what_is_left(tmp_path: Path) -> None:
     with_clean(tmp_path)
     for run in ("scenes", "my_images"):
@@ -230,7 +233,10 @@ def test_the_report_is_written(first: tuple[Path, str]) -> None:
     assert (first[0] / "results/scenes/report.zip").stat().st_size > 100_000
 
 
-@pytest.mark.parametrize("name", ["latin-1", "nul", "list", "training.steps: inf", "moments.blocks: 53"])
+WRONG = ["nul", "list", "training.steps: inf", "moments.blocks: 53"]
+
+
+@pytest.mark.parametrize("name", ["latin-1", *(pytest.param(name, marks=pytest.mark.slow) for name in WRONG)])
 def test_a_wrong_configuration_is_one_line_before_anything_begins(tmp_path: Path, name: str) -> None:
     (refused,) = (each for each in REFUSED if each.name == name)
     (tmp_path / "workflow").symlink_to(ROOT / "workflow")
@@ -274,6 +280,7 @@ def test_config_is_one_file_or_several(
     assert runner.files_of(config) == files
 
 
+@pytest.mark.slow
 def test_make_reads_several_files(tmp_path: Path) -> None:
     """The later one replaces what the earlier one says; the last lacks nothing but what is wrong."""
     (tmp_path / "workflow").symlink_to(ROOT / "workflow")
