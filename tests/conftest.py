@@ -77,7 +77,8 @@ def nets(tmp_path_factory: pytest.TempPathFactory, images: dict[str, Path]) -> d
 
 
 # Files of tests that take minutes, longest first: begun last, one would keep a single worker busy at the end.
-LONGEST = ("test_slurm.py", "test_readme.py", "test_workflow.py", "test_run.py", "test_names.py")
+LONGEST = [f"test_{name}.py" for name in ("slurm", "readme", "workflow", "run", "plans", "extend")]
+LONGEST += [f"test_{name}.py" for name in ("names", "machine", "train", "fitting")]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 from tests import ROOT
-from tests.workflow.test_workflow import copy_project, snakemake
+from tests.workflow.test_workflow import FIGURES, copy_project, snakemake
 from workflow.convergent import store
 
 pytestmark = pytest.mark.slow
@@ -68,15 +68,18 @@ KILLED = {
 
 @dataclass(frozen=True)
 class Site:
-    """A kind of cluster: what it runs, what its user edits in the profile, and puts first in PATH."""
+    """A kind of cluster: what it runs, what its user edits in the profile, puts first in PATH and asks for."""
 
     daemons: list[str]
     profile: dict[str, str]
     path: list[str]
+    targets: list[str]
 
 
+# Figures are drawn from the same stores anywhere: one site draws them on its login node.
+STORES = ["--omit-from", *sorted(FIGURES)]
 SITES = {
-    "squeue": Site(DAEMONS, {}, []),
+    "squeue": Site(DAEMONS, {}, [], []),
     "sacct": Site(
         [*DAEMONS, "slurmdbd", "mariadbd"],
         {
@@ -85,6 +88,7 @@ SITES = {
             "gpu: 1 ": "gpu: 0\n      gres: \"'gpu:1'\" ",
         },
         [str(ROOT / "profiles/slurm/bin")],
+        STORES,
     ),
 }
 
@@ -235,7 +239,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The experiment while some jobs get too little memory, one hangs until its time is over, and one is cancelled."""
     folder = project(tmp_path_factory.mktemp("submitted"), cluster.site.profile | TOO_LITTLE)
-    with started(folder, cluster) as running:
+    with started(folder, cluster, *cluster.site.targets) as running:
         trainings = [at_work(folder, "nets.train", net).environ() for net in ("net0", "net1")]
         cluster("scancel", trainings[1]["SLURM_JOB_ID"])
         at_work(folder, "patches.pictures", "net0").suspend()
@@ -245,9 +249,9 @@ def run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same experiment without SLURM."""
+    """The same experiment without SLURM, and without its figures."""
     folder = project(tmp_path_factory.mktemp("local"), {})
-    snakemake(folder)
+    snakemake(folder, *STORES)
     return folder
 
 
