@@ -154,6 +154,7 @@ def excesses(nets: list[np.ndarray], sizes: list[int]) -> tuple[np.ndarray, np.n
     return np.array([x.value for x in found]), np.array([x.without for x in found]), of_pairs
 
 
+@pytest.mark.slow
 def test_random_relu_features_are_in_excess_and_alike_to_their_twins() -> None:
     """ReLUs give axes for free: the excess alone is no learning, the difference from twins is."""
     rng = np.random.default_rng(7)

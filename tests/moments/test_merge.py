@@ -1,5 +1,6 @@
 """The merged store holds the blocks and the total of all data, whatever the shards."""
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from workflow.convergent.moments import covariance, merge
 from workflow.convergent.moments.blocks import ShardStore, WideLayers, runs_of
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def blocks() -> Arrays:
     return stacked([moments(x) for x in BLOCKS])
 
@@ -35,21 +36,27 @@ ORIGIN = {"device": "cpu", "products": "float32", "threads": 2, "torch": "2.0", 
 SHARD = "moments of a shard"
 
 
-@pytest.fixture
-def shards(tmp_path: Path, blocks: Arrays) -> list[Path]:
-    """Stores of three shards, with blocks 0 and 1, 2 and 3, 4."""
-    paths = []
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory, blocks: Arrays) -> Path:
+    """A folder with stores of three shards, with blocks 0 and 1, 2 and 3, 4."""
+    folder = tmp_path_factory.mktemp("shards")
     for numbers in ([0, 1], [2, 3], [4]):
-        paths.append(tmp_path / f"{numbers[0]}.zarr" / "zarr.json")
         store.save(
-            paths[-1],
+            folder / f"{numbers[0]}.zarr/zarr.json",
             {name: array[numbers] for name, array in blocks.items()},
             **ATTRIBUTES,
             kind=SHARD,
             **ORIGIN,
             nodes=[(number, 0, 0) for number in numbers],
         )
-    return paths
+    return folder
+
+
+@pytest.fixture
+def shards(tmp_path: Path, saved: Path) -> list[Path]:
+    """The stores, to be changed at will."""
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    return [tmp_path / f"{first}.zarr/zarr.json" for first in (0, 2, 4)]
 
 
 def run(paths: list[Path], out: Path) -> Arrays:

@@ -123,6 +123,7 @@ def test_signals_of_the_paper_need_its_bytes_and_biases(paper: tuple) -> None:
     assert abs(gain(net, found) - 1) < 1e-3 < 5e-3 < 1 - gain(*paper)
 
 
+@pytest.mark.slow
 def test_weights_and_biases_are_drawn_as_configured(paper: tuple) -> None:
     architecture = paper[0].settings
     settings = [*architecture["conv"], *architecture["fc"], architecture["logits"]]

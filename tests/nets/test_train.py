@@ -314,6 +314,7 @@ def test_a_checkpoint_of_other_settings_is_not_gone_on_from(
     assert found == trained(tmp_path / "b", *other, **changed)
 
 
+@pytest.mark.slow
 def test_other_validation_images_are_evaluated_anew(
     tmp_path: Path, images: dict[str, Path], architecture: dict
 ) -> None:

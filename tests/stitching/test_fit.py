@@ -1,5 +1,6 @@
 """Mappings from moments: their loss equals that on activations, and the stage stores them with what they depend on."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -125,15 +126,21 @@ def about(split: str) -> dict[str, object]:
     return known | {"split": split, "images": f"{split} images", "fine_blocks": 4, "blocks": 4, "seed": 3}
 
 
-@pytest.fixture
-def stores(tmp_path: Path) -> dict[str, Path]:
-    """Merged stores of moments of one layer, of training and of validation images."""
-    paths = {}
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with merged stores of moments of one layer, of training and of validation images."""
+    folder = tmp_path_factory.mktemp("moments")
     for split, total in TOTAL.items():
-        paths[split] = tmp_path / f"{split}.zarr" / "zarr.json"
         arrays = {f"total/{name}": array for name, array in total.items()}
-        store.save(paths[split], arrays | in_blocks(DATA[split]), **about(split))
-    return paths
+        store.save(folder / f"{split}.zarr/zarr.json", arrays | in_blocks(DATA[split]), **about(split))
+    return folder
+
+
+@pytest.fixture
+def stores(tmp_path: Path, saved: Path) -> dict[str, Path]:
+    """The stores, to be changed at will."""
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
+    return {split: tmp_path / f"{split}.zarr/zarr.json" for split in TOTAL}
 
 
 def run(stores: dict[str, Path], out: Path, *more: str, pairs: tuple[str, ...] = ("net0-net1", "net1-net0")) -> None:

@@ -40,6 +40,7 @@ def loss(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> float:
     return float(((y - x @ weights.T) ** 2).mean() / 2)
 
 
+@pytest.mark.slow
 def test_it_ends_where_batches_of_32_do(
     data: tuple[np.ndarray, np.ndarray], moments: tuple[np.ndarray, np.ndarray]
 ) -> None:
