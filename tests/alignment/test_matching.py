@@ -87,23 +87,58 @@ def test_networkx_finds_the_same_total(rows: int, columns: int, dead: tuple[list
 
 
 @pytest.mark.parametrize("dead", [([], []), ([3, 8], [0, 9])])
+@pytest.mark.parametrize("units", [12, 150])
 @pytest.mark.parametrize("seed", range(3))
-def test_prices_certify_an_assignment_and_do_not_change_others(dead: tuple[list[int], list[int]], seed: int) -> None:
-    array, other = (with_dead(similarity(12, 12, s), *dead) for s in (seed, seed + 9))
-    partner = matching.assignment(array)
-    prices = matching.prices(array, partner)
-    assert np.nanmin(prices - array) > -1e-12
-    matched = np.flatnonzero(partner != UNMATCHED)
-    np.testing.assert_allclose(prices[matched, partner[matched]], array[matched, partner[matched]], atol=1e-12)
+def test_prices_leave_most_rows_a_column_of_their_own_and_change_no_assignment(
+    units: int, seed: int, dead: tuple[list[int], list[int]]
+) -> None:
+    array, other = (with_dead(similarity(units, units, s), *dead) for s in (seed, seed + 9))
+    prices = matching.prices(array)
     assert prices.any()
-    np.testing.assert_array_equal(matching.assignment(other - prices), matching.assignment(other))
+    live = matching.live_units(array)[0]
+    alone = [len(np.unique(matching.greedy(x)[live])) for x in (array, array - prices)]
+    assert alone[1] > 1.05 * alone[0]
+    for each in (array, other):
+        np.testing.assert_array_equal(matching.assignment(each, prices), matching.assignment(each))
 
 
-def test_there_are_no_prices_where_a_live_unit_has_no_partner() -> None:
-    for array in (similarity(5, 7), similarity(7, 5), with_dead(similarity(5, 5), [1], [])):
-        assert not matching.prices(array, matching.assignment(array)).any()
-    nothing = np.full((3, 4), NAN)
-    assert not matching.prices(nothing, matching.assignment(nothing)).any()
+def test_there_are_no_prices_where_a_live_unit_has_no_partner_and_where_all_columns_are_equal() -> None:
+    for array in (similarity(5, 7), similarity(7, 5), with_dead(similarity(5, 5), [1], []), np.ones((4, 4))):
+        assert not matching.prices(array).any()
+    assert not matching.prices(np.full((3, 4), NAN)).any()
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1, 1e6])
+def test_prices_are_finite_and_change_no_assignment_of_values_that_lie_far_apart(scale: float) -> None:
+    """Rows and columns that are nobody's choice have none of the weight of a soft assignment."""
+    array = similarity(40, 40)
+    array[:5] -= 30
+    array[:, :5] -= 50
+    assert np.isfinite(matching.prices(scale * array)).all()
+    np.testing.assert_array_equal(
+        matching.assignment(scale * array, matching.prices(scale * array)), matching.assignment(array)
+    )
+
+
+@pytest.mark.parametrize("dead", [([], []), ([3, 8], [0, 9]), ([0], [])])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_wide_arrays_that_are_transposed_have_the_same_greedy_partners(
+    kind: type, dead: tuple[list[int], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also the first of several equal ones, and where single values are NaN."""
+    array = with_dead(np.round(similarity(60, 50), 1), *dead).astype(kind)
+    array[[5, 9], [0, 7]] = NAN
+    expected = matching.greedy(array.T.copy())
+    monkeypatch.setattr(matching, "WIDE", 10)
+    np.testing.assert_array_equal(matching.greedy(array.T), expected)
+
+
+@pytest.mark.parametrize("units", [8, 96, 400])
+def test_float32_similarities_have_the_same_assigned_partners(units: int) -> None:
+    array = similarity(units, units) / 5
+    single = array.astype(np.float32)
+    prices = matching.prices(single)
+    np.testing.assert_array_equal(matching.assignment(single, prices), matching.assignment(array))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -3,6 +3,7 @@
 Times are compared as ratios within one run, and the runs that are compared alternate, because machines are noisy.
 """
 
+from workflow.convergent.allocation import keep_freed_memory
 from workflow.convergent.commands import new_parser
 from workflow.convergent.nets import device
 
@@ -44,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     for name in [args.bench] if args.bench else BENCHES:
         device.deterministic(2)
-        device.keep_freed_memory()
+        keep_freed_memory()
         BENCHES[name]()
 
 

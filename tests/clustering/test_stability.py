@@ -51,7 +51,7 @@ def test_well_separated_clusters_are_stable_and_noise_is_not_on_its_own_axes_and
     rng = np.random.default_rng(0)
     noise = {"net0": rng.normal(size=(300, 15)), "net1": rng.normal(size=(300, 12))}
     rotation = random_rotation(12, rng)
-    for nets, low, high in ((planted(), 0.95, 1), (noise, -0.2, 0.8)):
+    for nets, low, high in ((planted(), 0.9, 1), (noise, -0.2, 0.8)):
         joint = joint_of(nets)
         ways = [joint, rotated_joint_correlation(joint, 15, rotation)]
         label = np.array([spectral.cluster_units(way, 15, 3, 3, seed=0).label for way in ways])

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 from tests.evidence.sums import between, correlations, edges
-from workflow.convergent.alignment.rotation import random_rotation
 from workflow.convergent.evidence import measures, regression
 from workflow.convergent.evidence.crossfit import Replicated
 
@@ -54,7 +54,10 @@ def test_procrustes_is_the_best_rotation_of_one_net_to_the_other() -> None:
     assert found.value == pytest.approx(best, abs=1e-12)
     rng, padded = np.random.default_rng(1), np.pad(b, ((0, 0), (0, 3)))
     for _ in range(50):
-        assert np.vdot(a @ random_rotation(9, rng), padded) / np.sqrt((a**2).sum() * (b**2).sum()) < best
+        assert (
+            np.vdot(a @ stats.ortho_group.rvs(9, random_state=rng), padded) / np.sqrt((a**2).sum() * (b**2).sum())
+            < best
+        )
 
 
 @pytest.mark.parametrize("width", [9, 6, 4])
@@ -72,7 +75,7 @@ def test_soft_matching_is_the_assignment_of_copies(width: int) -> None:
 @pytest.mark.parametrize("blocks", [4, 11])
 def test_rotations_and_scales_change_neither_cka_nor_procrustes(measure, blocks: int) -> None:
     x, y, parts = nets(blocks)
-    turned = 0.03 * x @ random_rotation(9, np.random.default_rng(1)) - 8
+    turned = 0.03 * x @ stats.ortho_group.rvs(9, random_state=1) - 8
     for one, other in ((x, y), (y, x)):
         np.testing.assert_allclose(np.append(*measure(one, other, parts)), np.append(*measure(x, y, parts)), atol=1e-12)
     np.testing.assert_allclose(np.append(*measure(turned, y, parts)), np.append(*measure(x, y, parts)), atol=1e-12)

@@ -130,11 +130,11 @@ def test_rotated_numbers_are_means_over_seeded_rotations() -> None:
     pair, own = between(blocks, "net0", "net1"), between(blocks, "net1", "net1").products
     found = pair_numbers(pair, own, Rotations(5, greedy=3, assigned=2))
     turns = [random_rotation(6, np.random.default_rng(derive(5, k))) for k in range(3)]
-    each = [numbers(rotated(pair, own, turn)) for turn in turns]
+    each = [numbers(rotated(pair, own, turn)) for turn in turns]  # in float64
     for name, number in found.rotated.items():
         used = each if name in ("greedy", "greedy_crossfit", "mutual") else each[:2]
-        assert number.value == pytest.approx(np.mean([x[name].value for x in used]), abs=1e-12)
-        np.testing.assert_allclose(number.without, np.mean([x[name].without for x in used], axis=0), atol=1e-12)
+        assert number.value == pytest.approx(np.mean([x[name].value for x in used]), abs=1e-6)
+        np.testing.assert_allclose(number.without, np.mean([x[name].without for x in used], axis=0), atol=1e-6)
     for name, excess in found.excess.items():
         r, rho = found.measured[name], found.rotated[name]
         assert excess.value == pytest.approx((r.value - rho.value) / (1 - rho.value))

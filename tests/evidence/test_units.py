@@ -10,6 +10,7 @@ from workflow.convergent.alignment.matching import UNMATCHED, greedy
 from workflow.convergent.alignment.rotation import random_rotation
 from workflow.convergent.evidence import partners as partners_of
 from workflow.convergent.evidence import units
+from workflow.convergent.evidence.pairs import Rotations, pair_numbers
 from workflow.convergent.seeds import derive
 
 NOTHING = units.Units(**{name: np.zeros(1) for name in units.Units._fields} | {"mutual": np.zeros(1, bool)})
@@ -116,21 +117,25 @@ def test_a_chain_of_mutual_pairs_is_no_group() -> None:
 
 def test_best_similarity_on_rotated_axes_is_that_of_rotated_activations() -> None:
     x, y = nets(3)
-    within, live = correlations(y, y), [k for k in range(9) if k != 4]
-    found = units.best_on_rotated_axes(correlations(x, y), within, seed=7, rotations=4)
+    parts, live = edges(len(x), 4), [k for k in range(9) if k != 4]
+    pair, own = between(x, y, parts), between(y, y, parts).products
+    found = units.best_on_rotated_axes(pair, own, seed=7, rotations=4)
     standard = (y[:, live] - y[:, live].mean(0)) / y[:, live].std(0)
     for k, row in enumerate(found):
         turn = random_rotation(8, np.random.default_rng(derive(7, k)))
         expected = correlations(x, standard @ turn.T)
-        np.testing.assert_allclose(np.delete(row, 2), np.delete(expected, 2, axis=0).max(1), atol=1e-12)
+        np.testing.assert_allclose(np.delete(row, 2), np.delete(expected, 2, axis=0).max(1), atol=1e-6)
     assert np.isnan(found[:, 2]).all()
-    assert np.isnan(units.best_on_rotated_axes(correlations(x, 0 * y), correlations(0 * y, 0 * y), 7, 2)).all()
+    np.testing.assert_allclose(found, pair_numbers(pair, own, Rotations(7, 4, 1)).best, atol=1e-6)
+    dead = units.best_on_rotated_axes(between(x, 0 * y, parts), between(0 * y, 0 * y, parts).products, 7, 2)
+    assert dead.shape == (2, len(x.T))
+    assert np.isnan(dead).all()
 
 
 def test_units_survive_their_store() -> None:
     x, y = nets(3)
     parts = edges(len(x), 4)
-    found = units.describe(between(x, y, parts), between(y, y, parts).products, seed=0, rotations=2)
+    found = units.describe(between(x, y, parts), between(y, y, parts).products, np.zeros((2, 7)))
     again = units.unpacked(np.array(found))
     for name, column in found._asdict().items():
         np.testing.assert_array_equal(again._asdict()[name], column)
@@ -142,7 +147,7 @@ def test_groups_of_all_pairs_are_filled_in() -> None:
     x[:, 2] = np.random.default_rng(4).normal(size=len(x))
     parts, names = edges(len(x), 4), ("net0", "net1", "net2")
     own = between(x, x, parts)
-    described = {pair: units.describe(own, own.products, 0, 1) for pair in itertools.permutations(names, 2)}
+    described = {pair: units.describe(own, own.products, np.zeros((1, 7))) for pair in itertools.permutations(names, 2)}
     for of in units.with_groups(described).values():
         assert of.nets.tolist() == [3] * 7
         assert (of.similarity == 1).all()
@@ -190,7 +195,8 @@ def test_units_of_a_planted_pair_get_the_verdicts_that_they_deserve() -> None:
     y[parts[3], 0] += photograph
     x[:, 2] = y[:, 4] + y[:, 5] - y[:, 6] + 0.3 * x[:, 2]
     x[:, 4], y[:, 7] = 1.5, 0
-    found = units.describe(between(x, y, parts), between(y, y, parts).products, seed=0, rotations=5)
+    moments = between(x, y, parts), between(y, y, parts).products
+    found = units.describe(*moments, units.best_on_rotated_axes(*moments, seed=0, rotations=5))
     assert units.verdicts(found).tolist() == ["matched", "one photograph", "several", "unmatched", "dead"]
     assert found.partner[[0, 1, 4]].tolist() == [3, 0, UNMATCHED]
     best = np.nanmax(correlations(x, y)[:4], axis=1)

@@ -63,6 +63,7 @@ alignment (paper, section 3.1: one to one)
 evidence (beyond the paper: what training made alike, and how sure that is)
     compare         all numbers of every pair of nets in a layer, trained and untrained, and without each block
     crossfit        similarity on photographs that did not choose the partner, from block moments
+    turning         moments of two nets on random rotations of one net's axes, in float32, on the CPU or on CUDA
     pairs           numbers of a pair of nets: cross-fitted, on the same images, on rotated axes, in excess of these
     floors          what the layout of images and photographs that do not belong together give
     inference       intervals over photographs and nets
@@ -114,6 +115,7 @@ shared
     checks          what a configuration must fulfil beyond its schema
     photographs     how many images there are, before they are read
     memory          what a configuration needs of memory at the least
+    allocation      memory that is freed is kept for what comes next
     kernels         functions that numba compiles, and their cache
     sources         which files a stage's result depends on
     tracked         digests of what a result depends on and no rule makes

@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from .. import store
+from ..allocation import keep_freed_memory
 from ..commands import InputError, command, new_parser
 from ..nets import activations, device, model
 from . import histograms
@@ -206,7 +207,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = settings_of(args)
     device.deterministic(args.threads)
-    device.keep_freed_memory()
+    keep_freed_memory()
     numba.set_num_threads(min(args.threads, numba.get_num_threads()))
     nets = {name: net.to(device.pick()) for name, net in model.load_all(args.nets, args.modules).items()}
     image_attributes, images = store.attributes(args.images, "images"), store.StoredArray(args.images, "images")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import store
-from ..alignment.rotation import random_rotation
+from ..allocation import keep_freed_memory
 from ..commands import command, new_parser
 from ..moments.covariance import compared, load_pair, own_variance
 from ..nets.names import trained_name
@@ -23,9 +23,10 @@ from ..seeds import derive
 from . import floors
 from .crossfit import WIDEST, Between, Replicated, between, rotated, rotated_axes
 from .measures import MEASURES, means_apart, measures
-from .pairs import Numbers, Rotations, numbers, pair_numbers, stacked
+from .pairs import Numbers, PairNumbers, Rotations, numbers, pair_numbers, stacked
 from .partners import same_class
-from .units import Units, describe, with_groups
+from .turning import nth_rotation
+from .units import Units, best_on_rotated_axes, describe, with_groups
 
 TRAINED, UNTRAINED = WAYS = ("trained", "untrained")
 FLOORS = ("layout", "shuffled")
@@ -77,10 +78,15 @@ def load(path: Path, a: str, b: str) -> Compared:
     return Compared(a, b, between(blocks, a, b), own_a, own_b, means, maps)
 
 
-def all_numbers(nets: Compared, settings: EvidenceSettings) -> Numbers:
-    """All numbers of a pair of nets."""
+def of_pair(nets: Compared, settings: EvidenceSettings) -> PairNumbers:
+    """Numbers of a pair of nets, and the best similarity of the first net's units on rotated axes of the second."""
     turns = Rotations(nets.seed(settings.seed, "rotations"), settings.rotations)
-    found = pair_numbers(nets.pair, nets.own_b, turns)
+    return pair_numbers(nets.pair, nets.own_b, turns)
+
+
+def all_numbers(nets: Compared, found: PairNumbers, settings: EvidenceSettings) -> Numbers:
+    """All numbers of a pair of nets. found: as of ``of_pair``"""
+    seed = nets.seed(settings.seed, "rotations")
     content = numbers(floors.content(nets.pair, *nets.maps)) if nets.maps[0].shape[1] > 1 else found.measured
     return {
         **found.named(),
@@ -88,7 +94,7 @@ def all_numbers(nets: Compared, settings: EvidenceSettings) -> Numbers:
         "means_apart": means_apart(nets.pair.count, *nets.means),
         **({"same_class": same_class(nets.pair)} if settings.logits else {}),
         **measures(nets.pair, nets.own_a, nets.own_b),
-        **{f"{name}_rotated": number for name, number in rotated_measures(nets, turns.seed).items()},
+        **{f"{name}_rotated": number for name, number in rotated_measures(nets, seed).items()},
     }
 
 
@@ -98,7 +104,7 @@ def rotated_measures(nets: Compared, seed: int) -> Numbers:
     if not 0 < live <= WIDEST:
         nothing = Replicated(np.nan, np.full(len(nets.pair.count), np.nan))
         return dict.fromkeys(MEASURES, nothing)
-    turn = random_rotation(live, np.random.default_rng(derive(seed, 0)))
+    turn = nth_rotation(0, live, seed)
     axes = rotated_axes(nets.pair, turn)
     return measures(rotated(nets.pair, nets.own_b, turn), nets.own_a, axes @ nets.own_b @ axes.T)
 
@@ -110,12 +116,15 @@ def all_floors(nets: Compared, settings: EvidenceSettings) -> list[float]:
     return [floors.layout_floor(nets.pair, *nets.maps), floors.shuffled_floor(nets.pair, *nets.maps, orders)]
 
 
-def described(nets: Compared, settings: EvidenceSettings) -> dict[tuple[str, str], Units]:
-    """What is known of the units of both nets, each against the other."""
-    return {
-        (way.a, way.b): describe(way.pair, way.own_b, way.seed(settings.seed, "rotations"), settings.rotations)
-        for way in (nets, nets.reversed())
-    }
+def described(nets: Compared, rotated: np.ndarray, settings: EvidenceSettings) -> dict[tuple[str, str], Units]:
+    """What is known of the units of both nets, each against the other.
+
+    rotated: best similarity of the first net's units on rotated axes of the second (rotations, Ua)
+    """
+    back = nets.reversed()
+    rotated_back = best_on_rotated_axes(back.pair, back.own_b, back.seed(settings.seed, "rotations"), len(rotated))
+    ways = ((nets, rotated), (back, rotated_back))
+    return {(way.a, way.b): describe(way.pair, way.own_b, best) for way, best in ways}
 
 
 def evidence(path: Path, settings: EvidenceSettings) -> Found:
@@ -123,9 +132,10 @@ def evidence(path: Path, settings: EvidenceSettings) -> Found:
     found = Found([], [], {})
     for a, b in combinations(compared(store.attributes(path, "moments")), 2):
         nets = load(path, a, b)
-        found.numbers.append(all_numbers(nets, settings))
+        of = of_pair(nets, settings)
+        found.numbers.append(all_numbers(nets, of, settings))
         found.floors.append(all_floors(nets, settings))
-        found.units.update(described(nets, settings))
+        found.units.update(described(nets, of.best, settings))
     return found._replace(units=with_groups(found.units))
 
 
@@ -171,6 +181,7 @@ def require_same(paths: Mapping[str, Path]) -> None:
 @command
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
+    keep_freed_memory()
     settings = EvidenceSettings(args.rotations, args.derangements, args.seed, args.logits)
     paths = dict(zip(WAYS, [args.moments, *args.untrained], strict=False))
     require_same(paths)

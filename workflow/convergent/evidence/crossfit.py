@@ -97,8 +97,8 @@ def similarity(products: np.ndarray, squares_a: np.ndarray, squares_b: np.ndarra
     Equal units have exactly 1: rounding is taken off within RESOLUTION of it.
     """
     scale = np.sqrt(squares_a * squares_b)
-    found = np.divide(products, scale, out=np.full(np.broadcast(products, scale).shape, np.nan), where=scale > 0)
-    return exact_ones(found)
+    empty = np.full(np.broadcast(products, scale).shape, np.nan, np.result_type(products, scale))
+    return exact_ones(np.divide(products, scale, out=empty, where=scale > 0))
 
 
 def exact_ones(correlation: np.ndarray) -> np.ndarray:
@@ -112,8 +112,8 @@ def less_means(pair: Between, of_a: Maps, of_b: Maps) -> np.ndarray:
     of_a, of_b: means of each block (B, positions, units) and what is taken off (positions, units), about the means that
     the products are about
     """
-    (maps_a, mean_a), (maps_b, mean_b) = of_a, of_b
     products = pair.products.copy()
+    (maps_a, mean_a), (maps_b, mean_b) = ([x.astype(products.dtype) for x in of] for of in (of_a, of_b))
     for k, samples in enumerate(pair.count / len(mean_a)):
         products[k] -= samples * ((maps_a[k] - mean_a).T @ mean_b + mean_a.T @ maps_b[k])
     return products
@@ -137,12 +137,15 @@ def some_blocks(pair: Between, kept: np.ndarray) -> Between:
 
 
 def all_blocks(pair: Between) -> np.ndarray:
-    """Correlation on all blocks; NaN of dead units. (Ua, Ub)"""
-    return similarity(pair.products.sum(0), pair.squares_a.sum(0)[:, None], pair.squares_b.sum(0))
+    """Correlation on all blocks, of the type of the products; NaN of dead units. (Ua, Ub)"""
+    squares_a, squares_b = (squares.sum(0).astype(pair.products.dtype) for squares in (pair.squares_a, pair.squares_b))
+    return similarity(pair.products.sum(0), squares_a[:, None], squares_b)
 
 
 def without_each_block(pair: Between) -> Iterator[np.ndarray]:
     """Correlation on all blocks but the first, but the second, ...; each is valid until the next. (Ua, Ub)
+
+    It has the type of the products.
 
     It is about the means of the blocks that are left: means of all blocks would let the one that is left out through.
     A unit that is constant in these blocks correlates 0 with all others, so that any partner is as good; a dead unit
@@ -153,9 +156,11 @@ def without_each_block(pair: Between) -> Iterator[np.ndarray]:
     scale_a = _inverse_deviation(pair.squares_a, maps_a, leak)
     scale_b = _inverse_deviation(pair.squares_b, maps_b, leak)
     total = pair.products.sum(0)
+    scale_a, scale_b = scale_a.astype(total.dtype), scale_b.astype(total.dtype)
     left = np.empty_like(total)
     for k, products in enumerate(pair.products):
-        np.matmul(leak[k] * maps_a[k].T, maps_b[k], out=left)
+        leaking, into = (x.astype(total.dtype, copy=False) for x in (leak[k] * maps_a[k].T, maps_b[k]))
+        np.matmul(leaking, into, out=left)
         left += products
         np.subtract(total, left, out=left)
         left *= scale_a[k][:, None]

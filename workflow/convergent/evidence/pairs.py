@@ -16,9 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..alignment import matching
-from ..alignment.matching import UNMATCHED, live_mean, overlap, partner_similarity
-from ..alignment.rotation import random_rotation
-from ..seeds import derive
+from ..alignment.matching import UNMATCHED, greedy, live_mean, overlap, partner_similarity
 from .crossfit import (
     Between,
     Replicated,
@@ -27,11 +25,12 @@ from .crossfit import (
     crossfit,
     exact_ones,
     inverse,
-    rotated,
     without_each_block,
 )
 from .partners import greedy_ways, mutually_best, stability
+from .turning import gpu_of, standardised, turns
 
+FEW = 8  # blocks up to which each changes the correlation so much that prices of its own make the assignment faster
 EXCEEDING = ("greedy_crossfit", "assigned_crossfit")  # numbers whose excess over rotated axes is computed
 
 Numbers = dict[str, Replicated]
@@ -43,10 +42,11 @@ class PairNumbers(NamedTuple):
     measured: Numbers
     rotated: Numbers  # means over random rotations of b's standardised units
     excess: Numbers  # of the cross-fitted ones: (measured - rotated) / (1 - rotated)
+    best: np.ndarray  # best similarity of each unit of a after each rotation; NaN of a dead unit (rotations, Ua)
 
     def named(self) -> Numbers:
         """All numbers, with ``_rotated`` and ``_excess`` behind the names of the latter."""
-        endings = zip(("", "_rotated", "_excess"), self, strict=True)
+        endings = zip(("", "_rotated", "_excess"), self[:3], strict=True)
         return {f"{name}{ending}": number for ending, of in endings for name, number in of.items()}
 
 
@@ -83,11 +83,11 @@ def mean_crossfit(pair: Between, partners: Ways) -> Replicated:
 def both_ways(correlation: np.ndarray, assign: bool, prices: np.ndarray | float = 0) -> dict[str, Ways]:
     """Greedy and assigned partners in both directions. (Ua, Ub) -> name -> (Ua,), (Ub,)
 
-    prices: as of ``matching.prices``, of an assignment of similar values, to save time
+    prices: as of ``matching.prices``, of similar values, to save time
     """
     chosen = {"greedy": greedy_ways(correlation)}
     if assign:
-        assigned = matching.assignment(correlation - prices)
+        assigned = matching.assignment(correlation, prices)
         chosen["assigned"] = (assigned, inverse(assigned, correlation.shape[1]))
     return chosen
 
@@ -117,18 +117,19 @@ def same_images(correlation: np.ndarray, chosen: dict[str, Ways]) -> dict[str, f
     return found
 
 
-def numbers(pair: Between, assign: bool = True) -> Numbers:
+def numbers(pair: Between, assign: bool = True, whole: np.ndarray | None = None) -> Numbers:
     """Numbers of an unordered pair: ``same_images``, ``greedy_crossfit``, ``assigned_crossfit`` and ``stability``.
 
     Without ``assign`` those of assigned partners and of halves are left out. Replicates of ``same_images`` choose
-    partners again.
+    partners again. whole: ``all_blocks`` of the pair, where it is known (Ua, Ub)
     """
-    whole = all_blocks(pair)
-    of_all = both_ways(whole, assign)
-    value = same_images(whole, of_all)
-    prices = matching.prices(whole, of_all["assigned"][0]) if assign else 0
+    whole = all_blocks(pair) if whole is None else whole
+    prices = matching.prices(whole) if assign else 0
+    value = same_images(whole, both_ways(whole, assign, prices))
     chosen, without = [], []
     for correlation in without_each_block(pair):
+        if assign and len(pair.count) <= FEW:
+            prices = matching.prices(correlation)
         chosen.append(both_ways(correlation, assign, prices))
         without.append(same_images(correlation, chosen[-1]))
     found = {name: Replicated(value[name], np.array([row[name] for row in without])) for name in value}
@@ -181,14 +182,18 @@ def pair_numbers(
     assign: whether numbers of assigned partners are among them
     """
     measured = numbers(pair, assign)
+    best = np.full((rotations.greedy if rotations else 0, pair.products.shape[1]), np.nan)
     if own is None or rotations is None:
-        return PairNumbers(measured, {}, {})
+        return PairNumbers(measured, {}, {}, best)
     live = int((pair.squares_b.sum(0) > 0).sum())
     if not live:  # no axes to rotate: all numbers are NaN
-        return PairNumbers(measured, measured, {name: measured[name] for name in EXCEEDING if name in measured})
-    turns = (random_rotation(live, np.random.default_rng(derive(rotations.seed, k))) for k in range(rotations.greedy))
-    null = mean_numbers(
-        numbers(rotated(pair, own, turn), assign and k < rotations.assigned) for k, turn in enumerate(turns)
-    )
+        nothing = {name: measured[name] for name in EXCEEDING if name in measured}
+        return PairNumbers(measured, measured, nothing, best)
+    found = []
+    for k, turned in enumerate(turns(standardised(pair, own, gpu_of(live)), rotations.seed, rotations.greedy)):
+        whole = all_blocks(turned)
+        best[k] = partner_similarity(whole, greedy(whole))
+        found.append(numbers(turned, assign and k < rotations.assigned, whole))
+    null = mean_numbers(found)
     names = [name for name in EXCEEDING if name in null]
-    return PairNumbers(measured, null, {name: excess(measured[name], null[name]) for name in names})
+    return PairNumbers(measured, null, {name: excess(measured[name], null[name]) for name in names}, best)

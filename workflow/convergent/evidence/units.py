@@ -7,12 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..alignment.matching import UNMATCHED, greedy, partner_similarity
-from ..alignment.rotation import random_rotation
-from ..seeds import derive
 from .crossfit import CONSTANT, Between, all_blocks, crossfit, exact_ones, partners_without, similarity
 from .directions import best_direction_p, false_discovery_rate
 from .partners import mutually_best
 from .regression import linear_r2
+from .turning import gpu_of, nth_rotation, on_place, own_squares, to_numpy
 
 VERDICTS = ("dead", "one photograph", "matched", "several", "unmatched")
 HALF = 0.5  # share of the match in one block, a photograph or several, above which it is no match of features
@@ -94,25 +93,30 @@ def group_sizes(partners: Mapping[tuple[str, str], np.ndarray]) -> dict[str, np.
     return sizes
 
 
-def best_on_rotated_axes(correlations: np.ndarray, within: np.ndarray, seed: int, rotations: int) -> np.ndarray:
+def best_on_rotated_axes(pair: Between, own: np.ndarray, seed: int, rotations: int) -> np.ndarray:
     """Best similarity of each unit of a after random rotations of b's live standardised units. (rotations, Ua)
 
-    correlations: (Ua, Ub); within: correlations of b's units among themselves (Ub, Ub). NaN of a dead unit.
+    It is that of ``pair_numbers``, on all blocks alone. own: products of b with itself (B, Ub, Ub). NaN of a dead unit.
     """
-    live = ~np.isnan(np.diagonal(within))
-    best = np.full((rotations, len(correlations)), np.nan)
-    known = ~np.isnan(correlations).all(axis=1)
-    for k in range(rotations if live.any() else 0):
-        turn = random_rotation(int(live.sum()), np.random.default_rng(derive(seed, k)))
-        deviations = np.sqrt(np.einsum("ij,ij->i", turn @ within[np.ix_(live, live)], turn))
-        best[k, known] = (correlations[np.ix_(known, live)] @ turn.T / deviations).max(axis=1)
+    squares_a, squares_b = pair.squares_a.sum(0), pair.squares_b.sum(0)
+    best = np.full((rotations, len(squares_a)), np.nan)
+    if not (live := squares_b > 0).any():
+        return best
+    place, known = gpu_of(int(live.sum())), squares_a > 0
+    within, correlations = own.sum(0)[np.ix_(live, live)], all_blocks(pair)[np.ix_(known, live)]
+    scale = 1 / np.sqrt(squares_b[live])
+    within, correlations = on_place(place, within * scale[:, None] * scale, correlations)
+    for k in range(rotations):
+        rotation = nth_rotation(k, int(live.sum()), seed, place)
+        similarity = to_numpy(correlations @ rotation.T)
+        best[k, known] = (similarity / np.sqrt(own_squares(rotation, within)).astype(np.float32)).max(axis=1)
     return best
 
 
-def describe(pair: Between, own: np.ndarray, seed: int, rotations: int) -> Units:
+def describe(pair: Between, own: np.ndarray, rotated: np.ndarray) -> Units:
     """What is known of each unit of a against b but for its group, which other nets decide: ``with_groups``.
 
-    own: products of b with itself (B, Ub, Ub); seed: of the random rotations
+    own: products of b with itself (B, Ub, Ub); rotated: as of ``best_on_rotated_axes`` (rotations, Ua)
     """
     correlations, squares = all_blocks(pair), pair.squares_b.sum(0)
     within = similarity(own.sum(0), squares[:, None], squares)
@@ -123,7 +127,7 @@ def describe(pair: Between, own: np.ndarray, seed: int, rotations: int) -> Units
         partner=partner,
         similarity=exact_ones(value),
         crossfit=crossfit(pair, chosen)[0],
-        rotated_median=np.median(best_on_rotated_axes(correlations, within, seed, rotations), axis=0),
+        rotated_median=np.median(rotated, axis=0),
         p=p,
         q=false_discovery_rate(p),
         mutual=mutually_best(partner, greedy(correlations.T)),

@@ -16,6 +16,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from .. import store
+from ..allocation import keep_freed_memory
 from ..commands import InputError, command, new_parser
 from ..nets import activations, batching, culprits, device, model
 from .blocks import ShardStore, WideLayers, assign_blocks, is_mean
@@ -256,7 +257,7 @@ def main(argv: list[str] | None = None) -> None:
     if len(args.outputs) != len(args.layers):
         raise InputError(f"outputs: {len(args.outputs)}, but {len(args.layers)} layers; give one store for each layer")
     device.deterministic(args.threads)
-    device.keep_freed_memory()
+    keep_freed_memory()
     control_layers = [layer for layer in args.layers if layer in args.control_layers]
     nets = load_nets(args.nets, args.controls, control_layers, args.modules)
     with threadpool_limits(args.threads):

@@ -1,6 +1,5 @@
 """Where nets run, and the settings under which equal input gives equal bits."""
 
-import ctypes
 import functools
 import os
 from collections import deque
@@ -139,14 +138,6 @@ def use_each(use: Callable[[Prepared], None], results: Iterable[Prepared], place
                 waiting.popleft().result()
         while waiting:
             waiting.popleft().result()
-
-
-def keep_freed_memory() -> None:
-    """Make malloc keep large freed blocks: fresh memory for every activation costs a sixth of a forward pass."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc alone has it
-    if mallopt:
-        mallopt(-3, 2**30)  # M_MMAP_THRESHOLD
-        mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
 
 
 def deterministic(threads: int, strict: bool = True) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional
 
 from .. import store, tables
+from ..allocation import keep_freed_memory
 from ..commands import InputError, command, new_parser
 from ..seeds import derive
 from . import batching, checkpoints, compiling, culprits, device, model, untrained
@@ -198,7 +199,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     settings = TrainingSettings.from_section(args.training)
     device.deterministic(settings.threads, strict=args.architecture == ALEXNET)
-    device.keep_freed_memory()
+    keep_freed_memory()
     paths = {"train": args.train, "val": args.val}
     attributes = {split: store.attributes(path, "images") for split, path in paths.items()}
     splits = {

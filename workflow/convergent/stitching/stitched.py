@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from .. import store
+from ..allocation import keep_freed_memory
 from ..commands import InputError, command, new_parser
 from ..moments.blocks import block_of_images
 from ..nets import activations, batching, culprits, device, model
@@ -196,7 +197,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse(argv)
     device.deterministic(args.threads)
-    device.keep_freed_memory()
+    keep_freed_memory()
     nets = model.load_all(args.nets, args.modules)
     mapped = {path: store.attributes(path, "mapping") for path in args.mappings}
     paths, mapping = by_pair(mapped, args.whole), next(iter(mapped.values()))
