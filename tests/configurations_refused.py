@@ -292,6 +292,15 @@ TOGETHER = [
     changed("training.batch", 50_001, "training.batch: 50001 is not possible; at most 50000, the number", **CIFAR),
     changed("stitching.images", 52, "stitching.blocks: 52 is not possible; at most 34, the", stitching__blocks=52),
     changed("stitching.shards", 5, "stitching.shards: 5 is not possible; at most stitching.blocks, 4"),
+    changed("stitching.evaluated", 0, "stitching.evaluated: 0 is not possible; at least 1. Validation images that"),
+    changed("stitching.evaluated", 2.5, "stitching.evaluated: 2.5 is not possible; it is of another form. Validation"),
+    changed("stitching.evaluated", True, "stitching.evaluated: True is not possible; it is of another form"),
+    changed("stitching.evaluated", None, "stitching.evaluated: None is not possible; it is of another form"),
+    changed("stitching.evaluated", 51, "stitching.evaluated: 51 is not possible; all, or at least moments.blocks, 52"),
+    changed("stitching.evaluated", 3121, "stitching.evaluated: 3121 is not possible; all, or at most 3120, the number"),
+    changed(
+        "stitching.evaluated", 10_001, "stitching.evaluated: 10001 is not possible; all, or at most 10000", **CIFAR
+    ),
     changed("stitching.images", 3, "stitching.images: 3 is not possible; at least stitching.blocks, 4"),
     changed(
         "stages",

@@ -141,7 +141,9 @@ def bench_functional(
         scale = mappings.Scale(np.zeros(units), np.ones(units))
         mapping = assembly.Affine(rng.normal(size=(units, units)) / units**0.5, scale, scale)
         stitched_nets = {f"{point}": assembly.StitchedNet("net0", mapping, "net1") for point in range(points)}
-        work = functools.partial(stitched.correct_images, stitched_nets, recorder, images, labels, batch)
+        work = functools.partial(
+            stitched.correct_images, stitched_nets, recorder, images, np.arange(len(labels)), labels, batch
+        )
         work()
         rates[layer] = count / seconds(work)
     print(f"cuda: {points} stitched nets, images/s: ", end="")

@@ -52,6 +52,7 @@ def stored_mapping(tmp_path: Path) -> Path:
 
 
 IMAGES = np.array([40, 40, 20])
+SEEN = {"photographs": 10, "evaluated": 100, "of_images": 100}
 HITS = {"relu": [[20, 25, 5], [18, 20, 4], [8, 9, 3]], "untrained": [[8, 6, 6], [8, 4, 4], [4, 3, 3]]}
 
 
@@ -67,7 +68,7 @@ def accuracy(tmp_path: Path, stored_mapping: Path) -> Path:
     arrays |= {"whole/net0": np.array([24, 24, 12]), "zero/net1": np.array([10, 0, 0])}
     about = {"kind": "stitched nets", "layer": "conv1", "whole": ["net0-net1"], "pairs": ["net0-net1", "net1-net0"]}
     mapped = {"net0-net1": store.attributes(stored_mapping)["sha256"]}
-    store.save(path, arrays, **about, photographs=10, mappings=mapped, nets=stores.digests(*NETS))
+    store.save(path, arrays, **about, **SEEN, mappings=mapped, nets=stores.digests(*NETS))
     return path
 
 
@@ -115,6 +116,18 @@ def test_table_1_has_means_of_live_units_beside_the_paper(stored_mapping: Path, 
     plt.close("all")
 
 
+@pytest.mark.parametrize(("of_images", "said"), [(100, ""), (50_000, "on 100 of 50,000 images")])
+def test_the_panel_and_the_table_say_how_many_images_stitched_nets_saw(
+    stored_mapping: Path, accuracy: Path, tmp_path: Path, of_images: int, said: str
+) -> None:
+    about = {name: of for name, of in store.attributes(accuracy).items() if name not in ("arrays", "chunks", "sha256")}
+    store.save(accuracy, store.load(accuracy), **about | {"of_images": of_images})
+    figure = mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
+    assert figure.axes[2].get_title() == said
+    assert all((row["images"], row["of_images"]) == (100, of_images) for row in tables.read(tmp_path / "table1.csv"))
+    plt.close("all")
+
+
 def test_stitched_nets_have_intervals_and_their_mean_over_pairs(
     stored_mapping: Path, accuracy: Path, tmp_path: Path
 ) -> None:
@@ -142,7 +155,7 @@ def test_stitched_nets_have_intervals_and_their_mean_over_pairs(
 def test_nets_without_a_twin_have_no_control(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
     arrays = {name: array for name, array in store.load(accuracy).items() if not name.startswith("untrained")}
     about = {key: store.attributes(accuracy)[key] for key in ("kind", "layer", "whole", "pairs", "mappings", "nets")}
-    store.save(accuracy, arrays, **about, photographs=10)
+    store.save(accuracy, arrays, **about, **SEEN)
     figure = mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=tmp_path / "table1.csv")
     assert not any("untrained" in line.get_label() for line in figure.axes[2].get_lines())
     assert not any("gain" in row for row in tables.read(tmp_path / "table1.csv"))
@@ -152,7 +165,7 @@ def test_nets_without_a_twin_have_no_control(stored_mapping: Path, accuracy: Pat
 def test_nets_of_other_classes_have_no_top1(stored_mapping: Path, accuracy: Path, tmp_path: Path) -> None:
     arrays = {name: array for name, array in store.load(accuracy).items() if name.startswith(("images", "alpha"))}
     about = {key: store.attributes(accuracy)[key] for key in ("kind", "layer", "whole", "pairs", "mappings", "nets")}
-    store.save(accuracy, arrays, **about, photographs=10)
+    store.save(accuracy, arrays, **about, **SEEN)
     table = tmp_path / "table1.csv"
     figure = mapping.table1_mapping([stored_mapping], [accuracy], PAPER, table=table)
     assert "the second net's\nclasses are not the images'" in figure.axes[2].texts[0].get_text()

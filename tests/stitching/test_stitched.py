@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from tests.presets import recorded
 from workflow.convergent import store
 from workflow.convergent.commands import InputError
 from workflow.convergent.moments import accumulate, merge
-from workflow.convergent.moments.blocks import assign_blocks
+from workflow.convergent.moments.blocks import assign_blocks, block_of_images
 from workflow.convergent.nets import activations
 from workflow.convergent.nets.model import Net, build, load
 from workflow.convergent.stitching import assembly, fit, stitched
@@ -69,9 +70,20 @@ def mappings_of(stores: dict[str, Path], *left_out: str) -> dict[str, Path]:
     return {pair: path for pair, path in stores.items() if pair not in ("moments", *left_out)}
 
 
-def accuracies(stitched_nets: dict, *arguments: object, batch: int = 7) -> dict[str, float]:
+def correct_of_all(
+    stitched_nets: dict,
+    recorded: activations.Recorder,
+    images: store.StoredArray,
+    labels: np.ndarray,
+    batch: int = 7,
+) -> dict[str, np.ndarray]:
+    """Whether each stitched net is right on each image."""
+    return stitched.correct_images(stitched_nets, recorded, images, np.arange(len(labels)), labels, batch)
+
+
+def accuracies(*arguments: Any, batch: int = 7) -> dict[str, float]:
     """Top-1 accuracy of each stitched net."""
-    return {name: of.mean() for name, of in stitched.correct_images(stitched_nets, *arguments, batch).items()}
+    return {name: of.mean() for name, of in correct_of_all(*arguments, batch).items()}
 
 
 def recorder(loaded: dict[str, Net]) -> activations.Recorder:
@@ -249,7 +261,7 @@ def test_each_stitched_net_alone_is_as_among_all(
     def correct(names: Iterable[str], labels: np.ndarray) -> dict[str, list[bool]]:
         chosen = {name: stitched_nets[name] for name in names}
         recorded = activations.Recorder(both, ["first"], resample=resample)
-        return {name: of.tolist() for name, of in stitched.correct_images(chosen, recorded, rows, labels, 8).items()}
+        return {name: of.tolist() for name, of in correct_of_all(chosen, recorded, rows, labels, 8).items()}
 
     for labels in rng.integers(0, 4, (3, len(rows))):
         together = correct(stitched_nets, labels)
@@ -353,7 +365,76 @@ def test_the_store_has_the_hits_of_each_block_of_the_moments(
     assert (attributes["whole"], attributes["pairs"]) == (["net0-net1"], ["net0-net1", "net1-net0"])
     assert attributes["mappings"]["net1-net0"] == store.attributes(stores["net1-net0"])["sha256"]
     assert attributes["nets"].keys() == loaded.keys()
-    assert attributes["photographs"] == 15
+    assert (attributes["photographs"], attributes["evaluated"], attributes["of_images"]) == (15, 30, 30)
+
+
+def test_some_images_are_the_same_for_all_nets_and_give_what_they_give_among_all(
+    images: dict[str, Path],
+    loaded: dict[str, Net],
+    descriptions: dict[str, Path],
+    stores: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    """Hits of every net, plain and stitched, are those of its predictions on the images that were drawn."""
+    paths = {count: tmp_path / count / "conv2.zarr/zarr.json" for count in ("all", "30", "17")}
+    for count, path in paths.items():
+        run(images["val"], path, descriptions, mappings_of(stores), "--evaluated", count)
+    everything, same, some = (store.load(path) for path in paths.values())
+    for name, array in everything.items():
+        np.testing.assert_array_equal(same[name], array)
+    known = store.load(images["val"])
+    index = stitched.evaluated_images(known["group"], 5, 7, 17)
+    blocks = {"fine_blocks": 5, "blocks": 3, "seed": 7}
+    block = block_of_images(known["group"], **blocks)[index]
+    assert some["images"].tolist() == np.bincount(block, minlength=3).tolist()
+    attributes = store.attributes(paths["17"])
+    assert (attributes["evaluated"], attributes["of_images"]) == (17, 30)
+    assert attributes["photographs"] == len(np.unique(known["group"][index]))
+    (first, second) = assembly.joints(mappings_of(stores), ["net0-net1"], ALPHA)
+    joined = assembly.assemble(mappings_of(stores), ["net0-net1"], (first, second))
+    twins = {path.stem: load(path) for path in descriptions.values() if path.stem not in loaded}
+    rows = store.StoredArray(images["val"], "images")
+    correct = correct_of_all(joined, recorder(loaded | twins), rows, known["labels"])
+    for name, of in correct.items():
+        *kind, point = name.rsplit("/", 1) if name.count("/") == 2 else (name, None)
+        array = some[kind[0]] if point is None else some[kind[0]][int(point)]
+        assert array.tolist() == stitched.hits(of[index], block, 3).tolist(), name
+
+
+@pytest.mark.parametrize("count", [1, 10, 52, 100, 519, 520])
+def test_drawn_images_are_of_each_block_by_its_share(count: int) -> None:
+    group = np.repeat(np.arange(52), 10)[np.random.default_rng(0).permutation(520)]
+    index = stitched.evaluated_images(group, 13, 4, count)
+    assert len(np.unique(index)) == count
+    assert index.tolist() == sorted(index)
+    of_block = np.array([np.isin(index, block).sum() for block in assign_blocks(group, 13, 4)])
+    assert np.abs(of_block - count / 13).max() < 1
+    assert index.tolist() == stitched.evaluated_images(group, 13, 4, count).tolist()
+    if count < 520:
+        assert index.tolist() != stitched.evaluated_images(group, 13, 5, count).tolist()
+    assert set(index) <= set(stitched.evaluated_images(group, 13, 4, min(count + 7, 520)))
+
+
+def test_every_image_is_drawn_as_often_as_any_other() -> None:
+    """Also where blocks differ in size."""
+    group = np.repeat(np.arange(6), [1, 2, 3, 7, 11, 16])
+    often = np.zeros(40)
+    for seed in range(3000):
+        often[stitched.evaluated_images(group, 4, seed, 10)] += 1
+    np.testing.assert_allclose(often / 3000, 0.25, atol=5 * np.sqrt(0.25 * 0.75 / 3000))
+
+
+def test_more_images_than_there_are_are_refused(
+    images: dict[str, Path], descriptions: dict[str, Path], stores: dict[str, Path], tmp_path: Path
+) -> None:
+    for count, said in {
+        "31": "stitching.evaluated: 31, but there are 30 validation images",
+        "0": "--evaluated: 0 is not possible; all, or a number from 1",
+        "2.5": r"--evaluated: 2\.5 is not possible",
+    }.items():
+        with pytest.raises(SystemExit, match=said):
+            run(images["val"], tmp_path / "o.zarr/zarr.json", descriptions, mappings_of(stores), "--evaluated", count)
+    assert not list(tmp_path.iterdir())
 
 
 def test_nets_of_the_users_own_have_no_control(
@@ -481,10 +562,10 @@ def test_logits_that_are_not_finite_are_refused(loaded: dict[str, Net], images: 
     whole = {"target": assembly.StitchedNet("net1", nn.Identity(), "net1")}
     stitched_nets = whole | {"2 relu": assembly.StitchedNet("net0", Breaking(), "net1")}
     labels = np.zeros(len(rows), int)
-    assert stitched.correct_images(whole, recorded, rows, labels, batch=7)
+    assert correct_of_all(whole, recorded, rows, labels)
     said = "fc8, net0-net1: logits of the stitched net '2 relu' are not all finite; .*, 1 of the first 7: row 6 of "
     with pytest.raises(InputError, match=said):
-        stitched.correct_images(stitched_nets, recorded, rows, labels, batch=7)
+        correct_of_all(stitched_nets, recorded, rows, labels)
 
 
 def test_a_mapping_beyond_float32_is_refused() -> None:

@@ -11,6 +11,7 @@ from workflow.convergent import store
 from workflow.convergent.evidence import inference
 from workflow.convergent.stitching import summary
 
+EVALUATED = {"evaluated": 300, "of_images": 300}
 NETS = [f"net{k}" for k in range(4)]
 PAIRS = [f"{a}-{b}" for a, b in permutations(NETS, 2)]
 IMAGES = np.array([60, 40, 50, 60, 30, 60])
@@ -31,7 +32,7 @@ def planted(path: Path, twins: list[str], classes: bool = True, whole: Sequence[
     if classes:
         alone = {"whole/net0": 0.9, "whole/net1": 0.8, "self/net1": 0.8, "zero/net1": 0.1, "whole/net3": 0.7}
         arrays |= {name: rng.binomial(IMAGES, p) for name, p in alone.items()}
-    store.save(path, arrays, kind="stitched nets", layer="conv1", whole=whole, pairs=PAIRS, photographs=52)
+    store.save(path, arrays, kind="stitched nets", layer="conv1", whole=whole, pairs=PAIRS, photographs=52, **EVALUATED)
     return arrays
 
 
@@ -107,7 +108,7 @@ def test_intervals_of_one_pair_are_over_photographs_and_of_all_also_over_nets(tm
     arrays = planted(tmp_path / "a.zarr/zarr.json", NETS)
     for pair in PAIRS:
         arrays[f"relu/{pair}"] = np.tile(IMAGES * (2 + int(pair[3])) // 10, (len(arrays[f"alpha/{pair}"]), 1))
-    nets = summary.StitchedNets("conv1", SHOWN, 52, IMAGES, {p: arrays[f"alpha/{p}"] for p in PAIRS}, arrays)
+    nets = summary.StitchedNets("conv1", SHOWN, 52, 300, IMAGES, {p: arrays[f"alpha/{p}"] for p in PAIRS}, arrays)
     rows = summary.rows(nets, "net0-net1")
     width = {row["pair"]: row["top1_relu_high"] - row["top1_relu_low"] for row in rows if row["alpha"] == 0}
     assert max(width[pair] for pair in PAIRS) < 1e-6 < 0.3 < width["mean"]

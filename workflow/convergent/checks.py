@@ -135,7 +135,7 @@ def check_sizes(config: dict[str, Any]) -> None:
 
 
 def check_blocks(config: dict[str, Any]) -> None:
-    """Refuse more shards than blocks, and fewer images than blocks."""
+    """Refuse more shards than blocks, and fewer images than blocks of them."""
     for section in ("moments", "stitching"):
         shards, blocks = config[section]["shards"], config[section]["blocks"]
         if shards > blocks:
@@ -143,16 +143,22 @@ def check_blocks(config: dict[str, Any]) -> None:
     images, blocks = config["stitching"]["images"], config["stitching"]["blocks"]
     if images < blocks:
         refuse("stitching.images", images, f"at least stitching.blocks, {blocks}")
+    evaluated, blocks = config["stitching"]["evaluated"], config["moments"]["blocks"]
+    if evaluated != "all" and evaluated < blocks:
+        refuse("stitching.evaluated", evaluated, f"all, or at least moments.blocks, {blocks}")
 
 
 def check_images(config: dict[str, Any], images: Mapping[str, Images]) -> None:
-    """Refuse more blocks than there are independent groups, and batches larger than the training images."""
+    """Refuse more blocks than there are independent groups, batches larger than the training images, and so on."""
     groups = {"moments": images["val"].groups}
     if config["stitching"]["layers"]:
         groups["stitching"] = photographs.fitted_groups(config, images["train"])
     for section, most in groups.items():
         if (blocks := config[section]["blocks"]) > most:
             refuse(f"{section}.blocks", blocks, f"at most {most}, the number of photographs that its images come from")
+    evaluated = config["stitching"]["evaluated"]
+    if evaluated != "all" and evaluated > (count := images["val"].number):
+        refuse("stitching.evaluated", evaluated, f"all, or at most {count}, the number of validation images")
     trained = any("weights" not in entry for entry in config["nets"])
     if trained and (batch := config["training"]["batch"]) > (count := images["train"].number):
         refuse("training.batch", batch, f"at most {count}, the number of training images")

@@ -148,7 +148,9 @@ def batch_of(config: dict[str, Any], section: str) -> int:
 def wanted(config: dict[str, Any]) -> int:
     """How many images have to be counted to know whether there are enough for blocks and batches."""
     sections = ("training", "moments", "stitching", "information", "patches")
-    return max(max(batch_of(config, section), config.get(section, {}).get("blocks", 0)) for section in sections)
+    evaluated = config["stitching"]["evaluated"]
+    numbers = [max(batch_of(config, section), config.get(section, {}).get("blocks", 0)) for section in sections]
+    return max(*numbers, 0 if evaluated == "all" else evaluated)
 
 
 def available(config: dict[str, Any]) -> dict[str, Images]:

@@ -54,7 +54,7 @@ rule functional:
         **LAYERED,
         whole=SHOWN,
         batch=options("moments", "batch"),
-        options=options("stitching", "alpha", "threads"),
+        options=options("stitching", "alpha", "evaluated", "threads"),
     shell:
         "python -m workflow.convergent.stitching.stitched {input.images} {output} --nets {input.digests}"
         " --mappings {input.mappings} --whole {params.whole:q} {params.batch:q} {params.options:q}"

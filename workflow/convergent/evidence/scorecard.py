@@ -115,8 +115,9 @@ def of_stitched(paths: Sequence[Path]) -> Iterator[Claim]:
     for path in paths:
         gain = stitching.stitched_less_untrained(path)
         if gain.pairs:
-            layer = store.attributes(path)["layer"]
-            yield Claim("stitched nets are more accurate", layer, "the source before training", gain)
+            of = store.attributes(path)
+            words = ("the source before training", stitching.evaluated_on(of["evaluated"], of["of_images"]))
+            yield Claim("stitched nets are more accurate", of["layer"], ", ".join(filter(None, words)), gain)
 
 
 def verdict(low: float, high: float) -> str:

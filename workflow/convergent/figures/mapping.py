@@ -201,6 +201,7 @@ def table1_mapping(
         plots.loss_path(column[0], rows, [row for row in published if row["layer"] == layer])
         plots.weights_path(column[1], rows, [row for row in published if row["layer"] == layer])
         plots.accuracy_path(column[2], rows, [row for row in of_layer if row["pair"] == summary.MEAN])
+        column[2].set_title(summary.evaluated_on(rows[0]["images"], rows[0]["of_images"]))
         column[0].set_title(f"{layer}, {rows[0]['live']} of {rows[0]['units']} units live")
         column[2].set_xlabel("penalty, units x decay")
     source, target = map(plots.title, pair.split("-"))

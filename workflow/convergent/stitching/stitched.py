@@ -5,7 +5,9 @@ it. Each stands beside its control, which is stitched from the source before its
 at each penalty of the path, with and without the ReLU. Beside them stand both nets, the second net joined to itself by
 its unpenalised mapping onto itself, and a mapping to the means of its units.
 
-The store has the number of validation images that each of them gets right in each block of the layer's moments.
+The store has the number of validation images that each of them gets right in each block of the layer's moments. They
+are evaluated on all images, or on some that are drawn by seed. These are the same for all nets in all layers, so that
+nets are compared on equal images.
 """
 
 import argparse
@@ -20,9 +22,24 @@ from torch import nn
 from .. import store
 from ..allocation import keep_freed_memory
 from ..commands import InputError, command, new_parser
-from ..moments.blocks import block_of_images
+from ..moments.blocks import assign_blocks, block_of_images
 from ..nets import activations, batching, culprits, device, model
+from ..seeds import derive
 from .assembly import Joint, StitchedNet, assemble, joints
+
+
+def evaluated_images(group: np.ndarray, fine_blocks: int, seed: int, count: int) -> np.ndarray:
+    """Rows of so many images, drawn by seed, in ascending order. (N,) -> (count,)
+
+    Of each fine block of the moments there are as many as its share of all images, but for less than one. They do not
+    depend on the layer. Raises InputError where there are fewer images.
+    """
+    if count > len(group):
+        raise InputError(f"stitching.evaluated: {count}, but there are {len(group)} validation images")
+    rng, place = np.random.default_rng(derive(seed, "evaluated")), np.empty(len(group))
+    for index in assign_blocks(group, fine_blocks, seed):
+        place[rng.permutation(index)] = (np.arange(len(index)) + rng.random()) / len(index)
+    return np.sort(np.argsort(place, kind="stable")[:count])
 
 
 def require_finite_logits(
@@ -56,13 +73,15 @@ def correct_images(
     stitched_nets: Mapping[str, StitchedNet],
     recorder: activations.Recorder,
     images: store.StoredArray,
+    index: np.ndarray,
     labels: np.ndarray,
     batch: int,
 ) -> dict[str, np.ndarray]:
-    """Whether each stitched net gives each image its class, from one pass over the images. (N,) bool each
+    """Whether each stitched net gives each image its class, from one pass over the images. (n,) bool each
 
     ``recorder`` records one layer of all nets. A mapping is applied on the grid on which that layer is compared. Its
     result is brought to the tail's own grid. Raises InputError where logits are not finite.
+    index: rows of the images, labels: their classes (n,)
     """
     (layer,) = recorder.layers
     grid, net_grids = recorder.common_grids[layer], recorder.net_grids[layer]
@@ -73,9 +92,9 @@ def correct_images(
     correct: dict[str, list[torch.Tensor]] = {name: [] for name in stitched_nets}
     finite: dict[str, torch.Tensor] = {}
     targets = torch.from_numpy(labels.astype(np.int64)).to(place).split(batch)
-    batches = activations.batches(images, np.arange(len(labels)), batch, place)
-    rows = (np.arange(first, min(first + batch, len(labels))) for first in range(0, len(labels), batch))
-    for pixels, target, index in zip(batches, targets, rows, strict=True):
+    batches = activations.batches(images, index, batch, place)
+    rows = (index[first : first + batch] for first in range(0, len(index), batch))
+    for pixels, target, row in zip(batches, targets, rows, strict=True):
         crops = {net: recorder.nets[net].centre_crop(pixels) for net in tails}
         recorded = {
             net: activations.record(recorder.nets[net], recorder.nets[net].centre_crop(pixels), shapes)[layer]
@@ -90,7 +109,7 @@ def correct_images(
             correct[name].append(logits.argmax(1) == target)
             finite[name] = culprits.rowwise(logits)
         if stitched_nets:  # there are none where no net has the images' classes
-            require_finite_logits(stitched_nets, finite, layer, images, index)
+            require_finite_logits(stitched_nets, finite, layer, images, row)
     return {name: torch.cat(of_batches).cpu().numpy() for name, of_batches in correct.items()}
 
 
@@ -185,12 +204,18 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--whole", nargs="+", required=True, help="pairs whose whole path is stitched, <source>-<target> each"
     )
     parser.add_argument("--alpha", required=True, type=float, help="penalty at which the other pairs are stitched too")
+    parser.add_argument(
+        "--evaluated", default="all", help="validation images to evaluate on, drawn by seed: all, or a number"
+    )
     batching.add_option(parser)
     parser.add_argument(
         "--threads", type=int, default=2, help="threads of the nets; results may differ in the last bits"
     )
     activations.add_options(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.evaluated != "all" and not (args.evaluated.isdecimal() and int(args.evaluated)):
+        raise InputError(f"--evaluated: {args.evaluated} is not possible; all, or a number from 1")
+    return args
 
 
 @command
@@ -206,20 +231,24 @@ def main(argv: list[str] | None = None) -> None:
     digests = {path: attributes["images"]["val"] for path, attributes in mapped.items()}
     store.require_equal("images", **digests, **{args.images: image_attributes["sha256"]})
     images, known = store.StoredArray(args.images, "images"), store.load(args.images, "labels", "group")
-    block = block_of_images(known["group"], **mapping["blocks"])
+    dealt, group = mapping["blocks"], known["group"]
+    count = len(group) if args.evaluated == "all" else int(args.evaluated)
+    index = evaluated_images(group, dealt["fine_blocks"], dealt["seed"], count)
+    block = block_of_images(group, **dealt)[index]
     nets = {name: net.to(device.pick()) for name, net in nets.items()}
     recorder = activations.Recorder(nets, [mapping["layer"]], resample=args.resample)
     of_pairs = joints(paths, args.whole, args.alpha)
     stitched_nets = with_classes(assemble(paths, args.whole, of_pairs), nets, len(image_attributes["classes"]))
     batch = args.batch or batching.of_nets(nets.values())
-    correct = correct_images(stitched_nets, recorder, images, known["labels"], batch)
-    counted = {name: hits(of, block, mapping["blocks"]["blocks"]) for name, of in correct.items()}
-    arrays = {"images": np.bincount(block)} | {name: of for name, of in counted.items() if name.count("/") == 1}
+    correct = correct_images(stitched_nets, recorder, images, index, known["labels"][index], batch)
+    counted = {name: hits(of, block, dealt["blocks"]) for name, of in correct.items()}
+    arrays = {"images": np.bincount(block, minlength=dealt["blocks"])}
+    arrays |= {name: of for name, of in counted.items() if name.count("/") == 1}
     for of in of_pairs:
         arrays |= arrays_of(of, counted)
-    about = attributes_of(mapped, args.whole, of_pairs)
-    store.save(args.output, arrays, photographs=len(np.unique(known["group"])), **about)
-    print(f"{mapping['layer']}: {len(stitched_nets)} stitched nets on {len(block)} images", flush=True)
+    about = {"photographs": len(np.unique(group[index])), "evaluated": len(index), "of_images": len(group)}
+    store.save(args.output, arrays, **about, **attributes_of(mapped, args.whole, of_pairs))
+    print(f"{mapping['layer']}: {len(stitched_nets)} stitched nets on {len(index)} images", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,9 @@ class StitchedNets(NamedTuple):
 
     layer: str
     whole: list[str]  # pairs whose whole path is stitched
-    photographs: int  # independent groups of images
-    images: np.ndarray  # (B,)
+    photographs: int  # independent groups of the images that nets are evaluated on
+    of_images: int  # that there are, from which these are drawn
+    images: np.ndarray  # number of those in each block (B,)
     penalties: dict[str, np.ndarray]  # pair -> alpha (P,)
     hits: dict[str, np.ndarray]  # <kind>/<pair> -> (P, B); whole/<net>, self/<net>, zero/<net> -> (B,)
 
@@ -49,10 +50,20 @@ def read(path: Path | str) -> StitchedNets:
         attributes["layer"],
         attributes["whole"],
         attributes["photographs"],
+        attributes["of_images"],
         arrays["images"],
         {pair: arrays[f"alpha/{pair}"] for pair in attributes["pairs"]},
         {name: array for name, array in arrays.items() if name.split("/")[0] not in ("images", "alpha", "decay")},
     )
+
+
+def evaluated_on(evaluated: int, of_images: int) -> str:
+    """How many of the images nets are evaluated on, in words; empty where on all.
+
+    >>> evaluated_on(500, 50_000)
+    'on 500 of 50,000 images'
+    """
+    return f"on {evaluated:,} of {of_images:,} images" if evaluated < of_images else ""
 
 
 def nets_of(pairs: Iterable[str]) -> list[tuple[str, str]]:
@@ -146,4 +157,5 @@ def rows(nets: StitchedNets, shown: str) -> list[Row]:
         points, beside = (alphas.tolist(), alone) if pair == shown else (few, {})
         found += [{"pair": pair, "alpha": alpha, **cells(nets, [pair], alpha), **beside} for alpha in points]
     found += [{"pair": MEAN, "alpha": alpha, **cells(nets, list(nets.penalties), alpha)} for alpha in few]
-    return [{"layer": nets.layer, **row} for row in found]
+    evaluated = {"images": int(nets.images.sum()), "of_images": nets.of_images}
+    return [{"layer": nets.layer, **row, **evaluated} for row in found]
