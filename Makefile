@@ -13,7 +13,7 @@ quoted = '$(subst ','\'',$(1))'
 RUNNER = $(BIN)/python -m workflow.runner.run --cores $(CORES) $(if $(CONFIG),--configfile=$(call quoted,$(value CONFIG)))
 .DEFAULT_GOAL := help
 
-COMMANDS := help figures report published test test-quick mutants lint bench faults clean lock
+COMMANDS := help figures report atlas published test test-quick mutants lint bench faults clean lock
 # Any other goal is the name of a figure, a table or a result, unless it is a file of the project.
 OTHERS := $(filter-out $(COMMANDS) .venv/installed,$(MAKECMDGOALS))
 RESULTS := $(filter results/%,$(OTHERS)) $(foreach goal,$(filter-out results/%,$(OTHERS)),$(if $(wildcard $(goal)),,$(goal)))
@@ -27,6 +27,9 @@ help: ## this list
 
 figures: .venv/installed ## everything, into results/scenes: 15 minutes on two cores, first 2 minutes and 6 GB for .venv
 	@$(RUNNER) figures
+
+atlas: .venv/installed ## every unit in the browser, results/scenes/atlas/index.html: part of figures
+	@$(RUNNER) atlas
 
 report: .venv/installed ## all figures on one page, results/scenes/report.zip: seconds after make figures
 	@$(RUNNER) report

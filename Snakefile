@@ -37,6 +37,7 @@ rule all:
     input:
         every_figure,
         every_table(),
+        f"{RUN}/atlas/index.html",
     localrule: True
 
 
@@ -52,6 +53,7 @@ include: "workflow/rules/clustering.smk"
 include: "workflow/rules/patches.smk"
 include: "workflow/rules/published.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/atlas.smk"
 
 
 # One environment serves every rule.

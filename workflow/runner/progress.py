@@ -52,6 +52,9 @@ SECONDS = {
     "functional": 27.0,
     "hierarchy": 1.0,
     "spectral": 4.7,
+    "atlas": 0.0,
+    "atlas_layer": 3.3,
+    "atlas_page": 2.0,
 }
 OTHER = 2.7
 WAVES = (

@@ -8,6 +8,7 @@ import numpy as np
 from .. import store, tables
 from ..clustering import hierarchy
 from .digits import share
+from .inputs import store_of
 
 
 def orders(order: np.ndarray, net: np.ndarray, unit: np.ndarray) -> list[list[int]]:
@@ -17,7 +18,7 @@ def orders(order: np.ndarray, net: np.ndarray, unit: np.ndarray) -> list[list[in
 
 def spectral(folder: Path, pair: str) -> dict[str, Any]:
     """Spectral clusters of a pair: of each unit of both nets its cluster, -1 without one, and what the table says."""
-    path = folder / f"{pair}.zarr" / "zarr.json"
+    path = store_of(folder, pair)
     store.attributes(path, "clusters")
     arrays = store.load(path, "label", "net", "unit", "order")
     label: list[list[int]] = []
@@ -44,7 +45,7 @@ def subtrees_of(leaves: int, scored: list[hierarchy.Subtree]) -> np.ndarray:
 
 def tree(folder: Path, pair: str) -> dict[str, Any]:
     """The tree of a pair's mapping: the best mixed subtree of each unit, its scores, and the leaf order."""
-    path = folder / f"{pair}.zarr" / "zarr.json"
+    path = store_of(folder, pair)
     attributes, arrays = store.attributes(path, "tree"), store.load(path, "order", "net", "unit")
     scored = hierarchy.read(folder / f"{pair}.csv")
     order = arrays["order"]

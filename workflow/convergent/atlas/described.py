@@ -14,7 +14,7 @@ SHOWN = ("greedy_crossfit", "greedy_crossfit_excess", "mutual", "overlap")  # nu
 
 
 def excess(value: np.ndarray, rotated: np.ndarray) -> np.ndarray:
-    """How far a unit and its partner are more alike than on rotated axes: 0 where they are not, 1 where equal. (units,)"""
+    """How far units are more alike than on rotated axes: 0 where they are not, 1 where they are equal. (units,)"""
     with np.errstate(invalid="ignore", divide="ignore"):
         return (value - rotated) / (1 - rotated)
 
@@ -50,7 +50,7 @@ def layer_numbers(of: summary.Evidence) -> dict[str, Any]:
     }
 
 
-def read(path: Path) -> tuple[dict[tuple[str, str], dict[str, Any]], dict[str, Any]]:
+def read(path: Path) -> tuple[dict[tuple[str, str], dict[str, Any]], dict[str, dict[str, Any]]]:
     """Columns of the units of every ordered pair of trained nets, and numbers of the layer by state."""
     evidence = summary.read(path)
     columns = {pair: unit_columns(units) for pair, units in evidence[TRAINED].described.items()}

@@ -42,7 +42,7 @@ def sizes(values: Iterable[float]) -> list[Number]:
 
 
 def thousandths(matrix: np.ndarray) -> np.ndarray:
-    """Similarities of at most 1 in thousandths, so that three decimals are kept and no more; NONE for NaN. (rows, columns)
+    """Similarities in thousandths, which keep the three decimals that are shown; NONE for NaN. (rows, columns)
 
     >>> thousandths(np.array([[0.8124, -1, np.nan]])).tolist()
     [[812, -1000, -32768]]

@@ -34,7 +34,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--nets", nargs="+", required=True, help="names of the nets in their order")
     parser.add_argument("--stages", nargs="+", required=True, help="stages of the run; the page says what is left out")
     parser.add_argument("--evidence", type=Path, nargs="*", default=[], help="stores of the evidence of each layer")
-    parser.add_argument("--scorecard", type=Path, help="table of claims and verdicts (.csv)")
+    parser.add_argument("--scorecard", type=Path, nargs="*", default=[], help="table of claims and verdicts (.csv)")
     parser.add_argument("--figures", type=Path, nargs="*", default=[], help="pictures of all figures (.png)")
     return parser.parse_args(argv)
 
@@ -70,7 +70,7 @@ def content(args: argparse.Namespace) -> dict[str, Any]:
         "stages": args.stages,
         "verdicts": VERDICTS,
         "numbers": dict(map(mean_numbers, args.evidence)),
-        "claims": claims(args.scorecard) if args.scorecard else [],
+        "claims": [claim for path in args.scorecard for claim in claims(path)],
         "figures": relative(args.figures, args.output),
     }
 

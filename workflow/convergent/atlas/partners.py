@@ -10,6 +10,7 @@ import numpy as np
 from .. import store
 from ..alignment.matching import UNMATCHED, greedy, partner_similarity
 from ..alignment.matching import read as read_matches
+from .inputs import store_of
 
 Pair = tuple[str, str]
 Member = tuple[str, int]  # net and unit
@@ -51,7 +52,7 @@ def read(nets: list[str], similarities: Path, matches: Path, kind: str) -> dict[
     """
     found: dict[Pair, Partners] = {}
     for a, b in combinations(nets, 2):
-        path = similarities / f"{a}-{b}.zarr" / "zarr.json"
+        path = store_of(similarities, a, b)
         store.attributes(path, kind)
         found[a, b], found[b, a] = both_ways(store.load(path, kind)[kind], read_matches(matches / f"{a}-{b}.csv"))
     return found
@@ -78,12 +79,23 @@ def groups(partners: Mapping[Pair, Partners]) -> dict[Member, list[Member]]:
     return found
 
 
-def best_group(partners: Mapping[Pair, Partners], found: Mapping[Member, list[Member]]) -> tuple[list[Member], float]:
-    """The group of most nets, and among these of the largest mean similarity, with that; empty where there is none."""
+class Best(NamedTuple):
+    """The most similar of the groups of most nets."""
+
+    group: list[Member]  # empty where there is none
+    similarity: float  # mean over every two of its units; NaN where there is none
+    groups: int  # of as many nets
+
+
+def best_group(partners: Mapping[Pair, Partners], found: Mapping[Member, list[Member]]) -> Best:
+    """The group of most nets, and among these of the largest mean similarity of its units."""
 
     def mean(group: list[Member]) -> float:
         return float(np.mean([partners[a, b].assigned_similarity[i] for (a, i), (b, _) in combinations(group, 2)]))
 
-    rated = [(len(group), mean(group), group) for group in found.values()]
-    _, similarity, group = max(rated, default=(0, np.nan, []))
-    return group, similarity
+    most = max(map(len, found.values()), default=0)
+    largest = {tuple(group): mean(group) for group in found.values() if len(group) == most}
+    if not largest:
+        return Best([], np.nan, 0)
+    best = max(largest, key=lambda group: (largest[group], group))
+    return Best(list(best), largest[best], len(largest))

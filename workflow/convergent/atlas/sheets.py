@@ -1,4 +1,4 @@
-"""Pictures of the units of a layer as sprite sheets: one unit a tile, nine pictures a tile, some hundred tiles a sheet."""
+"""Pictures of the units of a layer as sprite sheets: a tile of nine pictures a unit, some hundred tiles a sheet."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +91,7 @@ def sheets(array: store.StoredArray, shown: np.ndarray, height: int, width: int,
 def write_kind(folder: Path, name: str, array: store.StoredArray, shown: np.ndarray) -> dict[str, Any]:
     """Write the sheets of one kind of pictures, ``<name>-<number>.webp``, and say how they are cut."""
     units = array.shape[0]
-    height, width = shrunk(array.shape[2:4], units)
+    height, width = shrunk((array.shape[2], array.shape[3]), units)
     grid, few = grid_of(height, width, units), max(height, width) <= PIXELATED
     for number, sheet in enumerate(sheets(array, shown, height, width, grid)):
         Image.fromarray(sheet).save(folder / f"{name}-{number}.webp", quality=QUALITY, lossless=few, method=4)

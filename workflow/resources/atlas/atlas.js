@@ -97,13 +97,16 @@ const atlas = (() => {
   const best = (layer, of, net, unit, label) => picture(layer, of, net, unit, main_kind(of, net), label);
 
   // A unit as a link with its picture and a line below it
-  function tile(state, of, net, unit, line, says, extra = "", second = false) {
+  // more: pictures after its own
+  function tile(state, of, net, unit, line, says, extra = "", more = "") {
     const where = { to: net === state.to ? state.net : state.to };
-    const name = `${net === state.net ? "" : `${titleOf(net)} `}unit ${unit}${says ? `, ${says}` : ""}`;
-    const pictures = best(state.layer, of, net, unit) + (second ? picture(state.layer, of, net, unit, "deconv") : "");
+    const name = `${titleOf(net)} unit ${unit}${says ? `, ${says}` : ""}`;
+    const pictures = best(state.layer, of, net, unit) + more;
     return `<a class="tile ${extra}" href="${address(state.layer, net, unit, where)}" aria-label="${escaped(name)}">${
       pictures || '<span class="picture empty"></span>'}<span class="line">${line}</span></a>`;
   }
+
+  const withDeconvolution = (state, of, net, unit, line, says) => tile(state, of, net, unit, line, says, "tall", picture(state.layer, of, net, unit, "deconv"));
 
   // Numbers from 0 to 1 on a line: the cross-fitted one with its interval, before training, on rotated axes
   function strip({ value, low, high, rotated, before, similarity }) {
@@ -159,10 +162,11 @@ const atlas = (() => {
     const numbers = run.numbers[layer];
     const state = { layer, net: netNames[0], to: netNames[1] };
     const group = of.best.group.map(([net, unit]) => tile(state, of, netNames[net], unit,
-      `${titleOf(netNames[net])} <b>${unit}</b>`, `${titleOf(netNames[net])}, ${layer}`));
+      `${titleOf(netNames[net])} <b>${unit}</b>`, layer));
+    const where = of.best.group.length === netNames.length ? "all nets" : `${of.best.group.length} nets`;
     const pictures = group.length
-      ? `<div class="tiles small">${group.join("")}</div><p class="line">${group.length === netNames.length
-        ? "assigned to each other in all nets" : `assigned to each other in ${group.length} nets`}, mean similarity ${share(of.best.similarity)}</p>`
+      ? `<div class="tiles small">${group.join("")}</div><p class="line">${of.best.groups > 1 ? `the most similar of ${of.best.groups} groups` : "the only group"}
+        in ${where}, mean similarity ${share(of.best.similarity)}</p>`
       : "";
     let said = "";
     if (numbers && numbers.trained) {
@@ -175,11 +179,29 @@ const atlas = (() => {
       <small>${count(of.units[netNames[0]], "unit")}</small></h3><div>${said}</div><div>${pictures}</div></section>`;
   }
 
+  // What the run answers, in words: the first layer, the one where nets are least alike, and what training changed
+  function answer() {
+    const layers = run.layers.filter((layer) => run.numbers[layer]);
+    if (!layers.length) return "";
+    const own = (layer) => run.numbers[layer].trained.greedy_crossfit;
+    const least = layers.reduce((low, layer) => (own(layer)[0] < own(low)[0] ? layer : low));
+    const before = (layer) => (run.numbers[layer].untrained ? ` (before training ${share(run.numbers[layer].untrained.greedy_crossfit[0])})` : "");
+    const said = [...new Set([layers[0], least])].map((layer) => `<b>${interval(own(layer))}</b> in ${layer}${before(layer)}`);
+    const claim = run.claims.find((each) => each.claim === "training made axes alike");
+    const where = (verdict) => (claim ? run.layers.filter((layer) => claim.layers[layer] && claim.layers[layer][0] === verdict).join(", ") : "");
+    const changed = [["holds", "more"], ["fails", "less"]].filter(([verdict]) => where(verdict)).map(([verdict, word]) => `${word} alike in ${where(verdict)}`);
+    return `<p class="lead">In this run a unit correlates with its most similar unit of another network, chosen on other photographs, at
+      ${said.join(" and at ")}${said.length > 1 ? ", where networks are least alike" : ""}.
+      ${changed.length ? `Beyond what rotated axes give, training made units ${changed.join(" and ")}.` : ""}</p>`;
+  }
+
   async function first() {
     document.title = `Atlas of ${run.run}`;
     const layers = await Promise.all(run.layers.map((layer) => load(layer)));
     const figures = run.figures.map(({ name, file }) =>
       `<a class="figure" href="${file}"><img src="${file}" alt="" loading="lazy"><span>${escaped(name.replaceAll("_", " "))}</span></a>`);
+    const overview = run.figures.filter(({ name }) => name === "overview").map(({ file }) =>
+      `<h2>On one page</h2><a class="overview" href="${file}"><img src="${file}" alt="Overview of the run, as a picture" loading="lazy"></a>`);
     const all = layers.reduce((sum, of) => sum + Object.values(of.units).reduce((a, b) => a + b, 0), 0);
     const marks = legend(["dot", "similarity with the most similar unit of another net, measured on other photographs; line: 95 % interval"],
       ["before", "the same nets before training"], ["rotated", "rotated axes: what nets reach that share no axes"]);
@@ -187,9 +209,11 @@ const atlas = (() => {
       <p class="lead">${count(netNames.length, "network")}, ${run.nets.map((net) => net.title).join(", ")}, see the same images.
       This atlas shows each of their ${all.toLocaleString("en")} units: the image patches that excite it most, and the units of the
       other networks that are most like it. Choose a layer to begin, or one of the units below.</p>
+      ${answer()}
       <h2>Layer by layer</h2>${missing("evidence", "matching", "patches")}${hasStage("evidence") ? marks : ""}
+      ${hasStage("matching") ? `<p>Pictures: a group of units of different networks, every two of them assigned to each other.</p>` : ""}
       <div class="rows">${run.layers.map((layer, number) => layerRow(layer, layers[number])).join("")}</div>
-      ${scorecard()}
+      ${scorecard()}${overview.join("")}
       <h2>Figures</h2><div class="figures">${figures.join("") || "<p>None.</p>"}</div>`;
   }
 
@@ -243,7 +267,8 @@ const atlas = (() => {
     const tiles = units.map((unit) => {
       const verdict = verdictOf(its, unit);
       const says = [verdict, name === "unit" || name === "verdict" ? "" : `${sort.label} ${text(unit)}`].filter(Boolean).join(", ");
-      return tile(state, of, state.net, unit, `<b>${unit}</b> ${text(unit)}`, says, cssName(verdict));
+      const partner = its.greedy && its.greedy[unit] != null ? best(state.layer, of, state.to, its.greedy[unit]) : "";
+      return tile(state, of, state.net, unit, `<b>${unit}</b> ${text(unit)}`, says, `${cssName(verdict)} ${its.greedy ? "couple" : ""}`, partner);
     });
     return tiles.join("") || "<p>No unit is left; take a filter off.</p>";
   }
@@ -292,13 +317,14 @@ const atlas = (() => {
       return `<option value="${key}"${key === name ? " selected" : ""}${can ? "" : " disabled"}>${sort.label}${can ? "" : " (not in this run)"}</option>`;
     });
     document.title = `${state.layer}, ${titleOf(state.net)}: atlas of ${run.run}`;
-    main.innerHTML = `<h1 tabindex="-1">${state.layer}: ${count(chunk.units, "unit")} of ${titleOf(state.net)}</h1>
+    const each = its.greedy ? `, each beside its most similar unit of ${titleOf(state.to)}` : "";
+    main.innerHTML = `<h1 tabindex="-1">${state.layer}: ${count(chunk.units, "unit")} of ${titleOf(state.net)}${each}</h1>
       ${layerHead(state, of)}${pairNumbers(of, state.net, state.to)}${missing("matching", "patches")}
       <form id="controls"><label>Sort by <select name="sort">${options.join("")}</select></label>
       <label>Order <select name="dir"><option value="down"${up < 0 ? " selected" : ""}>largest first</option>
       <option value="up"${up > 0 ? " selected" : ""}>smallest first</option></select></label>
       <fieldset><legend class="hidden">Show only</legend>${filters(state, chunk)}</fieldset></form>
-      <p id="count" role="status"></p><div class="tiles" id="grid"></div>`;
+      <p id="count" role="status"></p><div class="tiles${its.greedy ? " couples" : ""}" id="grid"></div>`;
     const fill = () => {
       const { units } = chosen(now, chunk);
       document.getElementById("grid").innerHTML = grid(now, of, chunk);
@@ -333,7 +359,7 @@ const atlas = (() => {
     const [greedy, assigned] = [partner("greedy"), partner("assigned")];
     const tiles = [];
     const card = (name, other, number) => tiles.push(`<div><h4>${name}</h4>${other == null ? "<p>none</p>"
-      : tile({ ...state, to: net }, of, net, other, `<b>${other}</b> ${share(number)}`, `${name} partner, similarity ${share(number)}`, "", true)}</div>`);
+      : withDeconvolution({ ...state, to: net }, of, net, other, `<b>${other}</b> ${share(number)}`, `${name} partner, similarity ${share(number)}`)}</div>`);
     if (its.greedy && greedy === assigned) card("greedy and assigned", greedy, partner("greedy_similarity"));
     else if (its.greedy) {
       card("greedy", greedy, partner("greedy_similarity"));
@@ -381,7 +407,7 @@ const atlas = (() => {
       if (own < 0) return `<section><h2>${title}</h2><p>This unit is in none of ${nets.map(titleOf).join(" and ")}.</p></section>`;
       const members = nets.flatMap((net, at) => its.label[at].flatMap((label, unit) => (label === own ? [[net, unit]] : [])));
       const tiles = members.slice(0, MOST_MEMBERS).map(([net, unit]) => tile({ ...state, to: nets[1 - side] }, of, net, unit,
-        `${titleOf(net)} <b>${unit}</b>`, titleOf(net), net === state.net && unit === state.unit ? "self" : ""));
+        `${titleOf(net)} <b>${unit}</b>`, "", net === state.net && unit === state.unit ? "self" : ""));
       return `<section><h2>${title}</h2><p>${count(members.length, "unit")} of ${nets.map(titleOf).join(" and ")}: ${scores(its.rows[own])}.
         ${members.length > MOST_MEMBERS ? `The first ${MOST_MEMBERS}.` : ""}</p><div class="tiles small">${tiles.join("")}</div></section>`;
     }).join("");
@@ -392,7 +418,7 @@ const atlas = (() => {
     const members = chunk.group[state.unit];
     const names = new Set(members.map(([net]) => netNames[net]));
     const without = netNames.filter((net) => !names.has(net)).map(titleOf);
-    const tiles = members.map(([net, unit]) => tile(state, of, netNames[net], unit, `${titleOf(netNames[net])} <b>${unit}</b>`, titleOf(netNames[net]), "", true));
+    const tiles = members.map(([net, unit]) => withDeconvolution(state, of, netNames[net], unit, `${titleOf(netNames[net])} <b>${unit}</b>`, ""));
     const text = members.length < 2 ? "Its assigned partners are not assigned to each other, or it has none."
       : without.length ? `Every two of these are assigned to each other. No such unit in ${without.join(", ")}.`
         : "Every two of these are assigned to each other: the group has a unit of each net.";
@@ -478,13 +504,13 @@ const atlas = (() => {
     const of = await load(name);
     document.title = `${name}, ${titleOf(net)} and ${titleOf(to)}, correlations: atlas of ${run.run}`;
     const head = `<h1 tabindex="-1">${name}: correlations of ${titleOf(net)} and ${titleOf(to)}</h1>${layerHead(state, of)}`;
-    if (!of.matrices) {
+    const forward = netNames.indexOf(net) <= netNames.indexOf(to);
+    const pair = forward ? `${net}-${to}` : `${to}-${net}`;
+    if (!of.matrices.includes(pair)) {
       const why = hasStage("matching") ? `${of.units[net].toLocaleString("en")} x ${of.units[to].toLocaleString("en")} cells are too many for a page; they are in correlation/${name} of the run.` : "";
       main.innerHTML = `${head}${missing("matching")}<p class="missing">${why}</p>`;
       return;
     }
-    const forward = netNames.indexOf(net) <= netNames.indexOf(to);
-    const pair = forward ? `${net}-${to}` : `${to}-${net}`;
     const data = await load(name, pair);
     const values = decoded(data.cells);
     const at = (row, column) => (forward ? row * data.shape[1] + column : column * data.shape[1] + row);
@@ -509,7 +535,7 @@ const atlas = (() => {
       mark.style.cssText = `left:${(100 * x) / columns.length}%;top:${(100 * y) / rows.length}%;width:${100 / columns.length}%;height:${100 / rows.length}%;display:block`;
       document.getElementById("cell").innerHTML = `<p class="cell">${titleOf(net)} <b>${row}</b> and ${titleOf(to)} <b>${column}</b>:
         <b class="value">${value === NONE ? "none, a unit is dead" : share(value / 1000)}</b></p>
-        <div class="tiles pair">${[[net, row], [to, column]].map(([of_net, unit]) => tile(state, of, of_net, unit, `${titleOf(of_net)} <b>${unit}</b>`, titleOf(of_net), "", true)).join("")}</div>`;
+        <div class="tiles pair">${[[net, row], [to, column]].map(([of_net, unit]) => withDeconvolution(state, of, of_net, unit, `${titleOf(of_net)} <b>${unit}</b>`, "")).join("")}</div>`;
     };
     const under = (event) => {
       const box = canvas.getBoundingClientRect();
