@@ -21,7 +21,7 @@ from ..nets.names import title
 from . import described, scripts
 from .digits import share
 
-RESOURCES = Path("workflow/resources/atlas")
+RESOURCES = Path(__file__).parents[2] / "resources" / "atlas"
 TEMPLATE, COPIED = "index.html.j2", ("atlas.js", "atlas.css")
 CLAIMS = ("claim", "layer", "ours", "low", "high", "against", "verdict")  # columns of the scorecard
 

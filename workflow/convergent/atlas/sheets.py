@@ -95,7 +95,7 @@ def write_kind(folder: Path, name: str, array: store.StoredArray, shown: np.ndar
     grid, few = grid_of(height, width, units), max(height, width) <= PIXELATED
     for number, sheet in enumerate(sheets(array, shown, height, width, grid)):
         Image.fromarray(sheet).save(folder / f"{name}-{number}.webp", quality=QUALITY, lossless=few, method=4)
-    return {**grid._asdict(), "name": name, "pixelated": few}
+    return {**grid._asdict(), "name": name, "pixelated": few, "empty": np.flatnonzero(~shown).tolist()}
 
 
 def write(folder: Path, path: Path, layer: str, net: str) -> dict[str, Any]:

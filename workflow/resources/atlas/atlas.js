@@ -78,6 +78,7 @@ const atlas = (() => {
     const sheet = of.pictures[net] && of.pictures[net][kind];
     const says = label ? `role="img" aria-label="${escaped(label)}"` : 'aria-hidden="true"';
     if (!sheet) return "";
+    if (sheet.empty.includes(unit)) return `<span class="picture empty">never active</span>`;
     const number = Math.floor(unit / sheet.per);
     const held = Math.min(sheet.per, of.units[net] - number * sheet.per);
     const columns = Math.min(held, sheet.columns);
@@ -162,7 +163,7 @@ const atlas = (() => {
     const numbers = run.numbers[layer];
     const state = { layer, net: netNames[0], to: netNames[1] };
     const group = of.best.group.map(([net, unit]) => tile(state, of, netNames[net], unit,
-      `${titleOf(netNames[net])} <b>${unit}</b>`, layer));
+      `<b>${unit}</b> ${titleOf(netNames[net])}`, layer));
     const where = of.best.group.length === netNames.length ? "all nets" : `${of.best.group.length} nets`;
     const pictures = group.length
       ? `<div class="tiles small">${group.join("")}</div><p class="line">${of.best.groups > 1 ? `the most similar of ${of.best.groups} groups` : "the only group"}
@@ -268,7 +269,8 @@ const atlas = (() => {
       const verdict = verdictOf(its, unit);
       const says = [verdict, name === "unit" || name === "verdict" ? "" : `${sort.label} ${text(unit)}`].filter(Boolean).join(", ");
       const partner = its.greedy && its.greedy[unit] != null ? best(state.layer, of, state.to, its.greedy[unit]) : "";
-      return tile(state, of, state.net, unit, `<b>${unit}</b> ${text(unit)}`, says, `${cssName(verdict)} ${its.greedy ? "couple" : ""}`, partner);
+      return tile(state, of, state.net, unit, `<b>${unit}</b>${partner ? ` and <b>${its.greedy[unit]}</b>` : ""} ${text(unit)}`,
+        says, `${cssName(verdict)} ${its.greedy ? "couple" : ""}`, partner);
     });
     return tiles.join("") || "<p>No unit is left; take a filter off.</p>";
   }
@@ -360,12 +362,13 @@ const atlas = (() => {
     const tiles = [];
     const card = (name, other, number) => tiles.push(`<div><h4>${name}</h4>${other == null ? "<p>none</p>"
       : withDeconvolution({ ...state, to: net }, of, net, other, `<b>${other}</b> ${share(number)}`, `${name} partner, similarity ${share(number)}`)}</div>`);
-    if (its.greedy && greedy === assigned) card("greedy and assigned", greedy, partner("greedy_similarity"));
+    if (its.greedy && greedy == null && assigned == null) tiles.push("<p>No partner: it does not vary on these images.</p>");
+    else if (its.greedy && greedy === assigned) card("greedy and assigned", greedy, partner("greedy_similarity"));
     else if (its.greedy) {
       card("greedy", greedy, partner("greedy_similarity"));
       card("assigned", assigned, partner("assigned_similarity"));
     }
-    if (its.information && partner("information_partner") !== greedy) card("by information", partner("information_partner"), partner("information"));
+    if (its.information && partner("information_partner") !== greedy && partner("information_partner") != null) card("by information", partner("information_partner"), partner("information"));
     const facts = [];
     if (its.greedy) facts.push(fact("similarity", share(partner("greedy_similarity")), "Correlation with the greedy partner, on the images that chose it"));
     if (its.crossfit) {
@@ -390,8 +393,8 @@ const atlas = (() => {
       const more = its.count[state.unit] - own.length;
       const tiles = own.map(([unit, weight]) => tile({ ...state, to: net }, of, net, unit, `<b>${unit}</b> ${share(weight)}`, `weight ${share(weight)}`));
       const r2 = its.r2 ? `, R² ${share(its.r2[state.unit])}` : "";
-      return `<h4>${titleOf(net)} <small>${count(its.count[state.unit], which === "sources" ? "source" : "target")}${r2}${
-        more > 0 ? `; the ${own.length} largest weights` : ""}</small></h4><div class="tiles small">${tiles.join("") || "<p>none</p>"}</div>`;
+      return `<h3>${titleOf(net)} <small>${count(its.count[state.unit], which === "sources" ? "source" : "target")}${r2}${
+        more > 0 ? `; the ${own.length} largest weights` : ""}</small></h3><div class="tiles small">${tiles.join("") || "<p>none</p>"}</div>`;
     });
     return `<section><h2>${title}</h2><p>${text}</p>${rows.join("")}</section>`;
   }
@@ -407,7 +410,7 @@ const atlas = (() => {
       if (own < 0) return `<section><h2>${title}</h2><p>This unit is in none of ${nets.map(titleOf).join(" and ")}.</p></section>`;
       const members = nets.flatMap((net, at) => its.label[at].flatMap((label, unit) => (label === own ? [[net, unit]] : [])));
       const tiles = members.slice(0, MOST_MEMBERS).map(([net, unit]) => tile({ ...state, to: nets[1 - side] }, of, net, unit,
-        `${titleOf(net)} <b>${unit}</b>`, "", net === state.net && unit === state.unit ? "self" : ""));
+        `<b>${unit}</b> ${titleOf(net)}`, "", net === state.net && unit === state.unit ? "self" : ""));
       return `<section><h2>${title}</h2><p>${count(members.length, "unit")} of ${nets.map(titleOf).join(" and ")}: ${scores(its.rows[own])}.
         ${members.length > MOST_MEMBERS ? `The first ${MOST_MEMBERS}.` : ""}</p><div class="tiles small">${tiles.join("")}</div></section>`;
     }).join("");
@@ -418,7 +421,7 @@ const atlas = (() => {
     const members = chunk.group[state.unit];
     const names = new Set(members.map(([net]) => netNames[net]));
     const without = netNames.filter((net) => !names.has(net)).map(titleOf);
-    const tiles = members.map(([net, unit]) => withDeconvolution(state, of, netNames[net], unit, `${titleOf(netNames[net])} <b>${unit}</b>`, ""));
+    const tiles = members.map(([net, unit]) => withDeconvolution(state, of, netNames[net], unit, `<b>${unit}</b> ${titleOf(netNames[net])}`, ""));
     const text = members.length < 2 ? "Its assigned partners are not assigned to each other, or it has none."
       : without.length ? `Every two of these are assigned to each other. No such unit in ${without.join(", ")}.`
         : "Every two of these are assigned to each other: the group has a unit of each net.";
@@ -535,7 +538,7 @@ const atlas = (() => {
       mark.style.cssText = `left:${(100 * x) / columns.length}%;top:${(100 * y) / rows.length}%;width:${100 / columns.length}%;height:${100 / rows.length}%;display:block`;
       document.getElementById("cell").innerHTML = `<p class="cell">${titleOf(net)} <b>${row}</b> and ${titleOf(to)} <b>${column}</b>:
         <b class="value">${value === NONE ? "none, a unit is dead" : share(value / 1000)}</b></p>
-        <div class="tiles pair">${[[net, row], [to, column]].map(([of_net, unit]) => withDeconvolution(state, of, of_net, unit, `${titleOf(of_net)} <b>${unit}</b>`, "")).join("")}</div>`;
+        <div class="tiles pair">${[[net, row], [to, column]].map(([of_net, unit]) => withDeconvolution(state, of, of_net, unit, `<b>${unit}</b> ${titleOf(of_net)}`, "")).join("")}</div>`;
     };
     const under = (event) => {
       const box = canvas.getBoundingClientRect();
