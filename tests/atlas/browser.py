@@ -1,4 +1,4 @@
-"""The atlas in a real browser: Debian's Chromium, driven by Playwright. As a command it takes the picture of the README.
+"""The atlas in a real browser: Debian's Chromium, driven by Playwright. As a command it takes the README's picture.
 
 python -m tests.atlas.browser results/scenes/atlas/index.html docs/atlas.png
 """
@@ -48,11 +48,15 @@ def settle(tab: Any) -> None:
     tab.evaluate("atlas.ready()")
 
 
-def picture(tab: Any, path: Path) -> None:
-    """Save what the tab shows as a picture of few colours."""
+def seen(tab: Any) -> Image.Image:
+    """What the tab shows."""
     tab.wait_for_timeout(300)  # until pictures are decoded
-    shown = Image.open(BytesIO(tab.screenshot())).convert("RGB")
-    shown.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    return Image.open(BytesIO(tab.screenshot())).convert("RGB")
+
+
+def take_picture(tab: Any, path: Path) -> None:
+    """Save what the tab shows as a picture of few colours."""
+    seen(tab).quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main() -> None:
@@ -61,7 +65,7 @@ def main() -> None:
     parser.add_argument("picture", type=Path, help="picture to write (.png)")
     args = parser.parse_args()
     with chromium() as browser:
-        picture(open_page(browser, args.page, SHOWN), args.picture)
+        take_picture(open_page(browser, args.page, SHOWN), args.picture)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def test_what_a_run_has_not_is_left_out(run: Path, tmp_path: Path, stages: list[
 def test_stores_that_do_not_fit_together_are_refused(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "conv1.zarr/zarr.json"
     store.save(other, dict(store.load(run / "moments/val/conv1.zarr/zarr.json")), kind="moments", layer="conv1")
-    resave(other, nets={net: "other" for net in runs.NETS}, controls=[])
+    resave(other, nets=dict.fromkeys(runs.NETS, "other"), controls=[])
     given = [str(tmp_path / "_layer.js"), *runs.arguments(run, "conv1", ["matching"])[1:]]
     given[given.index("--moments") + 1] = str(other)
     with pytest.raises(SystemExit, match="weights of net0 differ"):

@@ -24,11 +24,12 @@ def pictures(path: Path, units: int, edge: int, channels: int = 3) -> np.ndarray
 
 def found(folder: Path, sheet: dict, unit: int, which: int) -> np.ndarray:
     """Pixel in the middle of a picture of a unit, by what the data of the atlas say of the sheets. (4,)"""
-    image = np.asarray(Image.open(folder / f"{sheet['name']}-{unit // sheet['per']}.webp").convert("RGBA"))
+    with Image.open(folder / f"{sheet['name']}-{unit // sheet['per']}.webp") as file:
+        image = np.asarray(file.convert("RGBA"))
     place = unit % sheet["per"]
     top, left = place // sheet["columns"] * sheet["height"], place % sheet["columns"] * sheet["width"]
-    y, x = ((2 * at + 1) * length // 6 for at, length in zip(divmod(which, 3), (sheet["height"], sheet["width"])))
-    return image[top + y, left + x]
+    row, column = divmod(which, 3)
+    return image[top + (2 * row + 1) * sheet["height"] // 6, left + (2 * column + 1) * sheet["width"] // 6]
 
 
 @pytest.mark.parametrize(("units", "edge", "channels", "count"), [(5, 7, 3, 1), (40, 12, 1, 1), (200, 60, 3, 2)])
