@@ -1,4 +1,4 @@
-"""The atlas in a real browser: Debian's Chromium, driven by Playwright. As a command it takes the README's picture.
+"""The atlas in a real browser: Chromium, driven by Playwright. As a command it takes the README's picture.
 
 python -m tests.atlas.browser results/scenes/atlas/index.html docs/atlas.png
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 SHOWN = "conv2/net0?to=net1&sort=excess"  # in the picture of the README
 COLOURS = 224  # of that picture
 
