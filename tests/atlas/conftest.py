@@ -1,4 +1,4 @@
-"""The small run that all tests of the atlas read."""
+"""The small run that tests of the atlas read."""
 
 from pathlib import Path
 

@@ -7,6 +7,7 @@ from workflow.convergent.allocation import keep_freed_memory
 from workflow.convergent.commands import new_parser
 from workflow.convergent.nets import device
 
+from .atlas import bench_atlas
 from .checking import bench_checking
 from .clustering import bench_clustering
 from .cuda import bench_cuda
@@ -32,6 +33,7 @@ BENCHES = {
     "training": bench_training,
     "lrn": bench_lrn,
     "patches": bench_patches,
+    "atlas": bench_atlas,
     "exactness": bench_exactness,
     "rounding": bench_rounding,
     "cuda": bench_cuda,

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from tests import ROOT
+from tests.atlas import browser
 
 pytestmark = pytest.mark.slow
 
@@ -129,6 +131,25 @@ def test_every_figure_and_table_is_there(project: Path) -> None:
     numbers |= {"training.csv": 3 * 3}  # before, in and after training, in each layer
     numbers |= {"units.csv": 2 * 2 * (6 + 6 + 8), "scorecard.csv": 3 * 5 + 1 + 3 + 2}  # of steps, training, mappings
     assert tables == numbers
+
+
+def test_its_atlas_opens_at_every_unit(project: Path, chromium: Any) -> None:
+    """From the first page to each layer, a unit of it, its partner and its matrix; the console says nothing."""
+    page = project / "results/scenes/atlas/index.html"
+    tab = browser.open_page(chromium, page)
+    assert tab.locator(".figure").count() == len(list((project / "results/scenes/figures").glob("*.png")))
+    for layer, units in (("conv1", 6), ("conv2", 6), ("fc7", 8)):
+        for where, heading in (
+            (f"#layers a[data-layer={layer}]", f"{layer}: {units} units of Net1"),
+            ("#grid a:not(.dead)", f"{layer}, Net1, unit "),
+            (".beside .tile", f"{layer}, My.net_1, unit "),
+            ("#up", f"{layer}: {units} units of My.net_1"),
+            (".switch a:has-text('matrix')", f"{layer}: correlations of My.net_1 and Net1"),
+        ):
+            tab.locator(where).first.click()
+            browser.settle(tab)
+            assert tab.locator("h1").inner_text().startswith(heading)
+    assert tab.said == []
 
 
 def test_nothing_is_left_to_do_even_when_every_file_was_touched(project: Path) -> None:

@@ -107,6 +107,18 @@ figures
     plots           arrays to panels
     labels          names and titles where there is little room
     statistics, evidence, training, units, mapping, clusters, authors    the families of figures
+atlas (every unit in the browser)
+    layer           one layer: its pictures, and its data as script files
+    page            the page with its script and style sheet, and what its first view shows
+    inputs          which files of a run a layer is made from, and whether they fit together
+    digits          numbers, rounded once
+    scripts         data as script files
+    sheets          pictures of units as sprite sheets
+    partners        partners in both directions, and groups over all nets
+    described       numbers of units and of pairs of nets from the evidence
+    mapped          sparse sources of units, and what units are sources of
+    clusters        clusters of units, and their orders
+    matrices        correlations as a picture that answers
 shared
     api             results in Python
     experiment      the file of an experiment, read as what it says

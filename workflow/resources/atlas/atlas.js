@@ -269,7 +269,7 @@ const atlas = (() => {
       const verdict = verdictOf(its, unit);
       const says = [verdict, name === "unit" || name === "verdict" ? "" : `${sort.label} ${text(unit)}`].filter(Boolean).join(", ");
       const partner = its.greedy && its.greedy[unit] != null ? best(state.layer, of, state.to, its.greedy[unit]) : "";
-      return tile(state, of, state.net, unit, `<b>${unit}</b>${partner ? ` and <b>${its.greedy[unit]}</b>` : ""} ${text(unit)}`,
+      return tile(state, of, state.net, unit, `<b>${unit}</b>${partner ? ` and <b>${its.greedy[unit]}</b>` : ""} <span>${text(unit)}</span>`,
         says, `${cssName(verdict)} ${its.greedy ? "couple" : ""}`, partner);
     });
     return tiles.join("") || "<p>No unit is left; take a filter off.</p>";

@@ -1,10 +1,5 @@
-"""What a reader does in the atlas, in a real browser, from the file system.
+"""What a reader does in the atlas, in a real browser, from the file system."""
 
-Where Chromium is not installed these are skipped, or fail if BROWSER_TESTS=required (as in .ci/run, which installs it).
-"""
-
-import importlib.util
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,14 +35,9 @@ PARTIAL = {
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    missing = [] if browser.CHROMIUM else ["Chromium"]
-    missing += [name for name in ("playwright", "axe_playwright_python") if not importlib.util.find_spec(name)]
-    if missing:
-        give_up = pytest.fail if os.environ.get("BROWSER_TESTS") == "required" else pytest.skip
-        give_up(f"{' and '.join(missing)} not installed: apt-get install chromium; .ci/run does")
-    with browser.chromium() as found:
-        yield found
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of three nets with all stages; the folder of its results."""
+    return runs.make(tmp_path_factory.mktemp("results") / "toy")
 
 
 @pytest.fixture(scope="module")
