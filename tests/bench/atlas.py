@@ -3,6 +3,7 @@
 Its stores hold planted numbers; pictures are crops of photographs at the receptive fields of the paper's layers.
 """
 
+import os
 import shutil
 import tempfile
 import time
@@ -100,9 +101,11 @@ def build_layer(folder: Path, layer: str, photographs: Photographs) -> None:
         given += ["--mappings", stores / "mappings", "--alpha", ALPHA]
     given += ["--patches", *(stores / f"patches/{net}.zarr/zarr.json" for net in NETS)]
     code = f"from workflow.convergent.atlas.layer import main; main({list(map(str, given))})"
-    seconds, memory = in_fresh_process(code)
+    before = sum(os.times()[2:4])
+    _, memory = in_fresh_process(code)
+    seconds = sum(os.times()[2:4]) - before  # of children, so that other work on the machine does not count
     size = sum(file.stat().st_size for file in (folder / "atlas/layers" / layer).iterdir())
-    print(f"{layer}: {seconds:.0f} s, {memory:.1f} GiB, {size / 1e6:.1f} MB", flush=True)
+    print(f"{layer}: {seconds:.0f} s of CPU, {memory:.1f} GiB, {size / 1e6:.1f} MB", flush=True)
     shutil.rmtree(stores)
 
 

@@ -48,6 +48,7 @@ SUBMITTED = {
     "spectral": 1,
     "compare": 1,
     "compare_training": 1,
+    "atlas_layer": 1,
 }
 MOMENTS = {"moments_val", "moments_train", "moments_untrained", "moments_snapshots"}
 USE_GPU = {"train", *MOMENTS, "information", "patches", "functional"}

@@ -191,7 +191,8 @@ const atlas = (() => {
     const claim = run.claims.find((each) => each.claim === "training made axes alike");
     const where = (verdict) => (claim ? run.layers.filter((layer) => claim.layers[layer] && claim.layers[layer][0] === verdict).join(", ") : "");
     const changed = [["holds", "more"], ["fails", "less"]].filter(([verdict]) => where(verdict)).map(([verdict, word]) => `${word} alike in ${where(verdict)}`);
-    return `<p class="lead">In this run a unit correlates with its most similar unit of another network, chosen on other photographs, at
+    return `<p class="lead">In this run a unit correlates with its most similar unit of another network, measured on photographs that
+      did not choose it, at
       ${said.join(" and at ")}${said.length > 1 ? ", where networks are least alike" : ""}.
       ${changed.length ? `Beyond what rotated axes give, training made units ${changed.join(" and ")}.` : ""}</p>`;
   }
@@ -316,7 +317,7 @@ const atlas = (() => {
     const { its, name, up } = chosen(state, chunk);
     const options = Object.entries(SORTS).map(([key, sort]) => {
       const can = canSort(key, its, chunk);
-      return `<option value="${key}"${key === name ? " selected" : ""}${can ? "" : " disabled"}>${sort.label}${can ? "" : " (not in this run)"}</option>`;
+      return `<option value="${key}"${key === name ? " selected" : ""}${can ? "" : " disabled"}>${sort.label}${can ? "" : " (not of this layer)"}</option>`;
     });
     document.title = `${state.layer}, ${titleOf(state.net)}: atlas of ${run.run}`;
     const each = its.greedy ? `, each beside its most similar unit of ${titleOf(state.to)}` : "";
