@@ -273,7 +273,22 @@ const atlas = (() => {
       return tile(state, of, state.net, unit, `<b>${unit}</b>${partner ? ` and <b>${its.greedy[unit]}</b>` : ""} <span>${text(unit)}</span>`,
         says, `${cssName(verdict)} ${its.greedy ? "couple" : ""}`, partner);
     });
-    return tiles.join("") || "<p>No unit is left; take a filter off.</p>";
+    return tiles;
+  }
+
+  // Tiles in groups of whole rows, of which the browser lays out those that are seen: one by one, thousands are slow
+  const ROWS = 8;
+
+  function columnsOf(place) {
+    const style = getComputedStyle(place);
+    const [least, gap] = ["--least", "--gap"].map((name) => parseFloat(style.getPropertyValue(name)));
+    return Math.max(1, Math.floor((place.clientWidth + gap) / (least + gap)));
+  }
+
+  function grouped(tiles, columns) {
+    const groups = [];
+    for (let k = 0; k < tiles.length; k += columns * ROWS) groups.push(`<div class="group">${tiles.slice(k, k + columns * ROWS).join("")}</div>`);
+    return groups.join("") || "<p>No unit is left; take a filter off.</p>";
   }
 
   function filters(state, chunk) {
@@ -327,10 +342,14 @@ const atlas = (() => {
       <label>Order <select name="dir"><option value="down"${up < 0 ? " selected" : ""}>largest first</option>
       <option value="up"${up > 0 ? " selected" : ""}>smallest first</option></select></label>
       <fieldset><legend class="hidden">Show only</legend>${filters(state, chunk)}</fieldset></form>
-      <p id="count" role="status"></p><div class="tiles${its.greedy ? " couples" : ""}" id="grid"></div>`;
+      <p id="count" role="status"></p><div class="${its.greedy ? "couples" : "singles"}" id="grid"></div>`;
+    const place = document.getElementById("grid");
+    let columns = 0;
     const fill = () => {
       const { units } = chosen(now, chunk);
-      document.getElementById("grid").innerHTML = grid(now, of, chunk);
+      columns = columnsOf(place);
+      place.style.setProperty("--columns", columns);
+      place.innerHTML = grouped(grid(now, of, chunk), columns);
       document.getElementById("count").textContent = units.length === chunk.units ? `All ${count(units.length, "unit")}.`
         : `${units.length} of ${count(chunk.units, "unit")}.`;
     };
@@ -343,6 +362,7 @@ const atlas = (() => {
       fill();
     });
     form.addEventListener("submit", (event) => event.preventDefault());
+    resized = () => { if (columnsOf(place) !== columns) fill(); };
     fill();
   }
 
@@ -578,6 +598,7 @@ const atlas = (() => {
 
   // ---- From address to page
   let repaint = () => {};
+  let resized = () => {};
   const VIEWS = { first, layer, unit, matrix, nowhere: (state) => nowhere(state.what) };
 
   async function render() {
@@ -585,6 +606,7 @@ const atlas = (() => {
     const state = parsed(location.hash);
     now = state;
     repaint = () => {};
+    resized = () => {};
     if (state.view === "layer") last.options = state.options;
     if (state.to && state.view !== "matrix") last.to = state.to;
     document.querySelectorAll("#layers a").forEach((link) => {
@@ -640,9 +662,7 @@ const atlas = (() => {
     const tiles = [...document.querySelectorAll("#grid a")];
     if (!tiles.length) return false;
     const here = tiles.indexOf(document.activeElement);
-    const top = tiles[0].offsetTop;
-    const beyond = tiles.findIndex((each) => each.offsetTop > top);
-    const columns = beyond < 0 ? tiles.length : beyond;
+    const columns = Number(document.getElementById("grid").style.getPropertyValue("--columns"));
     const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[key];
     const next = here < 0 ? 0 : here + by;
     if (next < 0 || next >= tiles.length) return true;
@@ -688,6 +708,7 @@ const atlas = (() => {
     search(document.getElementById("wanted").value);
   });
   document.addEventListener("keydown", keys);
+  window.addEventListener("resize", () => resized());
   window.addEventListener("hashchange", () => { shown = render(); });
   setTheme();
   queueMicrotask(() => { shown = render(); }); // once ``atlas`` is defined, which data are registered with
