@@ -4,6 +4,7 @@ import copy
 import tempfile
 import time
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,20 +36,22 @@ STEPS, BATCH = 100, 32  # of the training
 SAMPLES, TARGETS = 100_000, 2  # of raw activations for scikit-learn
 
 
-def trained_nets(split: datasets.Split) -> dict[str, Net]:
-    """Two nets of the embedded experiment with the paper's widths, after STEPS steps of training."""
+def trained_nets(
+    split: datasets.Split, widths: Sequence[int] = WIDTHS, steps: int = STEPS, batch: int = BATCH
+) -> dict[str, Net]:
+    """Two nets of the embedded experiment with the paper's or other widths, after some steps of training."""
     architecture = copy.deepcopy(section("config.yaml", "architecture"))
-    for conv, units in zip(architecture["conv"], WIDTHS, strict=True):
+    for conv, units in zip(architecture["conv"], widths, strict=True):
         conv["units"] = units
-    settings = TrainingSettings.from_section(section("config.yaml", "training") | {"steps": STEPS, "batch": BATCH})
+    settings = TrainingSettings.from_section(section("config.yaml", "training") | {"steps": steps, "batch": batch})
     nets = {}
     for seed in range(2):
         net = nets[f"net{seed}"] = preset(architecture, 3, 52, 36, seed)
         net.standardise_with(split.images)
-        drawn = crops.draws(len(split.labels), BATCH, 4, seed)
+        drawn = crops.draws(len(split.labels), batch, 4, seed)
         loader = crops.batches(split_of(split.images, split.labels), drawn, net.crop_width, torch.device("cpu"))
         job = train.Job(f"net{seed}", seed, settings)
-        train.train_epoch(net, new_optimiser(net, settings), loader, job, 0, range(STEPS), Snapshots([]))
+        train.train_epoch(net, new_optimiser(net, settings), loader, job, 0, range(steps), Snapshots([]))
         net.eval()
     return nets
 
