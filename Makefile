@@ -13,9 +13,9 @@ quoted = '$(subst ','\'',$(1))'
 RUNNER = $(BIN)/python -m workflow.runner.run --cores $(CORES) $(if $(CONFIG),--configfile=$(call quoted,$(value CONFIG)))
 .DEFAULT_GOAL := help
 
-COMMANDS := help figures report atlas published test test-quick mutants lint bench faults clean lock
+COMMANDS := help figures report atlas published test test-quick mutants lint bench peers faults clean lock
 # Any other goal is the name of a figure, a table or a result, unless it is a file of the project.
-OTHERS := $(filter-out $(COMMANDS) .venv/installed,$(MAKECMDGOALS))
+OTHERS := $(filter-out $(COMMANDS) .venv/installed .peers/installed,$(MAKECMDGOALS))
 RESULTS := $(filter results/%,$(OTHERS)) $(foreach goal,$(filter-out results/%,$(OTHERS)),$(if $(wildcard $(goal)),,$(goal)))
 
 .PHONY: $(COMMANDS) $(RESULTS)
@@ -59,6 +59,9 @@ lint: .venv/installed ## style and types: 20 seconds
 bench: .venv/installed ## time and memory of the stages: 15 minutes
 	$(BIN)/python -m tests.bench $(ARGS)
 
+peers: .peers/installed ## speed, memory and errors beside other packages, which it installs into .peers: 5 minutes
+	PYTHONPATH=.peers $(BIN)/python -m tests.bench peers
+
 faults: .venv/installed ## kill, damage, mistype, fill the disk, and see what comes of it: 25 minutes; ARGS="kills", SEED=1
 	$(BIN)/python -m tests.faults $(ARGS)
 
@@ -73,10 +76,18 @@ clean: ## remove results/scenes and say what is left; another run: RUN=my_images
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements.txt
 	@touch $@
 
+# Beside .venv, which stays as it is: what these packages need is there.
+.peers/installed: requirements-bench.txt .venv/installed
+	@rm -rf .peers
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --target .peers -r requirements-bench.txt
+	@touch $@
+
 # Pin what requirements.in asks for, with hashes, for every platform, and the same versions for conda. Needs uv.
+PIN := uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header \
+  --no-annotate
 lock: ## pin newest versions of the requirements; needs uv
-	uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header \
-	  --no-annotate requirements.in -o requirements.txt
+	$(PIN) requirements.in -o requirements.txt
+	$(PIN) --no-deps requirements-bench.in -o requirements-bench.txt
 	$(PYTHON) -c 'import re; pins = re.findall(r"^(\S+==.*?) *\\?$$", open("requirements.txt").read(), re.M); \
 	  head = open("environment.yml").read().split("  - pip:\n")[0]; \
 	  open("environment.yml", "w").write(head + "  - pip:\n" + "".join(f"      - {pin}\n" for pin in pins))'

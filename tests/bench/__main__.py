@@ -17,6 +17,7 @@ from .images import bench_images
 from .information import bench_information
 from .moments import bench_exactness, bench_memory, bench_moments, bench_rounding
 from .nets import bench_lrn, bench_patches, bench_training
+from .peers.table import bench_peers
 from .scale import bench_scale
 from .stitching import bench_stitching
 
@@ -38,6 +39,7 @@ BENCHES = {
     "rounding": bench_rounding,
     "cuda": bench_cuda,
     "imagenet": bench_imagenet,
+    "peers": bench_peers,
 }
 
 
