@@ -56,7 +56,7 @@ lint: .venv/installed ## style and types: 20 seconds
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-bench: .venv/installed ## time and memory of the stages: 15 minutes
+bench: .venv/installed ## time and memory of the stages: 20 minutes
 	$(BIN)/python -m tests.bench $(ARGS)
 
 peers: .peers/installed ## speed, memory and errors beside other packages, which it installs into .peers: 5 minutes

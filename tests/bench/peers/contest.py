@@ -112,6 +112,15 @@ def missing(ways: Sequence[Way]) -> list[str]:
     return sorted({way.package for way in ways if way.package and find_spec(way.package) is None})
 
 
+def rounded(number: float, digits: int) -> str:
+    """A number with so many significant digits, and without an exponent where it is not very large.
+
+    >>> rounded(17654.3, 2)
+    '18,000'
+    """
+    return f"{float(f'{number:.{digits}g}'):,g}"
+
+
 def rows(contest: Contest, ways: Sequence[Way], turns: Sequence[Sequence[Measured]], reference: Any) -> list[str]:
     """Lines of the table. Raises AssertionError for a result that is not the reference's."""
     lines = []
@@ -122,7 +131,7 @@ def rows(contest: Contest, ways: Sequence[Way], turns: Sequence[Sequence[Measure
         error = "" if played[0].result is None else f"{contest.error(played[0].result, reference):.0e}"
         if error and not float(error) <= way.tolerance:
             raise AssertionError(f"{contest.name}, {way.name}: error {error}, at most {way.tolerance:.0e} is allowed")
-        numbers = [f"{statistics.median(seconds):.3g}", f"{ratio:.2g}", f"{played[0].megabytes:.0f}", error]
+        numbers = [rounded(statistics.median(seconds), 3), rounded(ratio, 2), f"{played[0].megabytes:.0f}", error]
         lines.append(f"| {' | '.join(['' if lines else contest.name, way.name, *numbers])} |")
     return lines
 
