@@ -4,6 +4,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.atlas import runs
 from workflow.convergent import store
@@ -58,6 +59,7 @@ def test_a_unit_that_one_net_lacks_is_in_a_smaller_group() -> None:
     assert partners.best_group({}, {}).group == []
 
 
+@pytest.mark.slow
 def test_stored_partners_are_read_as_they_are(run: Path) -> None:
     found = partners.read(runs.NETS, run / "correlation/conv1", run / "matching/correlation/conv1", "correlation")
     assert len(found) == 6

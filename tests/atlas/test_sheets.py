@@ -32,6 +32,7 @@ def found(folder: Path, sheet: dict, unit: int, which: int) -> np.ndarray:
     return image[top + (2 * row + 1) * sheet["height"] // 6, left + (2 * column + 1) * sheet["width"] // 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("units", "edge", "channels", "count"), [(5, 7, 3, 1), (40, 12, 1, 1), (200, 60, 3, 2)])
 def test_a_unit_is_found_in_its_sheet(tmp_path: Path, units: int, edge: int, channels: int, count: int) -> None:
     colours = pictures(tmp_path / "net0.zarr/zarr.json", units, edge, channels)
