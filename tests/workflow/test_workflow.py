@@ -140,6 +140,7 @@ def test_its_atlas_opens_at_every_unit(project: Path, chromium: Any) -> None:
     assert tab.locator(".figure").count() == len(list((project / "results/scenes/figures").glob("*.png")))
     for layer, units in (("conv1", 6), ("conv2", 6), ("fc7", 8)):
         for where, heading in (
+            (".home", "Do different networks"),
             (f"#layers a[data-layer={layer}]", f"{layer}: {units} units of Net1"),
             ("#grid a:not(.dead)", f"{layer}, Net1, unit "),
             (".beside .tile", f"{layer}, My.net_1, unit "),
