@@ -383,7 +383,7 @@ const atlas = (() => {
     const tiles = [];
     const card = (name, other, number) => tiles.push(`<div><h4>${name}</h4>${other == null ? "<p>none</p>"
       : withDeconvolution({ ...state, to: net }, of, net, other, `<b>${other}</b> ${share(number)}`, `${name} partner, similarity ${share(number)}`)}</div>`);
-    if (its.greedy && greedy == null && assigned == null) tiles.push("<p>No partner: it does not vary on these images.</p>");
+    if (its.greedy && greedy == null && assigned == null) tiles.push("<p>No partner: on these images this unit does not vary, or no unit of that net does.</p>");
     else if (its.greedy && greedy === assigned) card("greedy and assigned", greedy, partner("greedy_similarity"));
     else if (its.greedy) {
       card("greedy", greedy, partner("greedy_similarity"));
