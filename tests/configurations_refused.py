@@ -295,7 +295,6 @@ TOGETHER = [
     changed("stitching.evaluated", 0, "stitching.evaluated: 0 is not possible; at least 1. Validation images that"),
     changed("stitching.evaluated", 2.5, "stitching.evaluated: 2.5 is not possible; it is of another form. Validation"),
     changed("stitching.evaluated", True, "stitching.evaluated: True is not possible; it is of another form"),
-    changed("stitching.evaluated", None, "stitching.evaluated: None is not possible; it is of another form"),
     changed("stitching.evaluated", 51, "stitching.evaluated: 51 is not possible; all, or at least moments.blocks, 52"),
     changed("stitching.evaluated", 3121, "stitching.evaluated: 3121 is not possible; all, or at most 3120, the number"),
     changed(

@@ -40,7 +40,7 @@ def test_torchvisions_models_are_known_without_loading_it() -> None:
 
 
 def test_every_experiment_passes_where_its_images_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for split, name in ((split, name) for split in ("train", "val") for name in range(300)):
+    for split, name in ((split, name) for split, count in {"train": 300, "val": 5000}.items() for name in range(count)):
         file = tmp_path / f"data/imagenet/{split}/{name % 3}/{name}.JPEG"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
@@ -48,7 +48,11 @@ def test_every_experiment_passes_where_its_images_are(tmp_path: Path, monkeypatc
     for file in EXPERIMENTS:
         config = checks.checked(experiment.read(file), ROOM)
         assert checks.checked(config, ROOM) == config
-    for file in sorted(Path("data/imagenet/val").glob("*/*"))[63:]:
+    *_, last = (files := sorted(Path("data/imagenet/val").glob("*/*")))
+    last.unlink()
+    with pytest.raises(InputError, match=r"stitching\.evaluated: 5000 is not possible; all, or at most 4999"):
+        checks.checked(experiment.read(ROOT / "workflow/experiments/imagenet.yaml"), ROOM)
+    for file in files[63:-1]:
         file.unlink()
     with pytest.raises(InputError, match=r"moments\.blocks: 64 is not possible; at most 63, the number of photographs"):
         checks.checked(experiment.read(ROOT / "workflow/experiments/imagenet.yaml"), ROOM)

@@ -55,7 +55,7 @@ def experiment(folder: Path) -> dict:
     config["data"]["folder"] = "photographs"
     config["training"]["steps"] = STEPS
     config["moments"] |= {"blocks": 4, "shards": 1}
-    config["stitching"] |= {"images": TRAIN // 2, "blocks": 4, "shards": 1}
+    config["stitching"] |= {"images": TRAIN // 2, "evaluated": VAL, "blocks": 4, "shards": 1}
     (folder / "few.yaml").write_text(yaml.safe_dump(config))
     return config
 
@@ -90,7 +90,7 @@ def stages(config: Mapping) -> dict[str, Stage]:
         "information, conv2": Stage("information/conv2", val, "images"),
         "patches": Stage("patches/net0", 4, "nets (pictures, not images, take the time)"),
         "stitching": Stage("stitching/*", 1, ""),
-        "functional": Stage("functional/*", val, "images"),
+        "functional": Stage("functional/*", whole["stitching"]["evaluated"] / VAL, "images"),
         "spectral": Stage("spectral/*/*", 1, ""),
     }
 

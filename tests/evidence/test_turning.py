@@ -103,6 +103,8 @@ def test_rotations_are_derived_from_the_seed_and_their_number() -> None:
     few, more = (list(turning.turns(prepared, 9, count)) for count in (2, 3))
     for one, other in zip(few, more, strict=False):
         np.testing.assert_array_equal(one.products, other.products)
+    by_number = turning.turned(prepared, turning.nth_rotation(2, 5, 9))
+    np.testing.assert_array_equal(more[2].products, by_number.products)
     assert not np.allclose(more[1].products, more[2].products)
 
 

@@ -110,5 +110,5 @@ def turned(of: Standardised, rotation: Array) -> Between:
 
 def turns(of: Standardised, seed: int, count: int) -> Iterator[Between]:
     """Moments after each of some random rotations of net b's units."""
-    for k in range(count):
-        yield turned(of, nth_rotation(k, of.products.shape[2], seed, of.place))
+    for number in range(count):
+        yield turned(of, nth_rotation(number, of.products.shape[2], seed, of.place))
