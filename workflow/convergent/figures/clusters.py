@@ -24,7 +24,7 @@ from .inputs import (
     WithinStores,
     read_correlations,
 )
-from .pictures import Pictures, draw_unit, read_pictures, remarks
+from .pictures import Pictures, draw_unit, name_rows, read_pictures, remarks
 
 CLUSTERS = 4  # at most so many are shown with pictures
 SMALLEST = 3  # units of a cluster that is shown with pictures
@@ -50,17 +50,6 @@ def read_scores(scores: Path, tree: Path) -> list[hierarchy.Subtree]:
     return hierarchy.read(scores)
 
 
-def draw_native(part: SubFigure, matrix: np.ndarray, rows: str) -> None:
-    """Draw M and its distances in native order. matrix: (leaves, leaves)"""
-    panels = {
-        "M = [I |W|; |W|' I]": (matrix, "Greys"),
-        "distance, max(M) - M (white: none)": (hierarchy.distance(matrix), "Blues"),
-    }
-    for ax, (name, (panel, cmap)) in zip(part.subplots(2, 1), panels.items(), strict=True):
-        plots.weight_matrix(ax, panel, rows, "", cmap)
-        ax.set_title(f"{name}, native order")
-
-
 def fig5_hierarchy(mapping: MappingStore, tree: TreeStore, scores: TreeScores) -> Figure:
     """Hierarchical clusters of both nets' units, from the tree of a sparse mapping (paper, figure 5)."""
     attributes, arrays = store.attributes(tree, "tree"), store.load(tree, "order", "net")
@@ -70,21 +59,26 @@ def fig5_hierarchy(mapping: MappingStore, tree: TreeStore, scores: TreeScores) -
     store.pair_of(tree, attributes)
     subtrees, matrix = read_scores(scores, tree), hierarchy.joined(mappings.read_weights(mapping, attributes["point"]))
     source, target = names = [plots.title(net) for net in digests_of(attributes)]
-    figure = plt.figure(figsize=(10.5, 6.9))
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 2.1], squeeze=False).flat
-    draw_native(left, matrix, labels.wrapped(f"units of {target} (targets), then of {source}", 3))
-    ax, order = right.subplots(), arrays["order"]
+    figure, (left, ax) = plt.subplots(1, 2, figsize=(12.4, 7.6), width_ratios=[1, 1.5])
+    plots.weight_matrix(left, matrix, f"units of {target} (targets), then of {source}", "in native order")
+    left.set_title("M = [I |W|; |W|' I]")
+    order = arrays["order"]
     plots.weight_matrix(ax, np.sqrt(matrix[np.ix_(order, order)]), "", "units of both nets, in the order of the tree")
     plots.colour_diagonal(ax, arrays["net"][order])
     for subtree in subtrees:
         plots.frame(ax, subtree.first, subtree.size, "0.6", 0.5)
     for rank, subtree in enumerate(hierarchy.best_mixed(subtrees, CLUSTERS, SMALLEST), 1):
         plots.frame(ax, subtree.first, subtree.size, "C2", 1.5)
-        ax.annotate(f"{rank}", (subtree.first - 1, subtree.first), color="C2", ha="right", fontsize=9)
+        end = subtree.first + subtree.size - 0.5
+        ax.annotate(
+            f" {rank}", (end, subtree.first - 0.5), color="C2", va="top", fontsize=11, fontweight="bold", zorder=4
+        )
     ax.set_title(
         f"{attributes['layer']}, square root of M in leaf order; a box for each of {len(subtrees)} subtrees,\n"
-        f"green for the best of {SMALLEST} units or more of both nets; units x decay = {attributes['alpha']:g}"
+        f"numbered: the best of {SMALLEST} units or more of both nets; units x decay = {attributes['alpha']:g}"
     )
+    mixed = len(hierarchy.best_mixed(subtrees, len(subtrees), SMALLEST))
+    figure.set_label(f"{len(subtrees)} subtrees; {mixed} of them hold {SMALLEST} units or more, of both nets")
     figure.legend(handles=plots.net_handles(names), loc="outside lower center", ncols=2)
     return figure
 
@@ -93,16 +87,18 @@ def draw_members(
     part: SubFigure, members: Sequence[Member], columns: int, nets: Sequence[Pictures], title: str
 ) -> None:
     """Draw pictures of the first members of a cluster, one a column, with names in the colour of their net."""
-    grid = part.subplots(max(len(pictures.kinds) for pictures in nets), columns, squeeze=False)
+    kinds = max(len(pictures.kinds) for pictures in nets)
+    grid = part.subplots(kinds, 1 + columns, squeeze=False, width_ratios=[0.8] + [1] * columns)
     for ax in grid.flat:
         ax.axis("off")
-    for column, (net, unit) in enumerate(members[:columns]):
+    name_rows(list(grid[:, 0]), max(nets, key=lambda pictures: len(pictures.kinds)), "")
+    for column, (net, unit) in enumerate(members[:columns], 1):
         for ax in grid[:, column]:
             ax.axis("on")
         draw_unit(list(grid[:, column]), nets[net], unit)
         grid[0, column].set_title(f"{labels.short(nets[net].name)} {unit}", fontsize=8, color=plots.NET_COLOURS[net])
     more = f"; {columns} of {len(members)} units shown" if len(members) > columns else ""
-    part.suptitle(labels.wrapped(title + more, PICTURE * columns), fontsize=9)
+    part.suptitle(labels.wrapped(title + more, PICTURE * (columns + 1)), fontsize=9)
 
 
 def members_height(nets: Sequence[Pictures]) -> float:
@@ -126,18 +122,24 @@ def fig6_clusters(tree: TreeStore, scores: TreeScores, patches: PatchStores) -> 
     store.pair_of(tree, attributes)
     nets = read_pictures(patches, attributes["layer"], digests_of(attributes), attributes["images"]["val"])
     best = hierarchy.best_mixed(read_scores(scores, tree), CLUSTERS, SMALLEST)
-    columns = min(MEMBERS, max([5, *(subtree.size for subtree in best)]))
-    figure = plt.figure(figsize=(PICTURE * columns, members_height(nets) * max(len(best), 1) + 0.6))
-    parts = figure.subfigures(max(len(best), 1), 1, squeeze=False).flat
+    columns = min(MEMBERS, max([SMALLEST, *(subtree.size for subtree in best)]))
+    down = max(1, -(-len(best) // ((MEMBERS + 2) // (columns + 1))))
+    across = max(1, -(-len(best) // down))  # clusters side by side
+    size = (PICTURE * max(5, across * (columns + 1)), members_height(nets) * down + 0.6)
+    figure = plt.figure(figsize=size)
+    parts = figure.subfigures(down, across, squeeze=False).flat
     for rank, (part, subtree) in enumerate(zip(parts, best, strict=False), 1):
         leaves = arrays["order"][subtree.first : subtree.first + subtree.size]
         title = (
-            f"cluster {rank}: {subtree.source} of {nets[0].name}, {subtree.target} of {nets[1].name}; "
+            f"cluster {rank}: {subtree.source} of {nets[0].name}, {subtree.target} of {nets[1].name}\n"
             f"mean of M within {subtree.within:.3f}, gap to the parent {subtree.gap:.3f}"
         )
         draw_members(part, members_of(arrays, leaves), columns, nets, title)
     shown = "best clusters of both nets' units" if best else f"no cluster of {SMALLEST} units or more is of both nets"
-    figure.suptitle(f"{attributes['layer']}: {shown},\nby the tree of the mapping{remarks(nets)}")
+    title = f"{attributes['layer']}: {shown}, by the tree of the mapping{remarks(nets)}"
+    figure.suptitle(labels.wrapped(title, figure.get_figwidth(), 11))
+    gaps = ", ".join(f"{subtree.gap:.3f}" for subtree in best)
+    figure.set_label(f"{shown}; gaps to their parents {gaps}" if best else shown)
     return figure
 
 
@@ -147,12 +149,14 @@ def runs(label: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(first.tolist(), np.diff(np.r_[first, len(label)]).tolist(), strict=True))
 
 
+def joint_of(correlations: Correlations) -> np.ndarray:
+    """Correlation of the units of both nets. (units_a + units_b, units_a + units_b)"""
+    return np.block([[correlations.first, correlations.between], [correlations.between.T, correlations.second]])
+
+
 def draw_spectral(part: SubFigure, arrays: Arrays, correlations: Correlations, title: str) -> None:
     """Draw the correlation of the clustered units of both nets in the order of the clusters."""
-    order = arrays["order"][arrays["label"][arrays["order"]] >= 0]
-    joint = np.block(
-        [[correlations.first, correlations.between], [correlations.between.T, correlations.second]]
-    )  # (units_a + units_b, units_a + units_b)
+    order, joint = arrays["order"][arrays["label"][arrays["order"]] >= 0], joint_of(correlations)
     ax = part.subplots()
     image = plots.similarity_matrix(ax, joint[np.ix_(order, order)], "", "")
     plots.colour_diagonal(ax, arrays["net"][order])
@@ -166,23 +170,41 @@ def draw_spectral(part: SubFigure, arrays: Arrays, correlations: Correlations, t
 
 def draw_rotated(part: SubFigure, arrays: Arrays) -> None:
     """Draw the summaries of a spectral clustering beside those on rotated axes, and the eigenvalues."""
-    labels = {
-        "density_inside": "mean positive correlation inside",
-        "contrast": "inside / outside",
-        "span": "common span, mean squared\ncanonical correlation",
-        "stability": "stability under resampled photographs,\nadjusted Rand index",
+    names = {
+        "density_inside": "mean positive\ncorrelation\ninside",
+        "contrast": "inside /\noutside",
+        "span": "common span,\nmean squared canonical\ncorrelation",
+        "stability": "stability under\nresampled photographs,\nadjusted Rand index",
     }
-    *summaries, last = part.subplots(len(labels) + 1, 1)
+    above, below = part.subfigures(2, 1, height_ratios=[1.9, 1], squeeze=False).flat
     means = {name: np.array([live_mean(draws) for draws in np.atleast_2d(arrays[name])]) for name in STABLE}
-    for ax, (name, label) in zip(summaries, labels.items(), strict=True):
+    for ax, (name, label) in zip(above.subplots(1, len(names)), names.items(), strict=True):
         value, rotated = ({**arrays, **means}[which] for which in (name, f"rotated/{name}"))
         plots.beside_rotated(ax, value.item(), rotated, label)
-    plots.eigenvalues(last, arrays["eigenvalue"], int(arrays["label"].max(initial=-1)) + 1)
-    part.supxlabel(
+    above.supxlabel(
         f"dot: these nets; grey: 95 % of {len(arrays['rotated/span'])} random rotations of the second net's axes,\n"
         f"cut into as many clusters; of the stability: all of {len(arrays['rotated/stability'])} rotations",
         fontsize=8,
     )
+    plots.eigenvalues(below.subplots(), arrays["eigenvalue"], int(arrays["label"].max(initial=-1)) + 1)
+
+
+def typical_first(arrays: Arrays, joint: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Places of a cluster's members, those first that correlate most with the others, by mean positive correlation.
+
+    joint: correlation of the units of both nets; places: (members,) -> (members,)
+    """
+    among = np.clip(np.nan_to_num(joint[np.ix_(places, places)]), 0, None)
+    return places[np.argsort(-among.sum(axis=1), kind="stable")]
+
+
+def spectral_says(arrays: Arrays, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Number of clusters, their common span and their stability beside rotated axes, as text."""
+    numbers = [f"{len(rows)} clusters"]
+    for name, label in (("span", "common span"), ("stability", "stability")):
+        ours, rotated = (live_mean(np.atleast_1d(arrays[f"{of}{name}"])) for of in ("", "rotated/"))
+        numbers.append(f"{label} {plots.shown(ours)}, on rotated axes {plots.shown(rotated)}")
+    return "; ".join(numbers)
 
 
 def read_clusters(scores: Path, clusters: Path) -> list[dict[str, Any]]:
@@ -210,7 +232,7 @@ def figS_spectral(  # noqa: N802
     nets = read_pictures(patches, attributes["layer"], digests, attributes["images"])
     shared = [row for row in rows if row["units_a"] and row["units_b"] and row["size"] >= SMALLEST][:CLUSTERS]
     heights = [5.4, *(members_height(nets) for _ in shared)]
-    figure = plt.figure(figsize=(PICTURE * MEMBERS, sum(heights)))
+    figure = plt.figure(figsize=(PICTURE * (MEMBERS + 1), sum(heights)))
     top, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
     left, right = top.subfigures(1, 2, width_ratios=[1.35, 1], squeeze=False).flat
     title = f"{attributes['layer']}: {len(rows)} spectral clusters of both nets' units, densest first"
@@ -222,8 +244,9 @@ def figS_spectral(  # noqa: N802
             f"cluster {row['cluster'] + 1}: {row['units_a']} units of {nets[0].name}, {row['units_b']} of "
             f"{nets[1].name}; mean positive correlation inside {inside}, outside {outside}, span {span}"
         )
-        members = members_of(arrays, np.flatnonzero(arrays["label"] == row["cluster"]))
-        draw_members(part, members, MEMBERS, nets, title)
+        typical = typical_first(arrays, joint_of(correlations), np.flatnonzero(arrays["label"] == row["cluster"]))
+        draw_members(part, members_of(arrays, typical), MEMBERS, nets, f"{title}; most typical first")
+    figure.set_label(spectral_says(arrays, rows))
     if shared:
         figure.supxlabel(remarks(nets).strip(), fontsize=8)
     return figure

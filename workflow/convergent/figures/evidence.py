@@ -16,12 +16,13 @@ from ..commands import command
 from ..evidence import summary
 from ..evidence.compare import TRAINED, UNTRAINED
 from ..evidence.inference import Interval
+from ..evidence.summary import SIMILARITY
 from ..evidence.units import VERDICTS
 from . import draw, plots
+from .comparisons import PaperTable
 from .inputs import InformationTable, TableToWrite
 
 EvidenceStores = Annotated[list[Path], "stores of the evidence of each layer (zarr.json), in the order to show"]
-PaperTable = Annotated[Path, "table of the paper's numbers (.csv)"]
 ScorecardTable = Annotated[Path, "table of claims and verdicts (.csv)"]
 SCORECARD = ("claim", "layer", "against", "paper", "ours", "low", "high", "verdict")
 TWINS, NO_TWINS = "the same nets before training", "none before training: weights are given, or layers wide"
@@ -78,10 +79,10 @@ def draw_number(axes: Axes, layers: summary.Layers, name: str, colour: str, shif
 
 
 def draw_paper(axes: Axes, layers: summary.Layers, paper: Paper, name: str, colour: str, shift: float = 0.0) -> None:
-    """Draw the paper's number of each layer that it has, as a small square."""
+    """Draw the paper's number of each layer that it has, as a hollow square."""
     known = [layer for layer in layers if layer in paper]
-    where = [list(layers).index(layer) + shift - 0.1 for layer in known]
-    axes.plot(where, [paper[layer][name] for layer in known], "s", color=colour, alpha=0.6, markersize=3, zorder=2)
+    where = [list(layers).index(layer) + shift - 0.13 for layer in known]
+    axes.plot(where, [paper[layer][name] for layer in known], "s", color=colour, markerfacecolor="w", zorder=2)
 
 
 def label_layers(axes: Axes, layers: Sequence[str]) -> None:
@@ -94,15 +95,15 @@ def label_layers(axes: Axes, layers: Sequence[str]) -> None:
 def key(*shown: str) -> tuple[list[Any], list[str]]:
     """Handles and labels of a legend that says what the marks of these kinds mean."""
     marks = {
-        "greedy partner": Patch(color=plots.GREEDY),
-        "assigned partner": Patch(color=plots.ASSIGNED),
-        "same partner": Patch(color=plots.OVERLAP),
+        "greedy partner": Line2D([], [], color=plots.GREEDY, linewidth=3),
+        "assigned partner": Line2D([], [], color=plots.ASSIGNED, linewidth=3),
+        "same partner": Line2D([], [], color=plots.OVERLAP, linewidth=3),
         "trained nets, 95 % interval": Line2D([], [], marker="o", color="0.2", linestyle=""),
         TWINS: Line2D([], [], marker="o", color="0.2", markerfacecolor="w", linestyle=""),
         NO_TWINS: Line2D([], [], linestyle=""),
         "rotated axes": Patch(color=plots.ROTATED),
         "shuffled photographs": Line2D([], [], marker="_", color="0.2", linestyle="", markersize=8),
-        "the paper": Line2D([], [], marker="s", color="0.2", linestyle="", markersize=3, alpha=0.6),
+        "the paper": Line2D([], [], marker="s", color="0.2", markerfacecolor="w", linestyle=""),
     }
     return [marks[name] for name in shown], list(shown)
 
@@ -143,6 +144,21 @@ def draw_panel(axes: Axes, panel: Panel, layers: summary.Layers, paper: Paper) -
     axes.set(title=panel.title, ylabel=panel.label, ylim=(min(0, axes.get_ylim()[0]), 1.02))
 
 
+def headline(layers: summary.Layers) -> str:
+    """Mean similarity of units to their partners in each layer, with its interval, trained and before, as text."""
+    says = []
+    for layer, of in layers.items():
+        found, *others = (
+            of[way].interval(name)
+            for way, name in ((TRAINED, SIMILARITY), (TRAINED, f"{SIMILARITY}_rotated"), (UNTRAINED, SIMILARITY))
+            if way in of
+        )
+        beside = zip(("on rotated axes", "before training"), others, strict=False)
+        said = ", ".join(f"{name} {other.estimate:.2f}" for name, other in beside)
+        says.append(f"{layer} {found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}] ({said})")
+    return f"mean correlation with the partner, chosen on other photographs: {'; '.join(says)}"
+
+
 def summary_convergence(
     evidence: EvidenceStores,
     paper: PaperTable,
@@ -162,6 +178,7 @@ def summary_convergence(
         draw_panel(ax, panel, layers, summary.read_paper(paper))
     if informed:
         draw_information(axes[-1], informed)
+    figure.set_label(headline(layers))
     partners = ("greedy partner", "assigned partner", "same partner", "rotated axes")
     nets = ("trained nets, 95 % interval", twins(layers), "the paper")
     figure.legend(*key(*partners, *nets), loc="outside lower center", ncols=4)

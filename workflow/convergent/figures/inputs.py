@@ -29,6 +29,7 @@ TableToWrite = Annotated[Path, "table to write with the numbers of the figure (.
 class Matches(NamedTuple):
     """A table of matches, and what it is of."""
 
+    similarity: str
     layer: str
     pair: tuple[str, str]  # whose units have partners, and the net of the partners
     nets: dict[str, str]  # digests of their weights, in this order
@@ -45,7 +46,7 @@ def read_matches(path: Path, similarity: str) -> Matches:
     if (by := about["similarity"]) != similarity:
         raise InputError(f"{path}: table of matches by {by}; this figure shows matches by {similarity}")
     pair = store.pair_of(path, about)
-    return Matches(about["layer"], pair, about["nets"], about["images"], matching.read(path))
+    return Matches(by, about["layer"], pair, about["nets"], about["images"], matching.read(path))
 
 
 class Correlations(NamedTuple):

@@ -12,9 +12,10 @@ from .. import store, tables
 from ..alignment import matching
 from ..commands import InputError, command
 from ..stitching import mappings, summary
-from . import draw, labels, plots
+from ..stitching.summary import MEAN
+from . import draw, labels, penalties, plots
 from .inputs import MappingStore, PatchStores, TableToWrite
-from .pictures import Pictures, draw_unit, read_pictures, remarks
+from .pictures import Pictures, draw_unit, name_rows, read_pictures, remarks
 
 WIDTH = 10.5  # of figure 4, inches
 SOURCES = 6  # at most so many source units of the chosen unit are shown
@@ -75,9 +76,11 @@ def draw_sources(part: SubFigure, nets: Sequence[Pictures], weights: np.ndarray,
     order = np.argsort(-np.abs(weights), kind="stable")
     shown = [(target, unit, "target")]
     shown += [(source, int(s), f"{weights[s]:+.3f}") for s in order[weights[order] != 0][:SOURCES]]
-    grid = part.subplots(max(len(pictures.kinds) for pictures in nets), len(shown), squeeze=False)
+    kinds = max(len(pictures.kinds) for pictures in nets)
+    grid = part.subplots(kinds, 1 + len(shown), squeeze=False, width_ratios=[0.4] + [1] * len(shown))
     part.suptitle(labels.wrapped(title + remarks(nets), WIDTH), fontsize=9)
-    for column, (pictures, number, label) in enumerate(shown):
+    name_rows(list(grid[:, 0]), max(nets, key=lambda pictures: len(pictures.kinds)), "weight\nunit")
+    for column, (pictures, number, label) in enumerate(shown, 1):
         grid[0, column].set_title(f"{label}\n{labels.short(pictures.name)} {number}", fontsize=8)
         draw_unit(list(grid[:, column]), pictures, number)
 
@@ -97,13 +100,14 @@ def fig4_mapping(
     digests = {attributes[side]: attributes["nets"][attributes[side]] for side in ("source", "target")}
     nets = read_pictures(patches, layer, digests, attributes["images"]["val"])
     source, target = names = [plots.title(net) for net in digests]
-    figure = plt.figure(figsize=(WIDTH, 7.6))
+    figure = plt.figure(figsize=(WIDTH, 7.4))
     matrices, pictures = figure.subfigures(2, 1, height_ratios=[1.25, 1], squeeze=False).flat
     draw_weights(matrices, weights, number, layer, names)
     rule = "the unit of the median R²" if unit == "median" else "the unit chosen"
     used = f"from {(weights[number] != 0).sum()} units of {source}, largest weights first"
     title = f"{rule}: {target} {number}, R² {plots.shown(r2[number])} {used}; units x decay = {alpha:g}"
     draw_sources(pictures, nets, weights[number], number, title)
+    figure.set_label(title)
     return figure
 
 
@@ -193,15 +197,15 @@ def table1_mapping(
     layers, published = rows_of_layers(mappings, stitched), tables.read_resource(paper, PAPER)
     shown = [row for rows in layers for row in beside_paper(rows, published)]
     tables.write(table, shown, digits=5, kind="table 1")
-    size = (2.4 * len(layers) + 2.4, 8)
+    size = (2.4 * len(layers) + 2.6, 8.4)
     figure, axes = plt.subplots(3, len(layers), figsize=size, sharex=True, sharey="row", squeeze=False)
     for column, of_layer in zip(axes.T, layers, strict=True):
         layer, pair = of_layer[0]["layer"], of_layer[0]["pair"]
         rows = [row for row in of_layer if row["pair"] == pair]
-        plots.loss_path(column[0], rows, [row for row in published if row["layer"] == layer])
-        plots.weights_path(column[1], rows, [row for row in published if row["layer"] == layer])
-        plots.accuracy_path(column[2], rows, [row for row in of_layer if row["pair"] == summary.MEAN])
-        column[2].set_title(summary.evaluated_on(rows[0]["images"], rows[0]["of_images"]))
+        penalties.loss_path(column[0], rows, [row for row in published if row["layer"] == layer])
+        penalties.weights_path(column[1], rows, [row for row in published if row["layer"] == layer])
+        penalties.accuracy_path(column[2], rows, [row for row in of_layer if row["pair"] == MEAN])
+        column[2].set_title(summary.evaluated_on(rows[0]["images"], rows[0]["of_images"]), fontsize=8)
         column[0].set_title(f"{layer}, {rows[0]['live']} of {rows[0]['units']} units live")
         column[2].set_xlabel("penalty, units x decay")
     source, target = map(plots.title, pair.split("-"))
@@ -218,6 +222,9 @@ def table1_mapping(
         named = {name: line for ax in row for line, name in zip(*ax.get_legend_handles_labels(), strict=True)}
         if named:
             row[-1].legend(named.values(), named, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    means = {rows[0]["layer"]: penalties.unpenalised([row for row in rows if row["pair"] == MEAN]) for rows in layers}
+    says = ", ".join(f"{layer} {accuracy}" for layer, accuracy in means.items() if accuracy)
+    figure.set_label(f"top-1 accuracy of stitched nets without a penalty, over all pairs: {says}" if says else "")
     return figure
 
 

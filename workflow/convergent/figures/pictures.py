@@ -11,7 +11,8 @@ from .. import store
 from ..commands import InputError
 from . import plots
 
-KINDS = ("patch", "deconv", "thumbnail")  # from top to bottom; thumbnails of a layer without positions
+# From top to bottom, and as rows are called; thumbnails of a layer without positions.
+KINDS = {"patch": "patches", "deconv": "deconvolution", "thumbnail": "whole crops"}
 
 
 class Pictures(NamedTuple):
@@ -64,6 +65,15 @@ def tiles(pictures: np.ndarray) -> np.ndarray:
     """A unit's top pictures as one sheet of three columns. (9, h, w, C) uint8 -> (H, W, 3) in [0, 1]"""
     sheet = plots.mosaic(pictures / 255, columns=3, gap=max(1, pictures.shape[1] // 24))  # wide enough to be seen
     return sheet if sheet.shape[2] == 3 else sheet.repeat(3, axis=2)
+
+
+def name_rows(axes: Sequence[Axes], pictures: Pictures, heading: str) -> None:
+    """Say what each row of a net's pictures shows, on axes left of them, and what the lines of their titles are."""
+    for ax in axes:
+        ax.axis("off")
+    axes[0].set_title(heading, loc="right", fontsize=8, color="0.35")
+    for ax, kind in zip(axes, pictures.kinds, strict=False):
+        ax.text(1, 0.5, KINDS[kind], ha="right", va="center", fontsize=8, color="0.35", transform=ax.transAxes)
 
 
 def draw_unit(axes: Sequence[Axes], pictures: Pictures, unit: int) -> None:

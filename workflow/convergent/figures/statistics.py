@@ -5,6 +5,7 @@ from typing import Annotated
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -12,9 +13,11 @@ from .. import store, tables
 from ..alignment import matching
 from ..commands import command
 from ..moments.covariance import net_means
-from . import draw, labels, plots
+from . import comparisons, draw, labels, plots
+from .comparisons import EvidenceStore, PaperTable
 from .inputs import (
     BetweenStore,
+    Matches,
     MatchesTable,
     MomentsStore,
     WithinStores,
@@ -24,65 +27,150 @@ from .inputs import (
 
 SPLITS = {"train": "training", "val": "validation"}  # as they are called in titles
 LEGEND, BESIDE = 14, 2.4  # nets in a column of a legend beside the axes, and its width in inches
+ACROSS, SMALL = 4, (3.9, 2.9)  # panels beside each other on a page of small ones, and their size in inches
+FORMS = (".2f", ".2f", ".0%")  # of the paper's means: greedy, assigned, same partner
 # columns that are drawn of the training of a net
 HISTORY = ("step", "loss", "top1", "val_loss", "val_top1")
 
 
-def between_panels(between: np.ndarray, partner: np.ndarray) -> dict[str, np.ndarray]:
-    """Panels of figure 1 by title: the matrix between two nets in several orders. Loops need nets of equal width.
+def matched_first(between: np.ndarray) -> tuple[np.ndarray, float]:
+    """The matrix between two nets with assigned partners on its diagonal, the best first, and their mean similarity.
 
-    between: (units_a, units_b); partner: (units_a,), the assigned unit of the second net
+    between: (units_a, units_b), NaN for dead units -> (units_a, units_b), of which units without partner come last
     """
-    panels = {"between,\nnative order": between}
-    if between.shape[0] == between.shape[1]:
-        loops = matching.loop_order(partner)
-        panels["between, both in the\nassignment's loops"] = between[np.ix_(loops, loops)]
-    panels["between, matches\non the diagonal"] = between[np.ix_(*matching.diagonal_order(partner, between.shape[1]))]
-    return panels
+    partner = matching.assignment(between)
+    rows, columns = matching.diagonal_order(partner, between.shape[1])
+    matrix, matched = between[np.ix_(rows, columns)], int((partner != matching.UNMATCHED).sum())
+    similarity = np.diagonal(matrix)[:matched]
+    order = np.argsort(-similarity, kind="stable")
+    rest = (np.arange(matched, count) for count in matrix.shape)
+    return matrix[np.ix_(*(np.r_[order, others] for others in rest))], matching.live_mean(similarity)
 
 
 def fig1_correlation(within: WithinStores, between: BetweenStore) -> Figure:
     """Correlation of the units within each of two nets and between them (paper, figure 1)."""
     pair = read_correlations(within, between)
     one, two = map(plots.title, pair.pair)
+    matched, mean = matched_first(pair.between)
+    says = f"mean correlation of assigned partners {plots.shown(mean)}"
     panels = [
-        (labels.before("within", one), pair.first, one, one),
-        (labels.before("within", two), pair.second, two, two),
+        (f"within\n{one}", pair.first, one, one),
+        (f"within\n{two}", pair.second, two, two),
+        ("between,\nin native order", pair.between, one, two),
+        (f"between, partners on the diagonal,\nmean {plots.shown(mean)}", matched, one, two),
     ]
-    orders = between_panels(pair.between, matching.assignment(pair.between))
-    panels += [(name, matrix, one, two) for name, matrix in orders.items()]
     widths = [float(np.clip(matrix.shape[1] / matrix.shape[0], 0.65, 1)) for _, matrix, _, _ in panels]
-    figure, axes = plt.subplots(1, len(panels), figsize=(2.3 * sum(widths), 2.8), width_ratios=widths)
+    size = (3 * sum(widths) + 0.8, 3.5)
+    figure, axes = plt.subplots(1, 4, figsize=size, width_ratios=widths, layout="compressed", label=says)
     for ax, (name, matrix, rows, columns) in zip(axes, panels, strict=True):
         image = plots.similarity_matrix(ax, matrix, *(labels.before("units of", net) for net in (rows, columns)))
         ax.set_title(name)
-    figure.colorbar(image, ax=axes, label="correlation", shrink=0.75, pad=0.01)
+    figure.colorbar(image, ax=axes, label=f"correlation in {pair.layer}", pad=0.01)
     return figure
 
 
-def fig3_assignment(matches: MatchesTable) -> Figure:
+def draw_assignment(axes: Axes, matches: Matches, evidence: Path | None, paper: Path) -> list[str]:
+    """Draw the similarity of each unit with its two partners; two lines that say their means, and the paper's."""
+    greedy, assigned = (matches.columns[f"{name}_similarity"] for name in ("greedy", "assigned"))
+    rotated, printed = comparisons.rotated(evidence, matches), comparisons.printed(paper, matches.layer)
+    live, left = np.isfinite(greedy).sum(), np.isfinite(greedy).sum() - np.isfinite(assigned).sum()
+    shared = matching.overlap(matches.columns["greedy"], matches.columns["assigned"])
+    plots.sorted_similarities(axes, greedy, assigned, rotated)
+    plots.means_of_similarities(axes, (matching.live_mean(greedy), matching.live_mean(assigned)), printed)
+    paper_says = [f" (paper {value:{form}})" for value, form in zip(printed or (), FORMS, strict=False)] or [""] * 3
+    lines = [f"greedy {plots.shown(matching.live_mean(greedy))}{paper_says[0]}, "]
+    lines[0] += f"assigned {plots.shown(matching.live_mean(assigned))}{paper_says[1]}"
+    lines[0] += f", {left} left over" if left else ""
+    lines += [f"on rotated axes {matching.live_mean(rotated):.2f}, "] if np.isfinite(rotated).any() else [""]
+    lines[1] += f"same partner {plots.shown(shared, '.0%')}{paper_says[2]} of {live} units"
+    return lines
+
+
+def fig3_assignment(matches: MatchesTable, paper: PaperTable, evidence: EvidenceStore | None = None) -> Figure:
     """Correlation of each unit with its greedy and its assigned partner (paper, figure 3)."""
-    layer, (a, b), _, _, columns = read_matches(matches, "correlation")
-    figure, axes = plt.subplots(figsize=(6.2, 3.2))
-    overlap = matching.overlap(columns["greedy"], columns["assigned"])
-    plots.sorted_similarities(axes, columns["greedy_similarity"], columns["assigned_similarity"], overlap)
-    title = f"{layer}: units of {plots.title(a)} and their partners in {plots.title(b)}"
+    table = read_matches(matches, "correlation")
+    figure, axes = plt.subplots(figsize=(7, 3.7))
+    says = draw_assignment(axes, table, evidence, paper)
+    a, b = map(plots.title, table.pair)
+    title = "\n".join([f"{table.layer}: units of {a} and their partners in {b}", *says])
     axes.set_title(labels.wrapped(title, figure.get_figwidth()))
-    figure.legend(loc="outside lower center", ncols=3, columnspacing=1)
+    figure.set_label(f"mean correlation: {', '.join(says)}")
+    figure.legend(*plots.key_of_similarities(axes), loc="outside lower center", ncols=3, columnspacing=1)
     return figure
+
+
+def fig3_layers(
+    matches: Annotated[list[Path], "tables of matches of two nets, one a layer (.csv)"],
+    paper: PaperTable,
+    evidence: Annotated[list[Path], "stores of the evidence of these layers (zarr.json), in any order"] | None = None,
+) -> Figure:
+    """Correlation of each unit with its greedy and its assigned partner, in all layers (paper, figure 3)."""
+    tables_of = {path: read_matches(path, "correlation") for path in matches}
+    store.require_distinct("--matches", (table.layer for table in tables_of.values()))
+    store.require_equal("pairs", **{str(path): "-".join(table.pair) for path, table in tables_of.items()})
+    beside = {store.attributes(path)["layer"]: path for path in evidence or []}
+    a, b = map(plots.title, next(iter(tables_of.values())).pair)
+    figure, axes = page_of(len(tables_of), f"units of {a} and their partners in {b}, layer by layer")
+    lowest, said = [], []
+    for ax, table in zip(axes, tables_of.values(), strict=True):
+        first, second = draw_assignment(ax, table, beside.get(table.layer), paper)
+        said.append(f"{table.layer}: {first}, {second}")
+        lowest.append(ax.get_ylim()[0])
+        ax.set_title(f"{table.layer}: {first}\n{second}", fontsize=8)
+    for number, ax in enumerate(axes):
+        ax.set(ylim=(min(lowest), 1.02), ylabel="" if number % ACROSS else "correlation")
+    figure.set_label(f"mean correlation in {'; '.join(said)}")
+    figure.legend(*plots.key_of_similarities(axes[0]), loc="outside lower center", ncols=5)
+    return figure
+
+
+def page_of(count: int, title: str) -> tuple[Figure, list[Axes]]:
+    """A page of small multiples, in rows of four at most, and its panels."""
+    across = min(ACROSS, count)
+    down = -(-count // across)
+    size = (SMALL[0] * across, SMALL[1] * down + 0.7)
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False)
+    for ax in axes.flat[count:]:
+        ax.axis("off")
+    figure.suptitle(title)
+    return figure, list(axes.flat[:count])
+
+
+def read_means(moments: Path) -> tuple[str, str, dict[str, np.ndarray]]:
+    """Layer, split and mean activations of the units of each net, from a store of moments."""
+    attributes = store.attributes(moments, "moments")
+    return attributes["layer"], SPLITS[attributes["split"]], net_means(moments)
 
 
 def figS10_means(moments: MomentsStore) -> Figure:  # noqa: N802
     """Sorted mean activations of the units of each net (paper, figure S10)."""
-    attributes, means = store.attributes(moments, "moments"), net_means(moments)
-    columns = -(-len(means) // LEGEND) if len(means) > plots.CYCLE else 0  # of a legend beside the axes
-    figure, axes = plt.subplots(figsize=(4.5 + BESIDE * columns, 3))
+    layer, split, means = read_means(moments)
+    columns = -(-len(means) // LEGEND) if len(means) > len(plots.NETS) else 0  # of a legend beside the axes
+    figure, axes = plt.subplots(figsize=(5.5 + BESIDE * columns, 3.4), label=f"highest mean: {plots.highest(means)}")
     plots.sorted_means(axes, means)
+    title = f"{layer}: mean activation on the {split} images"
     if columns:
         figure.legend(loc="outside right upper", ncols=columns)
     else:
-        axes.legend()
-    axes.set_title(f"{attributes['layer']}: mean activation on the {SPLITS[attributes['split']]} images")
+        axes.legend(handlelength=4)
+        title += f"\nhighest: {plots.highest(means)}"
+    axes.set_title(labels.wrapped(title, 5.5))
+    return figure
+
+
+def figS10_layers(  # noqa: N802
+    moments: Annotated[list[Path], "stores of the moments of each layer on the validation images (zarr.json)"],
+) -> Figure:
+    """Sorted mean activations of the units of each net, in all layers (paper, figure S10)."""
+    layers = [read_means(path) for path in moments]
+    store.require_distinct("--moments", (layer for layer, _, _ in layers))
+    store.require_equal("nets", **{layer: list(means) for layer, _, means in layers})
+    figure, axes = page_of(len(layers), f"mean activation on the {layers[0][1]} images, layer by layer")
+    for ax, (layer, _, means) in zip(axes, layers, strict=True):
+        plots.sorted_means(ax, means)
+        ax.set_title(layer)
+    figure.set_label("; ".join(f"highest mean in {layer}: {plots.highest(means)}" for layer, _, means in layers))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, handlelength=4)
     return figure
 
 
@@ -98,8 +186,8 @@ def nets_training(histories: Annotated[list[Path], "tables of the training of ea
     plots.learning_curves(axes[1], columns, "top1", "top-1 accuracy")
     axes[1].set_ylim(0, 1)
     axes[1].yaxis.set_major_formatter(PercentFormatter(1))
-    entries, heading = axes[1].get_legend_handles_labels(), "validation images (solid)"
-    figure.legend(*entries, loc="outside right center", title=heading, ncols=columns_of_legend)
+    entries, heading = axes[1].get_legend_handles_labels(), "validation images (thick)"
+    figure.legend(*entries, loc="outside right center", title=heading, ncols=columns_of_legend, handlelength=4)
     return figure
 
 

@@ -7,17 +7,19 @@ from typing import Annotated, Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from .. import store, tables
 from ..alignment import matching
 from ..commands import InputError, command
 from ..moments.covariance import net_means
-from . import draw, labels, plots
+from . import comparisons, draw, labels, plots
+from .comparisons import EvidenceStore, PaperBest, PaperTable
 from .inputs import InformationTable, Matches, MatchesTable, MomentsStore, PatchStores, read_matches
-from .pictures import Pictures, draw_unit, read_pictures, remarks
+from .pictures import Pictures, draw_unit, name_rows, read_pictures, remarks
 
 COLUMNS = 8  # units of figures 2 and S4 side by side
+Numbers = dict[str, list[str]]  # lines above units: what they are -> the text of each unit
 # columns that are shown of a table of agreement
 AGREEMENT = ("layer", "pair", "best", "best_shared", "same_greedy", "rank_agreement", "rank_agreement_absolute")
 FILTERS, ACROSS = 2.4, 5  # width of the filters of a net in inches, and nets beside each other
@@ -46,50 +48,68 @@ def chosen_units(matches: Matches, units: Sequence[int] | None) -> np.ndarray:
     return np.array(units)
 
 
-def draw_match(axes: list[Axes], nets: list[Pictures], match: dict[str, Any], symbol: str) -> None:
+def draw_match(axes: list[Axes], nets: list[Pictures], match: dict[str, Any], heading: Sequence[str]) -> None:
     """Draw a unit over its greedy partner, downwards; a dead unit has none.
 
-    match: a row of a table of matches; symbol: of the unit of the similarity
+    match: a row of a table of matches; heading: lines above the unit's number
     """
     first, second = nets
     kinds = len(first.kinds)
-    dead = match["greedy"] == matching.UNMATCHED
-    similarity = "dead" if dead else f"{match['greedy_similarity']:.2f}{symbol}"
-    axes[0].set_title(f"{similarity}\n{labels.short(first.name)} {match['unit']}", fontsize=8)
+    axes[0].set_title("\n".join([*heading, f"{match['unit']}"]), fontsize=8)
     draw_unit(axes[:kinds], first, match["unit"])
-    if dead:
+    if match["greedy"] == matching.UNMATCHED:
         for ax in axes[kinds:]:
             ax.axis("off")
         return
-    axes[kinds].set_title(f"{labels.short(second.name)} {match['greedy']}", fontsize=8)
+    axes[kinds].set_title(f"{match['greedy']}", fontsize=8)
     draw_unit(axes[kinds:], second, match["greedy"])
 
 
 def draw_matches(
-    figure: Figure, nets: list[Pictures], matches: Matches, units: np.ndarray, subtitle: str, symbol: str = ""
+    figure: Figure, nets: list[Pictures], matches: Matches, units: np.ndarray, above: Numbers, subtitle: str
 ) -> None:
     """Draw units of the first net over their greedy partners in the second, and make the figure as large as they need.
 
-    units: (n,); symbol: of the unit of the similarity
+    units: (n,); above: numbers of these units
     """
-    rows = [units[first : first + COLUMNS] for first in range(0, len(units), COLUMNS)]
-    width, kinds = max(map(len, rows), default=1), sum(len(pictures.kinds) for pictures in nets)
-    figure.set_size_inches(1.25 * max(width, 4) + 0.4, (1.15 * kinds + 0.7) * max(len(rows), 1))
+    rows = [slice(first, first + COLUMNS) for first in range(0, len(units), COLUMNS)]
+    width, kinds = max((len(units[row]) for row in rows), default=1), sum(len(pictures.kinds) for pictures in nets)
+    figure.set_size_inches(1.25 * max(width, 4) + 1.3, (1.15 * kinds + 0.6 + 0.15 * len(above)) * max(len(rows), 1))
+    ratios, under = [0.9] + [1] * width, len(nets[0].kinds)
     for part, row in zip(figure.subfigures(max(len(rows), 1), 1, squeeze=False).flat, rows, strict=False):
-        grid = part.subplots(kinds, width, squeeze=False)
-        for k, unit in enumerate(row):
+        grid = part.subplots(kinds, 1 + width, squeeze=False, width_ratios=ratios)
+        lines, shown = {name: texts[row] for name, texts in above.items() if any(texts[row])}, units[row]
+        name_rows(list(grid[:under, 0]), nets[0], "\n".join([*lines, f"unit of {labels.short(nets[0].name)}"]))
+        name_rows(list(grid[under:, 0]), nets[1], f"unit of {labels.short(nets[1].name)}")
+        for k, unit in enumerate(shown):
             match = {name: column[unit] for name, column in matches.columns.items()}
-            draw_match(list(grid[:, k]), nets, match, symbol)
-        for ax in grid[:, len(row) :].flat:
+            draw_match(list(grid[:, 1 + k]), nets, match, [texts[k] for texts in lines.values()])
+        for ax in grid[:, 1 + len(shown) :].flat:
             ax.axis("off")
     between = "\n" if width < 6 else " "
     title = f"{matches.layer}: units of {nets[0].name}{between}and most similar ones of {nets[1].name}{subtitle}"
     figure.suptitle(labels.wrapped(title + remarks(nets), figure.get_figwidth(), TITLE))
 
 
+def similarities(matches: Matches, units: np.ndarray) -> list[str]:
+    """Similarity of units with their greedy partners, as text; dead units have none."""
+    values = matches.columns["greedy_similarity"][units]
+    return ["dead" if value != value else f"{value:.2f}" for value in values]
+
+
+def of_paper(paper: Path, matches: Matches, count: int) -> list[str]:
+    """The paper's similarities of equal rank for so many units, half of them the best, as text; "" where unknown."""
+    best, half = comparisons.printed_best(paper, matches.layer, matches.similarity), count // 2
+    ranks = [*range(1, half + 1), *range(half - count, 0)] if count == 2 * COLUMNS else []
+    return [f"{best[rank]:.2f}" if rank in best else "" for rank in ranks]
+
+
 def fig2_matches(
     patches: PatchStores,
     matches: MatchesTable,
+    evidence: EvidenceStore | None = None,
+    paper: PaperTable | None = None,
+    best: PaperBest | None = None,
     *,
     units: Annotated[list[int], "units of the first net to show, as 5 17; without it the best and the worst"]
     | None = None,
@@ -97,9 +117,17 @@ def fig2_matches(
     """Best and worst matches by correlation: patches of each unit over those of its partner (paper, figure 2)."""
     table = read_matches(matches, "correlation")
     nets = read_pictures(patches, table.layer, table.nets, table.images)
-    figure = plt.figure()
+    shown, rotated = chosen_units(table, units), comparisons.rotated(evidence, table)
+    level = [plots.shown(value) if value == value else "" for value in rotated[shown]]
+    ranked = of_paper(best, table, len(shown)) if best and not units else []
+    above = {"correlation": similarities(table, shown), "on rotated axes": level, "paper, equal rank": ranked}
+    printed = comparisons.printed(paper, table.layer)
+    means = [f"mean correlation of all units {matching.live_mean(table.columns['greedy_similarity']):.2f}"]
+    means += [f"on rotated axes {matching.live_mean(rotated):.2f}"] if np.isfinite(rotated).any() else []
+    means += [f"in the paper {printed.greedy:.2f}"] if printed else []
+    figure = plt.figure(label=", ".join(means))
     subtitle = "" if units else ", best matches above, worst below"
-    draw_matches(figure, nets, table, chosen_units(table, units), subtitle)
+    draw_matches(figure, nets, table, shown, above, f"{subtitle}\n{', '.join(means)}")
     return figure
 
 
@@ -119,7 +147,9 @@ def agreement_of(information: Path, matches: Matches) -> dict[str, Any]:
     raise InputError(f"{information}: no row of {matches.layer} {pair}; it has {present}")
 
 
-def figS4_information(patches: PatchStores, matches: MatchesTable, information: InformationTable) -> Figure:  # noqa: N802
+def figS4_information(  # noqa: N802
+    patches: PatchStores, matches: MatchesTable, information: InformationTable, best: PaperBest | None = None
+) -> Figure:
     """Best and worst matches by mutual information, and its agreement with correlation (paper, figure S4)."""
     table = read_matches(matches, "mutual_information")
     row = agreement_of(information, table)
@@ -133,9 +163,29 @@ def figS4_information(patches: PatchStores, matches: MatchesTable, information: 
         f"rank agreement over all pairs of units {signed} with correlation, {absolute} with its absolute value"
     )
     nets = read_pictures(patches, table.layer, table.nets, table.images)
-    figure = plt.figure()
-    draw_matches(figure, nets, table, chosen_units(table, None), subtitle, " nats")
+    figure, shown = plt.figure(), chosen_units(table, None)
+    ranked = of_paper(best, table, len(shown)) if best else []
+    above = {"information, nats": similarities(table, shown), "paper, equal rank": ranked}
+    draw_matches(figure, nets, table, shown, above, subtitle)
     return figure
+
+
+def draw_active(part: SubFigure, pictures: Pictures, mean: np.ndarray) -> None:
+    """Draw the most active units of a net and, behind a gap, the least active ones. mean: (units,)"""
+    order, form = np.argsort(-mean, kind="stable"), plots.decimals(mean)
+    sides = order[:ACTIVE], order[max(ACTIVE, len(order) - ACTIVE) :]
+    grid = part.subplots(
+        len(pictures.kinds), 2 + 2 * ACTIVE, squeeze=False, width_ratios=[1.2, *[1] * ACTIVE, 0.25, *[1] * ACTIVE]
+    )
+    name_rows(list(grid[:, 0]), pictures, f"mean activation\nunit of {labels.short(pictures.name)}")
+    for first, units in zip((1, 2 + ACTIVE), sides, strict=True):
+        for column, unit in enumerate(units, first):
+            grid[0, column].set_title(f"{mean[unit]:{form}}\n{unit}", fontsize=8)
+            draw_unit(list(grid[:, column]), pictures, unit)
+        for ax in grid[:, first + len(units) : first + ACTIVE].flat:
+            ax.axis("off")
+    for ax in grid[:, 1 + ACTIVE]:
+        ax.axis("off")
 
 
 def figS11_active(moments: MomentsStore, patches: PatchStores) -> Figure:  # noqa: N802
@@ -143,21 +193,14 @@ def figS11_active(moments: MomentsStore, patches: PatchStores) -> Figure:  # noq
     attributes, means = store.attributes(moments, "moments"), net_means(moments)
     layer, digests = attributes["layer"], {net: attributes["nets"][net] for net in means}
     nets = read_pictures(patches, layer, digests, attributes["images"])
-    heights = [0.25 + 1.05 * len(pictures.kinds) for pictures in nets]
-    figure = plt.figure(figsize=(12, sum(heights) + 0.3))
-    title = f"{layer}: most active units (left) and least active ones (right) of each net, with their means"
+    heights = [0.45 + 1.05 * len(pictures.kinds) for pictures in nets]
+    figure = plt.figure(figsize=(13, sum(heights) + 0.3))
+    title = f"{layer}: most active units (left) and least active ones (right) of each net"
     figure.suptitle(title + remarks(nets))
     parts = figure.subfigures(len(means), 1, squeeze=False, height_ratios=heights).flat
     for part, pictures, mean in zip(parts, nets, means.values(), strict=True):
-        order = np.argsort(-mean, kind="stable")
-        units = [*order[:ACTIVE], *order[max(ACTIVE, len(order) - ACTIVE) :]]
-        grid = part.subplots(len(pictures.kinds), 2 * ACTIVE, squeeze=False)
-        part.supylabel(pictures.name, fontsize=9)
-        for k, unit in enumerate(units):
-            grid[0, k].set_title(f"{mean[unit]:.3g}", fontsize=8)
-            draw_unit(list(grid[:, k]), pictures, unit)
-        for ax in grid[:, len(units) :].flat:
-            ax.axis("off")
+        draw_active(part, pictures, mean)
+    figure.set_label(f"highest mean activation: {plots.highest(means)}")
     return figure
 
 
