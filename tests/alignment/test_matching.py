@@ -214,65 +214,6 @@ def test_overlap_is_not_of_values() -> None:
     assert matching.overlap(matching.greedy(array), matching.assignment(array)) == 0.5
 
 
-def loops(partner: np.ndarray) -> list[set[int]]:
-    """Closed loops of a permutation."""
-    graph = networkx.Graph(list(enumerate(partner.tolist())))
-    return [set(part) for part in networkx.connected_components(graph)]
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("units", [1, 2, 3, 9, 50])
-def test_loop_order_puts_matches_one_right_of_the_diagonal(units: int, seed: int) -> None:
-    """Cyclically within each loop: its last unit is matched with its first."""
-    partner = np.random.default_rng(seed).permutation(units)
-    order = matching.loop_order(partner)
-    assert sorted(order) == list(range(units))
-    position = np.argsort(order)
-    for loop in loops(partner):
-        places = sorted(position[list(loop)])
-        assert places == list(range(places[0], places[0] + len(loop)))
-        assert [position[partner[order[place]]] for place in places] == [*places[1:], places[0]]
-
-
-def test_loop_order_of_the_identity_is_native() -> None:
-    assert matching.loop_order(np.arange(6)).tolist() == list(range(6))
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_loop_order_with_dead_units(seed: int) -> None:
-    """Chains come first, each from its start to its end, then the loops."""
-    rng = np.random.default_rng(seed)
-    array = with_dead(similarity(12, 12, seed), list(rng.choice(12, 3, False)), list(rng.choice(12, 3, False)))
-    partner = matching.assignment(array)
-    order = matching.loop_order(partner)
-    assert sorted(order) == list(range(12))
-    position = np.argsort(order)
-    forward = [
-        unit for unit in range(12) if partner[unit] != UNMATCHED and position[partner[unit]] == position[unit] + 1
-    ]
-    closing = [unit for unit in range(12) if partner[unit] != UNMATCHED and unit not in forward]
-    assert all(position[partner[unit]] <= position[unit] for unit in closing)
-    assert len(forward) + len(closing) == (partner != UNMATCHED).sum()
-    starts = np.setdiff1d(np.arange(12), partner)
-    ends = np.flatnonzero(partner == UNMATCHED)
-    first_closed = min((position[partner[unit]] for unit in closing), default=12)
-    assert (position[starts] < first_closed).all()
-    assert (position[ends] < first_closed).all()
-
-
-@pytest.mark.parametrize(
-    ("partner", "order"),
-    [
-        ([3], [0]),
-        ([5, 0, 1], [2, 1, 0]),  # 2 -> 1 -> 0 -> 5, which is no row
-        ([1, 0, 3], [2, 0, 1]),
-        ([3, 4, 2, UNMATCHED], [0, 3, 1, 2]),
-    ],
-)
-def test_loops_end_in_a_wider_second_net(partner: list[int], order: list[int]) -> None:
-    assert matching.loop_order(np.array(partner)).tolist() == order
-
-
 @pytest.mark.parametrize("shape", [(5, 5), (5, 8), (8, 5), (1, 3), (3, 1)])
 @pytest.mark.parametrize("dead", [([], []), ([0], [0])])
 def test_diagonal_order_puts_matches_on_the_diagonal(shape: tuple[int, int], dead: tuple[list, list]) -> None:

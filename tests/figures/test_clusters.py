@@ -56,7 +56,7 @@ def of_tree(inputs: Inputs) -> Inputs:
 
 def test_figure_5_frames_every_subtree_and_colours_the_diagonal_by_net(planted: Inputs) -> None:
     figure = clusters.fig5_hierarchy(**planted)
-    native, ordered = figure.subfigs[0].axes[0], figure.subfigs[1].axes[0]
+    native, ordered = figure.axes
     matrix = hierarchy.joined(store.load(planted["mapping"], "weights")["weights"][0])
     np.testing.assert_array_equal(native.images[0].get_array(), matrix)
     order = store.load(planted["tree"], "order")["order"]
@@ -96,7 +96,7 @@ def test_figure_6_shows_the_members_of_the_best_clusters(planted: Inputs, patche
 def test_figure_6_has_one_row_where_no_net_has_positions(planted: Inputs, tmp_path: Path) -> None:
     patches = [stores.patches(tmp_path, net, units, positions=False) for net, units in NETS.items()]
     figure = clusters.fig6_clusters(**of_tree(planted), patches=patches)
-    assert [len(part.axes) for part in figure.subfigs] == [5, 5]
+    assert [len(part.axes) for part in figure.subfigs] == [1 + 4, 1 + 4]
     assert "no positions in Net1 and Net2" in figure._suptitle.get_text()
     plt.close("all")
 
@@ -205,13 +205,20 @@ def test_the_spectral_figure_orders_the_clustered_units_and_shows_those_of_both_
     assert "outside none" in parts[0]._suptitle.get_text()
     titles = {ax.get_title() for ax in parts[1].axes} - {""}
     assert titles == {"Net1 0", "Net1 2", "Net2 2", "Net2 3", "Net2 4"}
-    assert "20 random rotations" in top.subfigs[1]._supxlabel.get_text()
-    assert "of the stability: all of 5" in top.subfigs[1]._supxlabel.get_text()
-    numbers = top.subfigs[1].axes[:4]
-    assert [ax.get_lines()[0].get_xdata().item() for ax in numbers] == pytest.approx([0.5, 0.5, 0.5, 0.85])
-    bars = [[ax.patches[0].get_x(), ax.patches[0].get_width()] for ax in numbers]
+    beside = top.subfigs[1].subfigs[0]
+    assert "20 random rotations" in beside._supxlabel.get_text()
+    assert "of the stability: all of 5" in beside._supxlabel.get_text()
+    assert [ax.get_lines()[0].get_ydata().item() for ax in beside.axes] == pytest.approx([0.5, 0.5, 0.5, 0.85])
+    bars = [[ax.patches[0].get_y(), ax.patches[0].get_height()] for ax in beside.axes]
     np.testing.assert_allclose(bars, [[0.1025, 0.095]] * 3 + [[0.2, 0.1]])  # 95 % of 0.1 to 0.2, all of 0.2 to 0.3
     plt.close("all")
+
+
+def test_the_most_typical_members_of_a_cluster_come_first() -> None:
+    """Those that correlate most with the other members; correlations below 0 count nothing."""
+    joint = np.array([[1, 0.9, -0.9, 0.1], [0.9, 1, 0.4, 0.1], [-0.9, 0.4, 1, 0.1], [0.1, 0.1, 0.1, np.nan]])
+    assert clusters.typical_first(joint, np.array([0, 2, 1])).tolist() == [1, 0, 2]
+    assert clusters.typical_first(joint, np.array([3, 2, 1])).tolist() == [2, 1, 3]
 
 
 def test_a_dead_layer_has_no_spectral_clusters(spectral: Callable[[np.ndarray], Inputs]) -> None:

@@ -144,7 +144,7 @@ def test_stitched_nets_have_intervals_and_their_mean_over_pairs(
     assert shown["stitched, ReLU behind"] == [0.5, 0.42, 0.2]
     bars = {bar.get_label(): bar for bar in axes.containers}
     assert bars["stitched, ReLU behind, all pairs"].lines[0].get_ydata().tolist() == pytest.approx([0.53, 0.23])
-    segments = bars["from the untrained net, all pairs"].lines[2][0].get_segments()
+    segments = bars["stitched behind the untrained net, all pairs"].lines[2][0].get_segments()
     ends = [[row["untrained_relu_low"], row["untrained_relu_high"]] for row in rows[5:]]
     np.testing.assert_allclose([segment[:, 1] for segment in segments], ends, atol=1e-5)
     bands = [band.get_paths()[0].vertices[:, 1] for band in axes.collections if not hasattr(band, "get_segments")]
@@ -195,8 +195,9 @@ def test_layers_share_an_axis_that_all_fit_into(stored_mapping: Path, accuracy: 
 def test_figure_4_shows_thumbnails_of_a_net_without_positions(stored_mapping: Path, patches: list[Path]) -> None:
     stores.patches(patches[0].parents[1], "net1", 3, positions=False)
     figure = mapping.fig4_mapping(stored_mapping, patches, alpha=3e-3)
-    axes = np.array(figure.subfigs[1].axes).reshape(2, 3)
-    assert [ax.axison for ax in axes[1]] == [False, True, True]
+    axes = np.array(figure.subfigs[1].axes).reshape(2, 4)
+    assert [ax.texts[0].get_text() for ax in axes[:, 0]] == ["patches", "deconvolution"]
+    assert [ax.axison for ax in axes[1]] == [False, False, True, True]
     assert "no positions in Net2" in figure.subfigs[1]._suptitle.get_text()
     plt.close("all")
 

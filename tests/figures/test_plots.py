@@ -1,14 +1,15 @@
 """What panels show of the arrays that they are given."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
-from workflow.convergent.figures import plots
+from workflow.convergent.figures import draw, plots
 
 
 @pytest.fixture
@@ -18,30 +19,69 @@ def axes() -> Iterator[Axes]:
     plt.close(figure)
 
 
-def test_nets_have_colours_of_their_own() -> None:
-    assert plots.net_colours(2) == ["C0", "C1"]
-    assert [len({to_hex(colour) for colour in plots.net_colours(count)}) for count in (6, 7, 10, 100)] == [
+def test_nets_have_colours_and_dashes_of_their_own() -> None:
+    assert [len({to_hex(line["color"]) for line in plots.net_lines(count)}) for count in (2, 6, 7, 10, 100)] == [
+        2,
         6,
         7,
         10,
         100,
     ]
+    assert len({line["linestyle"] for line in plots.net_lines(4)}) == 4
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of a colour, which every colour-blind reader sees."""
+    channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return float(np.dot([0.2126, 0.7152, 0.0722], channels))
+
+
+def test_lines_of_neighbouring_nets_differ_in_lightness_or_dashes_of_the_style() -> None:
+    with plt.style.context(["default", draw.STYLE]):
+        lines = plots.net_lines(len(plots.NETS))
+        for one, other in pairwise(lines):
+            assert one["linestyle"] != other["linestyle"]
+            assert abs(luminance(one["color"]) - luminance(other["color"])) > 0.03
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        ([1.52, 0.496, -1], ["1.52", "0.50", "-1.00"]),
+        ([130.3, 1.04], ["130", "1"]),
+        ([0.0123, 0.004], ["0.0123", "0.0040"]),
+        ([0, np.nan], ["0.00", "nan"]),
+    ],
+)
+def test_numbers_have_equal_digits(values: list[float], shown: list[str]) -> None:
+    form = plots.decimals(np.array(values))
+    assert [format(value, form) for value in values] == shown
 
 
 def test_similarities_are_drawn_in_falling_order_without_dead_units(axes: Axes) -> None:
     greedy, assigned = np.array([0.2, np.nan, 0.9, 0.5]), np.array([0.1, np.nan, 0.9, 0.3])
-    plots.sorted_similarities(axes, greedy, assigned, 1 / 3)
+    rotated = np.array([0.4, np.nan, 0.6, 0.5])
+    plots.sorted_similarities(axes, greedy, assigned, rotated)
     drawn = {line.get_label(): line.get_ydata() for line in axes.get_lines()}
-    np.testing.assert_array_equal(drawn["greedy, mean 0.533"], [0.9, 0.5, 0.2])
-    np.testing.assert_array_equal(drawn["assigned, mean 0.433"], [0.9, 0.3, 0.1])
-    assert "same partner: 33% of 3 units" in drawn
+    np.testing.assert_array_equal(drawn["greedy partner"], [0.9, 0.5, 0.2])
+    np.testing.assert_array_equal(drawn["assigned partner"], [0.9, 0.3, 0.1])
+    np.testing.assert_array_equal(drawn["greedy partner on rotated axes"], [0.6, 0.5, 0.4])
 
 
-def test_units_that_an_unequal_assignment_leaves_over_are_counted(axes: Axes) -> None:
+def test_similarities_of_units_that_are_left_over_or_negative_are_seen(axes: Axes) -> None:
     greedy, assigned = np.array([0.2, -0.4, 0.9]), np.array([np.nan, np.nan, 0.9])
-    plots.sorted_similarities(axes, greedy, assigned, 1 / 3)
-    assert "assigned, mean 0.900 of 1 units" in [line.get_label() for line in axes.get_lines()]
+    plots.sorted_similarities(axes, greedy, assigned, np.full(3, np.nan))
     assert axes.get_ylim()[0] <= -0.4
+    assert "greedy partner on rotated axes" not in axes.get_legend_handles_labels()[1]
+
+
+def test_means_stand_beside_the_papers(axes: Axes) -> None:
+    plots.sorted_similarities(axes, *np.array([[0.9, 0.5], [0.9, 0.3], [np.nan, np.nan]]))
+    plots.means_of_similarities(axes, (0.7, 0.6), (0.5, 0.4, 0.3))
+    marks = {mark: [line for line in axes.get_lines() if line.get_marker() == mark] for mark in ("<", "s")}
+    assert [line.get_ydata().item() for line in marks["<"]] == [0.7, 0.6]
+    assert [line.get_ydata().item() for line in marks["s"]] == [0.5, 0.4]
+    assert all(line.get_xdata().item() > 2 for line in marks["s"])  # right of the units
 
 
 def test_negative_means_of_nets_of_unequal_widths_are_drawn(axes: Axes) -> None:
@@ -67,17 +107,3 @@ def test_filters_are_scaled_around_grey(axes: Axes) -> None:
     filters = np.array([-2.0, 1.0, 0.0]).reshape(1, 1, 3, 1).repeat(3, axis=3)
     plots.filter_sheet(axes, filters, columns=1)
     np.testing.assert_allclose(axes.images[0].get_array()[0, :, 0], [0, 0.75, 0.5])
-
-
-def test_the_paper_is_not_named_where_it_has_no_such_layer(axes: Axes) -> None:
-    loss = {"val_loss": 0.2, "train_loss": 0.1, "zero_loss": 0.5}
-    plots.loss_path(axes, [{"alpha": 0.1, **loss}], [])
-    plots.weights_path(axes, [{"alpha": 0.1, "nonzero": 3, "above": 2, "sources": 4}], [])
-    labels = axes.get_legend_handles_labels()[1]
-    assert not any("paper" in label or "published" in label for label in labels)
-
-
-def test_penalties_are_drawn_in_order_with_a_place_for_zero(axes: Axes) -> None:
-    rows = [{"alpha": alpha} for alpha in (0.1, 0, 1.0, 0.01)]
-    assert [row["alpha"] for row in plots.by_penalty(axes, rows)] == [0, 0.01, 0.1, 1.0]
-    assert axes.transData.transform((0, 0))[0] < axes.transData.transform((1e-3, 0))[0]

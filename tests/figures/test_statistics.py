@@ -8,13 +8,17 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import ROOT
+from tests.evidence.stores import evidence
 from tests.figures import stores
 from workflow.convergent import tables
-from workflow.convergent.alignment import matching
 from workflow.convergent.commands import InputError
+from workflow.convergent.evidence import summary
 from workflow.convergent.figures import statistics
+
+PAPER = ROOT / "workflow/resources/paper_matching.csv"
 
 USERS = """
 font.size: 30
@@ -28,20 +32,23 @@ backend: QtAgg
 """
 
 
-def test_panels_of_figure_1_show_the_planted_match() -> None:
-    partner = np.array([2, 0, 3, 1])
-    between = np.eye(4)[partner]
-    native, loops, diagonal = statistics.between_panels(between, partner).values()
-    np.testing.assert_array_equal(native, between)
-    np.testing.assert_array_equal(loops, np.roll(np.eye(4), 1, axis=1))
-    np.testing.assert_array_equal(diagonal, np.eye(4))
+def test_figure_1_shows_the_planted_match_best_first() -> None:
+    partner, similarity = np.array([2, 0, 3, 1]), np.array([0.5, 0.9, 0.7, 0.8])
+    matrix, mean = statistics.matched_first(np.eye(4)[partner] * similarity[:, None])
+    np.testing.assert_array_equal(matrix, np.diag([0.9, 0.8, 0.7, 0.5]))
+    assert mean == pytest.approx(0.725)
 
 
-def test_unequal_widths_have_no_loops() -> None:
-    between = np.eye(5)[[3, 0, 1]]
-    panels = statistics.between_panels(between, matching.assignment(between))
-    assert len(panels) == 2
-    np.testing.assert_array_equal(np.diagonal(list(panels.values())[-1]), 1)
+@pytest.mark.parametrize("shape", [(3, 5), (5, 3)])
+def test_units_without_partner_come_last_in_figure_1(shape: tuple[int, int]) -> None:
+    between = np.random.default_rng(0).uniform(-0.1, 0.1, shape) + np.eye(*shape)
+    between[1] = np.nan  # dead
+    matrix, mean = statistics.matched_first(between)
+    matched = np.diagonal(matrix)[: min(shape[0] - 1, shape[1])]
+    assert (np.diff(matched) <= 0).all()
+    assert mean == pytest.approx(matched.mean())
+    assert np.isfinite(matched).all()
+    np.testing.assert_array_equal(np.sort(matrix, axis=None), np.sort(between, axis=None))
 
 
 @pytest.mark.slow
@@ -59,17 +66,57 @@ def test_figure_1_is_written(tmp_path: Path) -> None:
     statistics.main(["fig1_correlation", *options])
     assert plt.imread(outputs[1]).std() > 0.01
     figure = statistics.fig1_correlation(within, between)
-    assert [ax.get_title() for ax in figure.axes[:2]] == ["within Net1", "within Net4"]
-    np.testing.assert_allclose(np.diagonal(figure.axes[4].images[0].get_array()), 1)
+    assert [ax.get_title() for ax in figure.axes[:2]] == ["within\nNet1", "within\nNet4"]
+    assert figure.axes[3].get_title() == "between, partners on the diagonal,\nmean 1.00"
+    np.testing.assert_allclose(np.diagonal(figure.axes[3].images[0].get_array()), 1)
+    with Image.open(outputs[1]) as written:
+        assert written.info["Description"] == "mean correlation of assigned partners 1.00"
     plt.close("all")
 
 
 def test_figure_3_names_layer_and_nets_of_its_table(tmp_path: Path) -> None:
     rows = (0, 1, 0.9, 1, 0.9), (1, 1, 0.4, 0, 0.3)
     path = stores.matches(tmp_path / "t.csv", *rows, layer="conv2", pair="net1-net2")
-    (axes,) = statistics.fig3_assignment(path).axes
-    assert axes.get_title() == "conv2: units of Net2 and their partners in Net3"
-    assert "same partner: 50% of 2 units" in [line.get_label() for line in axes.get_lines()]
+    (axes,) = statistics.fig3_assignment(path, PAPER).axes
+    assert axes.get_title().split("\n") == [
+        "conv2: units of Net2 and their partners in Net3",
+        "greedy 0.65 (paper 0.56), assigned 0.60 (paper 0.51)",
+        "same partner 50% (paper 58%) of 2 units",
+    ]
+    plt.close("all")
+
+
+def test_figure_3_says_how_many_units_are_left_over(tmp_path: Path) -> None:
+    path = stores.matches(tmp_path / "t.csv", (0, 1, 0.9, 1, 0.9), (1, 1, 0.4, "", ""), layer="layer1")
+    (axes,) = statistics.fig3_assignment(path, PAPER).axes
+    assert axes.get_title().split("\n")[1:] == [
+        "greedy 0.65, assigned 0.90, 1 left over",
+        "same partner 50% of 2 units",
+    ]
+    plt.close("all")
+
+
+def test_the_page_of_figure_3_shows_all_layers_of_a_pair(tmp_path: Path) -> None:
+    beside = evidence(tmp_path, "conv2", nets=2)
+    described = summary.read(beside)["trained"].described["net0", "net1"]
+    rows = [(k, k, 0.9 - 0.3 * k, k, 0.1 * k) for k in range(len(described.partner))]
+    layers = ("conv1", "conv2", "conv3", "conv4", "fc6")
+    paths = [stores.matches(tmp_path / f"{layer}.csv", *rows, layer=layer) for layer in layers]
+    figure = statistics.fig3_layers(paths, PAPER, [beside])
+    panels = figure.axes[:5]
+    assert [ax.get_title().split(":")[0] for ax in panels] == list(layers)
+    assert len({ax.get_ylim() for ax in panels}) == 1
+    marked = ["rotated" in ax.get_title() for ax in panels]
+    assert marked == [False, True, False, False, False]
+    assert not any(ax.axison for ax in figure.axes[5:])
+    assert f"on rotated axes {described.rotated_median.mean():.2f}" in figure.get_label()
+    for wrong, said in (
+        (dict(layer="conv1"), "conv1 is given twice"),
+        (dict(layer="fc6", pair="net0-net2"), "pairs differ"),
+    ):
+        stores.matches(paths[-1], *rows, **wrong)
+        with pytest.raises(InputError, match=said):
+            statistics.fig3_layers(paths, PAPER)
     plt.close("all")
 
 
@@ -83,7 +130,9 @@ def test_figures_do_not_depend_on_a_users_settings_of_matplotlib(tmp_path: Path)
         (tmp_path / "matplotlibrc").write_text(settings)
         command = [sys.executable, "-m", "workflow.convergent.figures.statistics", "fig3_assignment"]
         given = {**os.environ, "MPLBACKEND": display}
-        subprocess.run([*command, "--matches", path, "--outputs", "f.png"], cwd=tmp_path, env=given, check=True)
+        subprocess.run(
+            [*command, "--matches", path, "--paper", PAPER, "--outputs", "f.png"], cwd=tmp_path, env=given, check=True
+        )
         drawn.append((tmp_path / "f.png").read_bytes())
     assert drawn[0] == drawn[1]
 
@@ -92,7 +141,8 @@ def test_means_are_of_the_layer_of_their_store(tmp_path: Path) -> None:
     means = {"net0": np.array([0.5, 2.0]), "net1": np.array([1.0, 3.0, 2.0])}
     path = stores.moments(tmp_path / "moments.zarr/zarr.json", means, layer="conv4")
     (axes,) = statistics.figS10_means(path).axes
-    assert axes.get_title() == "conv4: mean activation on the validation images"
+    title = "conv4: mean activation on the validation images\nhighest: Net1 2.00, Net2 3.00"
+    assert axes.get_title() == title
     assert [line.get_ydata().tolist() for line in axes.get_lines()] == [[2.0, 0.5], [3.0, 2.0, 1.0]]
     plt.close("all")
 
@@ -102,7 +152,19 @@ def test_the_legend_of_many_nets_stands_beside_the_axes(tmp_path: Path) -> None:
     figure = statistics.figS10_means(path)
     assert figure.axes[0].get_legend() is None
     (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()][-1] == "Net10, highest 2"
+    assert [text.get_text() for text in legend.get_texts()][-1] == "Net10"
+    plt.close("all")
+
+
+def test_the_page_of_figure_s10_shows_all_layers(tmp_path: Path) -> None:
+    means = {"net0": np.array([0.5, 2.0]), "net1": np.array([1.0, 3.0])}
+    paths = [stores.moments(tmp_path / f"{layer}.zarr/zarr.json", means, layer=layer) for layer in ("conv1", "fc6")]
+    figure = statistics.figS10_layers(paths)
+    assert [ax.get_title() for ax in figure.axes] == ["conv1", "fc6"]
+    assert [line.get_ydata().tolist() for line in figure.axes[1].get_lines()] == [[2.0, 0.5], [3.0, 1.0]]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["Net1", "Net2"]
+    with pytest.raises(InputError, match="--moments: conv1 is given twice"):
+        statistics.figS10_layers([paths[0], paths[0]])
     plt.close("all")
 
 

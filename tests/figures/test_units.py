@@ -6,10 +6,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from tests import ROOT
+from tests.evidence.stores import evidence
 from tests.figures import stores
 from workflow.convergent import store, tables
 from workflow.convergent.commands import InputError
-from workflow.convergent.figures import pictures, units
+from workflow.convergent.evidence import summary
+from workflow.convergent.figures import comparisons, pictures, units
+from workflow.convergent.figures.inputs import read_matches
+
+RESOURCES = ROOT / "workflow/resources"
 
 
 def test_best_and_worst_come_first_and_last_without_the_dead() -> None:
@@ -32,9 +38,11 @@ def matches(tmp_path: Path) -> Path:
 
 def test_matches_show_each_unit_over_its_partner_and_say_what_is_dead(patches: list[Path], matches: Path) -> None:
     figure = units.fig2_matches(patches[::-1], matches, units=[0, 2])
-    axes = np.array(figure.subfigs[0].axes).reshape(4, 2)
-    assert [ax.get_title() for ax in axes[0]] == ["0.90\nNet1 0", "dead\nNet1 2"]
-    assert axes[2, 0].get_title() == "Net2 1"
+    named, axes = np.split(np.array(figure.subfigs[0].axes).reshape(4, 3), [1], axis=1)
+    assert [ax.get_title(loc="right") for ax in named.flat] == ["correlation\nunit of Net1", "", "unit of Net2", ""]
+    assert [ax.texts[0].get_text() for ax in named.flat] == ["patches", "deconvolution"] * 2
+    assert [ax.get_title() for ax in axes[0]] == ["0.90\n0", "dead\n2"]
+    assert axes[2, 0].get_title() == "1"
     stored = store.load(patches[1], "conv1/patch")["conv1/patch"][1]
     np.testing.assert_allclose(axes[2, 0].images[0].get_array(), pictures.tiles(stored))
     assert axes[0, 1].texts[0].get_text() == "never\nactive"
@@ -43,9 +51,41 @@ def test_matches_show_each_unit_over_its_partner_and_say_what_is_dead(patches: l
 
 
 @pytest.mark.slow
+def test_matches_stand_beside_rotated_axes_and_the_paper(tmp_path: Path) -> None:
+    """The paper's eight best and eight worst of the same layer; nothing of layers that it does not have."""
+    store_of_evidence = evidence(tmp_path, "conv1", nets=2)
+    described = summary.read(store_of_evidence)["trained"].described["net0", "net1"]
+    count = len(described.partner)
+    rows = [(k, k, 0.9 - k / 100, k, 0.9) for k in range(count)]
+    table = stores.matches(tmp_path / "t.csv", *rows)
+    folders = [stores.patches(tmp_path, net, count) for net in ("net0", "net1")]
+    beside = {"evidence": store_of_evidence, "paper": RESOURCES / "paper_matching.csv"}
+    figure = units.fig2_matches(folders, table, **beside, best=RESOURCES / "paper_best.csv")
+    name, first = figure.subfigs[0].axes[:2]
+    assert name.get_title(loc="right").split("\n") == ["correlation", "on rotated axes", "unit of Net1"]
+    assert first.get_title().split("\n")[:2] == ["0.90", f"{described.rotated_median[0]:.2f}"]
+    assert f"on rotated axes {described.rotated_median.mean():.2f}, in the paper 0.70" in figure._suptitle.get_text()
+    sixteen = units.of_paper(RESOURCES / "paper_best.csv", read_matches(table, "correlation"), 16)
+    assert (sixteen[:2], sixteen[-2:]) == (["1.00", "0.98"], ["0.28", "0.18"])
+    assert units.of_paper(RESOURCES / "paper_best.csv", read_matches(table, "correlation"), 6) == []
+    for change, said in (({"layer": "conv2"}, "layers differ"), ({"layer": "conv1", "images": "w"}, "images differ")):
+        stores.rewrite(table, **change)
+        with pytest.raises(InputError, match=said):
+            comparisons.rotated(store_of_evidence, read_matches(table, "correlation"))
+    plt.close("all")
+
+
+def test_a_layer_that_the_paper_does_not_have_is_not_compared(tmp_path: Path) -> None:
+    assert comparisons.printed(RESOURCES / "paper_matching.csv", "layer4") is None
+    assert comparisons.printed_best(RESOURCES / "paper_best.csv", "conv5", "correlation") == {}
+    table = read_matches(stores.matches(tmp_path / "t.csv", (0, 0, 0.9, 0, 0.9)), "correlation")
+    assert np.isnan(comparisons.rotated(None, table)).all()
+
+
+@pytest.mark.slow
 def test_a_last_row_that_is_not_full_is_empty_behind_its_units(patches: list[Path], matches: Path) -> None:
     figure = units.fig2_matches(patches[::-1], matches, units=[*([0, 1] * 4), 1])
-    first, last = (np.array(part.axes).reshape(4, 8) for part in figure.subfigs)
+    first, last = (np.array(part.axes).reshape(4, 9)[:, 1:] for part in figure.subfigs)
     assert [ax.axison for ax in first[0]] == [True] * 8
     assert [ax.axison for ax in last[0]] == [True] + [False] * 7
     assert not any(ax.axison for ax in last[:, 1:].flat)
@@ -55,8 +95,9 @@ def test_a_last_row_that_is_not_full_is_empty_behind_its_units(patches: list[Pat
 def test_thumbnails_stand_alone_where_a_layer_has_no_positions(patches: list[Path], matches: Path) -> None:
     stores.patches(patches[1].parents[1], "net1", 3, positions=False)
     figure = units.fig2_matches(patches, matches, units=[0, 1])
-    axes = np.array(figure.subfigs[0].axes).reshape(3, 2)
-    assert axes[2, 0].get_title() == "Net2 1"
+    named, axes = np.split(np.array(figure.subfigs[0].axes).reshape(3, 3), [1], axis=1)
+    assert [ax.texts[0].get_text() for ax in named.flat] == ["patches", "deconvolution", "whole crops"]
+    assert axes[2, 0].get_title() == "1"
     stored = store.load(patches[1], "conv1/thumbnail")["conv1/thumbnail"][1]
     np.testing.assert_allclose(axes[2, 0].images[0].get_array(), pictures.tiles(stored))
     assert "no positions in Net2: pictures are the whole crops" in figure._suptitle.get_text()
@@ -98,14 +139,13 @@ def test_figure_s4_says_how_far_information_agrees_in_its_layer_and_pair(
     about = {"kind": "agreement", "images": "v", "nets": stores.digests("net0", "net1", "net2")}
     tables.write(tmp_path / "information.csv", rows, **about)
     figure = units.figS4_information(patches, matches, tmp_path / "information.csv")
-    title = figure._suptitle.get_text()
+    title = " ".join(figure._suptitle.get_text().split())
     assert "1 of the 8 best pairs" in title
     assert "50% of both nets' units have the same partner" in title
     assert "none with its absolute value" in title
-    assert [ax.get_title() for ax in figure.subfigs[0].axes if "nats" in ax.get_title()] == [
-        "0.90 nats\nNet1 0",
-        "0.40 nats\nNet1 1",
-    ]
+    axes = figure.subfigs[0].axes
+    assert axes[0].get_title(loc="right") == "information, nats\nunit of Net1"
+    assert [ax.get_title() for ax in axes[1:3]] == ["0.90\n0", "0.40\n1"]
     for own, of, said in (
         (rows[:1], {}, "no row of conv1 net0-net1; it has conv2 net0-net1"),
         (rows, {"nets": {"net1": "of another run"}}, "weights of net1 differ"),
@@ -124,8 +164,11 @@ def test_most_and_least_active_units_of_unequal_nets(patches: list[Path], tmp_pa
     moments = stores.moments(tmp_path / "moments.zarr/zarr.json", means)
     figure = units.figS11_active(moments, patches[::-1])
     one, two = ([ax.get_title() for ax in part.axes if ax.get_title()] for part in figure.subfigs)
-    assert one == ["2", "0.5", "-1"]
-    assert two == [f"{k}" for k in [19, 18, 17, 16, 15, 14, 5, 4, 3, 2, 1, 0]]
+    assert one == ["2.00\n1", "0.50\n0", "-1.00\n2"]
+    assert two == [f"{k}.0\n{k}" for k in [19, 18, 17, 16, 15, 14, 5, 4, 3, 2, 1, 0]]
+    gap = np.array(figure.subfigs[1].axes).reshape(1, 14)[0, 7]
+    assert not gap.axison
+    assert figure.get_label() == "highest mean activation: Net1 2.0, Net2 19.0"
     plt.close("all")
 
 

@@ -132,27 +132,6 @@ def measures(similarity: np.ndarray) -> np.ndarray:
     return np.array([*means, overlap(chosen, assigned)])
 
 
-def loop_order(partner: np.ndarray) -> np.ndarray:
-    """Units in the order of the assignment's loops 0 -> partner[0] -> partner[partner[0]] ... (units,) -> (units,)
-
-    If both rows and columns of a similarity matrix take this order, each match lies one right of the diagonal.
-    Chains that do not close come first: they end at a dead unit, or in a wider second net.
-
-    >>> loop_order(np.array([2, 1, 0]))
-    array([0, 2, 1])
-    """
-    starts = [*np.setdiff1d(np.arange(len(partner)), partner), *np.arange(len(partner))]
-    order: list[int] = []
-    seen = np.zeros(len(partner), bool)
-    for start in starts:
-        unit = int(start)
-        while UNMATCHED < unit < len(partner) and not seen[unit]:
-            seen[unit] = True
-            order.append(unit)
-            unit = int(partner[unit])
-    return np.array(order)
-
-
 def diagonal_order(partner: np.ndarray, units_b: int) -> tuple[np.ndarray, np.ndarray]:
     """Orders of rows and columns that put every match on the diagonal. (units_a,) -> (units_a,), (units_b,)
 

@@ -189,7 +189,7 @@ def draw_rotated(part: SubFigure, arrays: Arrays) -> None:
     plots.eigenvalues(below.subplots(), arrays["eigenvalue"], int(arrays["label"].max(initial=-1)) + 1)
 
 
-def typical_first(arrays: Arrays, joint: np.ndarray, places: np.ndarray) -> np.ndarray:
+def typical_first(joint: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Places of a cluster's members, those first that correlate most with the others, by mean positive correlation.
 
     joint: correlation of the units of both nets; places: (members,) -> (members,)
@@ -244,7 +244,7 @@ def figS_spectral(  # noqa: N802
             f"cluster {row['cluster'] + 1}: {row['units_a']} units of {nets[0].name}, {row['units_b']} of "
             f"{nets[1].name}; mean positive correlation inside {inside}, outside {outside}, span {span}"
         )
-        typical = typical_first(arrays, joint_of(correlations), np.flatnonzero(arrays["label"] == row["cluster"]))
+        typical = typical_first(joint_of(correlations), np.flatnonzero(arrays["label"] == row["cluster"]))
         draw_members(part, members_of(arrays, typical), MEMBERS, nets, f"{title}; most typical first")
     figure.set_label(spectral_says(arrays, rows))
     if shared:

@@ -5,6 +5,8 @@ settings. Each is annotated with its type and its meaning. The options of its co
 
 >>> def figS10_means(moments: Annotated[Path, "store of moments of one layer (zarr.json)"]) -> Figure: ...
 
+The label of the figure is a sentence with its numbers: files carry it as their description, which the report shows.
+
 A family is a module of figures. Its ``main`` calls ``run``:
 
     python -m workflow.convergent.figures.statistics figS10_means --moments conv1.zarr/zarr.json --outputs means.pdf
@@ -28,6 +30,7 @@ from matplotlib.figure import Figure
 from ..commands import Help, new_parser
 
 STYLE = Path(__file__).with_name("figures.mplstyle")
+SUBJECT = {".pdf": "Subject"}  # what the description of a file is called, if not Description
 
 
 def figures_of(family: str) -> dict[str, Callable[..., Figure]]:
@@ -82,5 +85,5 @@ def run(family: str, argv: list[str] | None = None) -> None:
     with plt.style.context(["default", STYLE]):  # whatever the user's own matplotlibrc says
         figure = figures_of(family)[name](**given)
         for path in outputs:
-            figure.savefig(path)
+            figure.savefig(path, metadata={SUBJECT.get(path.suffix, "Description"): figure.get_label()})
             figure.set_layout_engine("none")  # that of the first file serves all
