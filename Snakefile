@@ -28,6 +28,12 @@ onstart:
 report: "workflow/report/workflow.rst"
 
 
+if ASKED.report:
+    from workflow.runner import captions
+
+    captions.register()
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/targets.smk"
 

@@ -111,8 +111,8 @@ def test_the_page_of_figure_3_shows_all_layers_of_a_pair(tmp_path: Path) -> None
     assert not any(ax.axison for ax in figure.axes[5:])
     assert f"on rotated axes {described.rotated_median.mean():.2f}" in figure.get_label()
     for wrong, said in (
-        (dict(layer="conv1"), "conv1 is given twice"),
-        (dict(layer="fc6", pair="net0-net2"), "pairs differ"),
+        ({"layer": "conv1"}, "conv1 is given twice"),
+        ({"layer": "fc6", "pair": "net0-net2"}, "pairs differ"),
     ):
         stores.matches(paths[-1], *rows, **wrong)
         with pytest.raises(InputError, match=said):

@@ -26,7 +26,7 @@ FUNCTION = '''def paper_loss(
 '''
 ENTRY = """    "paper_loss": {
         "family": "mapping",
-        "report": ("Mapping", "Paper"),
+        "report": ("3 Mappings", "What loss does the paper have?"),
         "inputs": {"paper": "workflow/resources/paper_table1.csv"},
         "settings": ["--size", 3],
     },

@@ -165,6 +165,7 @@ def test_a_comparison_of_two_given_nets_by_matching_alone_takes_few_jobs(config:
         "matching": 2,
         "draw_fig1_correlation": 1,
         "draw_fig3_assignment": 1,
+        "draw_fig3_layers": 1,
         "atlas_layer": 2,
         "atlas_page": 1,
     }

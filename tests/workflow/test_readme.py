@@ -100,6 +100,7 @@ def test_nets_of_ones_own_are_compared_without_training(project: Path) -> None:
     figures = {file.stem for file in (results / "figures").glob("*.pdf")}
     assert figures == {
         "fig1_correlation",
+        "fig3_layers",
         *(f"{figure}_{layer}" for figure in ("fig2_matches", "fig3_assignment") for layer in ("first", "last")),
         *(f"figS11_active_{layer}" for layer in ("first", "last")),
     }

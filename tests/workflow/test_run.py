@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import json
 import os
 import re
 import shlex
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
 from tests import ROOT
 from tests.configurations_refused import REFUSED, write
@@ -176,9 +179,9 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.mark.slow
 def test_a_run_has_one_plan_one_progress_and_numbers(first: tuple[Path, str]) -> None:
     said = first[1]
-    assert said.startswith("35 jobs, 2 trainings among them: about ")
+    assert said.startswith("37 jobs, 2 trainings among them: about ")
     assert len(re.findall("jobs, ", said)) == 1
-    assert re.search(r"^about \d+ \w+ left, \d+ of 35 jobs done", said, flags=re.M)
+    assert re.search(r"^about \d+ \w+ left, \d+ of 37 jobs done", said, flags=re.M)
     assert "\r" not in said
     for net in ("net0", "net1"):
         assert re.search(rf"^{net}: epoch \d+/\d+, loss", said, flags=re.M)
@@ -186,7 +189,7 @@ def test_a_run_has_one_plan_one_progress_and_numbers(first: tuple[Path, str]) ->
         assert chatter not in said
     end = said[said.index("Mean correlation") :].splitlines()
     assert re.fullmatch(r"conv1( +0\.\d{3}){4} +0\.703", end[3])
-    assert end[5] == "Figures: results/scenes/figures (11, each as PDF and PNG). Tables: results/scenes/tables."
+    assert end[5] == "Figures: results/scenes/figures (13, each as PDF and PNG). Tables: results/scenes/tables."
     assert re.fullmatch(r"Took (\d+ min )?\d+ s\.", end[6])
 
 
@@ -230,7 +233,28 @@ def test_unknown_targets_are_one_line_that_lists_the_known(first: tuple[Path, st
 def test_the_report_is_written(first: tuple[Path, str]) -> None:
     said = done(first[0], "report")
     assert "Report: results/scenes/report.zip." in said
-    assert (first[0] / "results/scenes/report.zip").stat().st_size > 100_000
+    run = first[0] / "results/scenes"
+    with zipfile.ZipFile(run / "report.zip") as report:
+        page = report.read("report/report.html").decode()
+        held = {Path(name).name for name in report.namelist()}
+    assert held == {file.name for end in ("figures/*.png", "**/*.csv") for file in run.glob(end)} | {"report.html"}
+    results, start, categories = (
+        json.loads(re.search(rf"^ +var {name} = (.*);$", page, flags=re.M)[1])
+        for name in ("results", "workflow_desc", "categories")
+    )
+    assert set(categories) == {"1 Overview", "2 Matches", "5 Nets"}
+    figures = {path: entry for path, entry in results.items() if path.endswith(".png")}
+    assert all(entry["labels"]["shows"].endswith("?") for entry in figures.values())
+    assert all("Paper: " in entry["caption"] for entry in figures.values())
+    with Image.open(run / "figures/fig3_assignment_conv1.png") as drawn:
+        numbers = drawn.info["Description"]
+    assert f"This run: {numbers}." in figures["results/scenes/figures/fig3_assignment_conv1.png"]["caption"]
+    assert "rows. Columns: layer, state, pair" in results["results/scenes/tables/summary.csv"]["caption"]
+    (shown,) = re.findall('<img .*src="(data/raw/[^"]+)"', start)
+    with zipfile.ZipFile(run / "report.zip") as report:
+        assert report.getinfo(f"report/{shown}").file_size > 10_000
+    assert first[1][first[1].index("conv1 ") :].splitlines()[0] in start  # the numbers that the run ended with
+    assert "#rulegraph, #brand { display: none; }" in page
 
 
 WRONG = ["nul", "list", "training.steps: inf", "moments.blocks: 53"]

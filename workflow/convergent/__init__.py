@@ -104,7 +104,9 @@ figures
     draw            figures as commands: their options from their signatures
     inputs          what the files of a figure say of themselves, and whether they fit together
     pictures        pictures of units
+    comparisons     what matches are compared with: rotated axes and the paper's matches
     plots           arrays to panels
+    penalties       panels of table 1
     labels          names and titles where there is little room
     statistics, evidence, training, units, mapping, clusters, authors    the families of figures
 atlas (every unit in the browser)

@@ -28,10 +28,15 @@ rule matching:
             pair=BETWEEN,
         ),
     output:
-        expand(
-            "results/{{run}}/matching/{{similarity}}/{{layer}}/{pair}.csv",
-            pair=BETWEEN,
-        ),
+        [
+            reported(
+                f"results/{{run}}/matching/{{similarity}}/{{layer}}/{pair}.csv",
+                "2 Matches",
+                "Partners of {layer}'s units by {similarity}",
+                pair=pair,
+            )
+            for pair in BETWEEN
+        ],
     log:
         "results/{run}/logs/matching/{similarity}/{layer}.log",
     localrule: True

@@ -4,7 +4,12 @@ rule hierarchy:
         mapping="results/{run}/stitching/{layer}/{pair}.zarr/zarr.json",
     output:
         tree="results/{run}/clustering/hierarchy/{layer}/{pair}.zarr/zarr.json",
-        scores="results/{run}/clustering/hierarchy/{layer}/{pair}.csv",
+        scores=reported(
+            "results/{run}/clustering/hierarchy/{layer}/{pair}.csv",
+            "4 Clusters",
+            "Clusters of {layer}'s units by weights",
+            pair="{pair}",
+        ),
     log:
         "results/{run}/logs/hierarchy/{layer}/{pair}.log",
     localrule: True
@@ -20,7 +25,12 @@ rule spectral:
         moments="results/{run}/moments/val/{layer}.zarr/zarr.json",
     output:
         clusters="results/{run}/clustering/spectral/{layer}/{pair}.zarr/zarr.json",
-        scores="results/{run}/clustering/spectral/{layer}/{pair}.csv",
+        scores=reported(
+            "results/{run}/clustering/spectral/{layer}/{pair}.csv",
+            "4 Clusters",
+            "Clusters of {layer}'s units by correlation",
+            pair="{pair}",
+        ),
     log:
         "results/{run}/logs/spectral/{layer}/{pair}.log",
     benchmark:

@@ -40,6 +40,17 @@ def as_path(path):
     return f"./{path}" if path.startswith("-") else path
 
 
+def reported(table, category, label, **more):
+    """A table as an output that the report has, below a category; what it shows, and more labels."""
+    return report(
+        table,
+        caption="../report/tables.rst",
+        category=category,
+        subcategory="Tables",
+        labels={"shows": label, **more},
+    )
+
+
 def as_json(what):
     """A part of the configuration as one argument of a command."""
     return json.dumps(what, sort_keys=True)

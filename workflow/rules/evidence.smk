@@ -32,8 +32,16 @@ rule tabulate:
     input:
         EVIDENCE,
     output:
-        units="results/{run}/tables/units.csv",
-        measures="results/{run}/tables/measures.csv",
+        units=reported(
+            "results/{run}/tables/units.csv",
+            "1 Overview",
+            "Every unit and its verdict",
+        ),
+        measures=reported(
+            "results/{run}/tables/measures.csv",
+            "1 Overview",
+            "Measures of whole layers",
+        ),
     log:
         "results/{run}/logs/tabulate.log",
     localrule: True
@@ -86,7 +94,9 @@ rule scorecard_table:
             "results/{{run}}/functional/{layer}.zarr/zarr.json", layer=STITCHED
         ),
     output:
-        "results/{run}/tables/scorecard.csv",
+        reported(
+            "results/{run}/tables/scorecard.csv", "1 Overview", "Claims and verdicts"
+        ),
     log:
         "results/{run}/logs/scorecard.log",
     localrule: True

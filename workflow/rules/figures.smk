@@ -3,6 +3,7 @@ STYLE = "workflow/convergent/figures/figures.mplstyle"
 MAPPED_LAYERS = spatial(config, STITCHED)
 ONE = (SPATIAL or LAYERS)[0]  # the layer of figures that show a single one
 ONE_MAPPED = (MAPPED_LAYERS or [ONE])[0]
+ACTIVE = [layer for layer in LAYERS if layer not in logits(config)]
 MOMENTS = "results/{run}/moments/val/{layer}.zarr/zarr.json"
 MATCHES = "results/{run}/matching"
 INFORMATION = "results/{run}/tables/information.csv"
@@ -29,6 +30,15 @@ def correlated(layer):
     }
 
 
+BEST = "workflow/resources/paper_best.csv"
+
+
+def beside(layer, *papers):
+    """What matches of a layer are compared with, as inputs of a figure: the paper, and rotated axes where they are."""
+    evidence = {"evidence": f"results/{{run}}/evidence/{layer}.zarr/zarr.json"}
+    return {**dict(papers), **(evidence if "evidence" in STAGES else {})}
+
+
 def of_first_pair(inputs):
     """Inputs of a figure with the nets of the first pair in place of {a} and {b}."""
     if isinstance(inputs, dict):
@@ -38,7 +48,8 @@ def of_first_pair(inputs):
     return inputs.replace("{a}", TWO[0]).replace("{b}", TWO[1])
 
 
-# Entries of a figure: the family that it belongs to; category and label in the report; its inputs, named as in its
+# Entries of a figure: the family that it belongs to; its category in the report and the question that it answers, in
+# which {layer} stands for its layer too; its inputs, named as in its
 # function, where {a} and {b} are the nets of a pair if it is of one; and, where it has them,
 #   stages    stages that it needs: it is drawn if all of them are on
 #   layers    it is drawn for each of these layers, which {layer} stands for
@@ -49,49 +60,73 @@ DRAWN = {
     "fig1_correlation": {
         "family": "statistics",
         "stages": ["matching"],
-        "report": ("Correlation", "Fig 1"),
+        "report": ("2 Matches", f"How do {ONE}'s units correlate?"),
         "inputs": correlated(ONE),
         "when": SPATIAL,
     },
     "fig2_matches": {
         "family": "units",
         "stages": ["matching", "patches"],
-        "report": ("Matching", "Fig 2"),
+        "report": ("2 Matches", "What do {layer}'s units see?"),
         "inputs": {
             "patches": PATCHES_OF_PAIR,
             "matches": f"{MATCHES}/correlation/{{layer}}/{{a}}-{{b}}.csv",
+            **beside("{layer}", ("paper", PAPER), ("best", BEST)),
         },
         "layers": SPATIAL,
     },
     "fig3_assignment": {
         "family": "statistics",
         "stages": ["matching"],
-        "report": ("Matching", "Fig 3"),
-        "inputs": {"matches": f"{MATCHES}/correlation/{{layer}}/{{a}}-{{b}}.csv"},
+        "report": ("2 Matches", "How well is each unit of {layer} matched?"),
+        "inputs": {
+            "matches": f"{MATCHES}/correlation/{{layer}}/{{a}}-{{b}}.csv",
+            **beside("{layer}", ("paper", PAPER)),
+        },
         "layers": SPATIAL,
+    },
+    "fig3_layers": {
+        "family": "statistics",
+        "stages": ["matching"],
+        "report": ("2 Matches", "How well are the units of each layer matched?"),
+        "inputs": {
+            "matches": [
+                f"{MATCHES}/correlation/{layer}/{{a}}-{{b}}.csv" for layer in LAYERS
+            ],
+            "paper": PAPER,
+            **({"evidence": EVIDENCE} if "evidence" in STAGES else {}),
+        },
     },
     "figS4_information": {
         "family": "units",
         "stages": ["information", "patches"],
-        "report": ("Matching", "Fig S4"),
+        "report": ("2 Matches", "What do {layer}'s units see that share information?"),
         "inputs": {
             "patches": PATCHES_OF_PAIR,
             "matches": f"{MATCHES}/mutual_information/{{layer}}/{{a}}-{{b}}.csv",
             "information": INFORMATION,
+            "best": BEST,
         },
         "layers": [layer for layer in INFORMED if layer in SPATIAL],
     },
     "figS10_means": {
         "family": "statistics",
         "stages": ["nets"],
-        "report": ("Activations", "Fig S10"),
+        "report": ("5 Nets", "How active are {layer}'s units?"),
         "inputs": {"moments": MOMENTS},
-        "layers": [layer for layer in LAYERS if layer not in logits(config)],
+        "layers": ACTIVE,
+    },
+    "figS10_layers": {
+        "family": "statistics",
+        "stages": ["nets"],
+        "report": ("5 Nets", "How active are the units of each layer?"),
+        "inputs": {"moments": [MOMENTS.replace("{layer}", layer) for layer in ACTIVE]},
+        "when": ACTIVE,
     },
     "figS11_active": {
         "family": "units",
         "stages": ["patches"],
-        "report": ("Activations", "Fig S11"),
+        "report": ("5 Nets", "What do {layer}'s most and least active units see?"),
         "inputs": {
             "moments": MOMENTS,
             "patches": [
@@ -103,7 +138,10 @@ DRAWN = {
     "table1_mapping": {
         "family": "mapping",
         "stages": ["stitching"],
-        "report": ("Mapping", "Table 1"),
+        "report": (
+            "3 Mappings",
+            "How well do a few units predict those of another net?",
+        ),
         "inputs": {
             "mappings": MAPPINGS,
             "stitched": [
@@ -118,7 +156,7 @@ DRAWN = {
     "fig4_mapping": {
         "family": "mapping",
         "stages": ["stitching", "patches"],
-        "report": ("Mapping", "Fig 4"),
+        "report": ("3 Mappings", f"Which units predict a unit of {ONE_MAPPED}?"),
         "inputs": {"mapping": MAPPING, "patches": PATCHES_OF_PAIR},
         "when": MAPPED_LAYERS,
         "settings": [*options("stitching", "alpha"), *options("figures", "unit")],
@@ -126,21 +164,27 @@ DRAWN = {
     "fig5_hierarchy": {
         "family": "clusters",
         "stages": ["stitching", "clustering"],
-        "report": ("Clusters", "Fig 5"),
+        "report": (
+            "4 Clusters",
+            f"Which units of {ONE_MAPPED} are one cluster, by their weights?",
+        ),
         "inputs": {"mapping": MAPPING, **TREE},
         "when": MAPPED_LAYERS,
     },
     "fig6_clusters": {
         "family": "clusters",
         "stages": ["stitching", "clustering", "patches"],
-        "report": ("Clusters", "Fig 6"),
+        "report": ("4 Clusters", f"What do the clusters of {ONE_MAPPED} see?"),
         "inputs": {**TREE, "patches": PATCHES_OF_PAIR},
         "when": MAPPED_LAYERS,
     },
     "figS_spectral": {
         "family": "clusters",
         "stages": ["clustering", "patches"],
-        "report": ("Clusters", "Spectral"),
+        "report": (
+            "4 Clusters",
+            "Which units of {layer} are one cluster, by correlation?",
+        ),
         "inputs": {
             "clusters": f"results/{{run}}/clustering/spectral/{{layer}}/{{a}}-{{b}}.zarr/zarr.json",
             "scores": f"results/{{run}}/clustering/spectral/{{layer}}/{{a}}-{{b}}.csv",
@@ -152,20 +196,20 @@ DRAWN = {
     "nets_training": {
         "family": "statistics",
         "stages": ["nets"],
-        "report": ("Nets", "Training"),
+        "report": ("5 Nets", "How did the nets learn?"),
         "inputs": {"histories": [f"results/{{run}}/nets/{net}.csv" for net in TRAINED]},
         "when": TRAINED,
     },
     "nets_filters": {
         "family": "units",
         "stages": ["nets"],
-        "report": ("Nets", "Filters"),
+        "report": ("5 Nets", "What are the nets' first filters?"),
         "inputs": {"filters": "results/{run}/nets/filters.zarr/zarr.json"},
     },
     "evidence": {
         "family": "evidence",
         "stages": ["evidence"],
-        "report": ("Summary", "Evidence"),
+        "report": ("1 Overview", "How alike are units, beside controls?"),
         "inputs": {
             "evidence": EVIDENCE,
             "paper": PAPER,
@@ -174,13 +218,13 @@ DRAWN = {
     "scorecard": {
         "family": "evidence",
         "stages": ["evidence"],
-        "report": ("Summary", "Scorecard"),
+        "report": ("1 Overview", "Which claims hold?"),
         "inputs": {"scorecard": "results/{run}/tables/scorecard.csv"},
     },
     "summary_convergence": {
         "family": "evidence",
         "stages": ["evidence"],
-        "report": ("Summary", "Summary"),
+        "report": ("1 Overview", "How alike are units, beside the paper?"),
         "inputs": {
             "evidence": EVIDENCE,
             "paper": PAPER,
@@ -191,7 +235,7 @@ DRAWN = {
     "summary_training": {
         "family": "training",
         "stages": ["evidence"],
-        "report": ("Summary", "Through training"),
+        "report": ("1 Overview", "When do units become alike in training?"),
         "inputs": {"evidence": TRAINING},
         "when": FOLLOWED,
         "table": ["training"],
@@ -251,16 +295,25 @@ for figure, entry in DRAWN.items():
             input:
                 **inputs,
             output:
-                pdf=report(
-                    f"results/{{run}}/figures/{name}.pdf",
+                pdf=f"results/{{run}}/figures/{name}.pdf",
+                png=report(
+                    f"results/{{run}}/figures/{name}.png",
                     caption=f"../report/{figure}.rst",
                     category=category,
-                    labels={"figure": label, **rows},
+                    subcategory="Figures",
+                    labels={
+                        "shows": label,
+                        **({"pair": pair.get("pair", PAIR)} if of_pair else {}),
+                    },
                 ),
-                png=f"results/{{run}}/figures/{name}.png",
                 table=[
-                    "_".join([f"results/{{run}}/tables/{each}", *pair.values()])
-                    + ".csv"
+                    reported(
+                        "_".join([f"results/{{run}}/tables/{each}", *pair.values()])
+                        + ".csv",
+                        category,
+                        f"Numbers: {label}",
+                        **({"pair": pair.get("pair", PAIR)} if of_pair else {}),
+                    )
                     for each in entry.get("table", [])
                 ],
             log:

@@ -46,7 +46,11 @@ rule agreement:
             pair=BETWEEN,
         ),
     output:
-        "results/{run}/tables/information.csv",
+        reported(
+            "results/{run}/tables/information.csv",
+            "2 Matches",
+            "Information with partners, and its agreement with correlation",
+        ),
     log:
         "results/{run}/logs/agreement.log",
     localrule: True

@@ -19,7 +19,7 @@ rule train:
     output:
         description="results/{run}/nets/{net}.json",
         weights="results/{run}/nets/{net}.pt",
-        history="results/{run}/nets/{net}.csv",
+        history=reported("results/{run}/nets/{net}.csv", "5 Nets", "Training of {net}"),
         snapshots=snapshot_files("{net}", "json"),
         snapshot_weights=snapshot_files("{net}", "pt"),
     log:

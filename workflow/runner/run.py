@@ -34,6 +34,7 @@ from workflow.runner.numbers import numbers, published
 from workflow.runner.progress import Progress
 from workflow.runner.screen import Screen
 
+STYLE = "workflow/report/report.css"
 LOG_LINES = 30  # of a failed job
 # What is said of Snakemake's profile, and of a failure besides the job's own log.
 CHATTER = ("Using workflow specific profile", "RuleException", "Exiting because", "WorkflowError:\nAt least one job")
@@ -144,7 +145,7 @@ class Run:
 
     def report(self, file: Path) -> int:
         """Exit status of writing the report of what was made."""
-        if status := self.snakemake("--report", str(file), quiet=True):
+        if status := self.snakemake("--report", str(file), "--report-stylesheet", STYLE, quiet=True):
             return status
         self.screen.say(f"Report: {file}. Unpack it and open report.html.")
         return 0
