@@ -82,6 +82,21 @@ def test_means_stand_beside_the_papers(axes: Axes) -> None:
     assert [line.get_ydata().item() for line in marks["<"]] == [0.7, 0.6]
     assert [line.get_ydata().item() for line in marks["s"]] == [0.5, 0.4]
     assert all(line.get_xdata().item() > 2 for line in marks["s"])  # right of the units
+    assert plots.key_of_similarities([axes])[1][-2:] == ["their means", "means in the paper"]
+
+
+def test_the_key_of_similarities_has_what_any_panel_has(axes: Axes) -> None:
+    """Without the paper, and with rotated axes in the second panel alone."""
+    second = axes.figure.add_subplot()
+    for panel, rotated in ((axes, np.nan), (second, 0.4)):
+        plots.sorted_similarities(panel, *np.array([[0.9, 0.5], [0.9, 0.3], [rotated] * 2]))
+        plots.means_of_similarities(panel, (0.7, 0.6), None)
+    assert plots.key_of_similarities([axes, second])[1] == [
+        "greedy partner",
+        "assigned partner",
+        "greedy partner on rotated axes",
+        "their means",
+    ]
 
 
 def test_negative_means_of_nets_of_unequal_widths_are_drawn(axes: Axes) -> None:

@@ -248,8 +248,8 @@ def test_the_report_is_written(first: tuple[Path, str]) -> None:
     assert all("Paper: " in entry["caption"] for entry in figures.values())
     with Image.open(run / "figures/fig3_assignment_conv1.png") as drawn:
         numbers = drawn.info["Description"]
-    assert f"This run: {numbers}." in figures["results/scenes/figures/fig3_assignment_conv1.png"]["caption"]
-    assert "rows. Columns: layer, state, pair" in results["results/scenes/tables/summary.csv"]["caption"]
+    assert numbers in figures["results/scenes/figures/fig3_assignment_conv1.png"]["caption"]
+    assert "columns layer, state, pair" in results["results/scenes/tables/summary.csv"]["caption"]
     (shown,) = re.findall('<img .*src="(data/raw/[^"]+)"', start)
     with zipfile.ZipFile(run / "report.zip") as report:
         assert report.getinfo(f"report/{shown}").file_size > 10_000

@@ -107,6 +107,7 @@ figures
     comparisons     what matches are compared with: rotated axes and the paper's matches
     plots           arrays to panels
     penalties       panels of table 1
+    words           what figures of the evidence say of their numbers
     labels          names and titles where there is little room
     statistics, evidence, training, units, mapping, clusters, authors    the families of figures
 atlas (every unit in the browser)

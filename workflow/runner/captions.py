@@ -14,14 +14,14 @@ from workflow.convergent import tables
 from workflow.runner.numbers import numbers, published
 
 
-def says(file: Path) -> str:
-    """What a figure says of its numbers, its description; of a table its size and columns."""
+def says(file: Path) -> list[str]:
+    """Parts of what a figure says of its numbers, its description; of a table its size and columns."""
     if file.suffix == ".csv":
         rows = tables.read(file, allow_no_rows=True)
-        return f"{len(rows):,} rows. Columns: {', '.join(rows[0])}." if rows else "No rows."
+        return [f"{len(rows):,} rows", f"columns {', '.join(rows[0])}"] if rows else ["no rows"]
     with Image.open(file) as picture:
         description = picture.info.get("Description", "")
-    return f"This run: {description}." if description else ""
+    return description.split("; ") if description else []
 
 
 class OfFile(Directive):
@@ -37,8 +37,8 @@ class OfFile(Directive):
 
 class Says(OfFile):
     def run(self) -> list[nodes.Node]:
-        text = says(self.file)
-        return [nodes.paragraph("", text)] if text else []
+        parts = [nodes.list_item("", nodes.paragraph("", part)) for part in says(self.file)]
+        return [nodes.paragraph("", "This run:"), nodes.bullet_list("", *parts)] if parts else []
 
 
 class Headline(OfFile):

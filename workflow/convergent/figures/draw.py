@@ -5,7 +5,7 @@ settings. Each is annotated with its type and its meaning. The options of its co
 
 >>> def figS10_means(moments: Annotated[Path, "store of moments of one layer (zarr.json)"]) -> Figure: ...
 
-The label of the figure is a sentence with its numbers: files carry it as their description, which the report shows.
+The figure's label says its numbers, parted by semicolons: files carry it as their description, which the report shows.
 
 A family is a module of figures. Its ``main`` calls ``run``:
 

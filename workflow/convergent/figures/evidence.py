@@ -16,9 +16,8 @@ from ..commands import command
 from ..evidence import summary
 from ..evidence.compare import TRAINED, UNTRAINED
 from ..evidence.inference import Interval
-from ..evidence.summary import SIMILARITY
 from ..evidence.units import VERDICTS
-from . import draw, plots
+from . import draw, plots, words
 from .comparisons import PaperTable
 from .inputs import InformationTable, TableToWrite
 
@@ -144,21 +143,6 @@ def draw_panel(axes: Axes, panel: Panel, layers: summary.Layers, paper: Paper) -
     axes.set(title=panel.title, ylabel=panel.label, ylim=(min(0, axes.get_ylim()[0]), 1.02))
 
 
-def headline(layers: summary.Layers) -> str:
-    """Mean similarity of units to their partners in each layer, with its interval, trained and before, as text."""
-    says = []
-    for layer, of in layers.items():
-        found, *others = (
-            of[way].interval(name)
-            for way, name in ((TRAINED, SIMILARITY), (TRAINED, f"{SIMILARITY}_rotated"), (UNTRAINED, SIMILARITY))
-            if way in of
-        )
-        beside = zip(("on rotated axes", "before training"), others, strict=False)
-        said = ", ".join(f"{name} {other.estimate:.2f}" for name, other in beside)
-        says.append(f"{layer} {found.estimate:.2f} [{found.low:.2f}, {found.high:.2f}] ({said})")
-    return f"mean correlation with the partner, chosen on other photographs: {'; '.join(says)}"
-
-
 def summary_convergence(
     evidence: EvidenceStores,
     paper: PaperTable,
@@ -178,7 +162,7 @@ def summary_convergence(
         draw_panel(ax, panel, layers, summary.read_paper(paper))
     if informed:
         draw_information(axes[-1], informed)
-    figure.set_label(headline(layers))
+    figure.set_label(words.similarities(layers))
     partners = ("greedy partner", "assigned partner", "same partner", "rotated axes")
     nets = ("trained nets, 95 % interval", twins(layers), "the paper")
     figure.legend(*key(*partners, *nets), loc="outside lower center", ncols=4)
@@ -204,7 +188,8 @@ def draw_verdicts(axes: Axes, layers: summary.Layers) -> None:
 def evidence(evidence: EvidenceStores, paper: PaperTable) -> Figure:
     """Cross-fitted similarity, its excess over rotated axes and verdicts on units, trained and before training."""
     layers = summary.read_layers(evidence)
-    figure, axes = plt.subplots(1, 3, figsize=(1.5 * len(layers) + 4, 4.2))
+    size = (1.5 * len(layers) + 4, 4.2)
+    figure, axes = plt.subplots(1, 3, figsize=size, label=words.similarities(layers, summary.EXCESS))
     draw_number(axes[0], layers, "greedy_crossfit", plots.GREEDY)
     draw_paper(axes[0], layers, summary.read_paper(paper), "greedy", plots.GREEDY)
     for place, of in enumerate(layers.values()):
@@ -241,7 +226,8 @@ def scorecard(scorecard: ScorecardTable) -> Figure:
     rows = tables.read(scorecard, SCORECARD)
     claims = list(dict.fromkeys((row["claim"], row["against"]) for row in rows))
     layers = list(dict.fromkeys(row["layer"] for row in rows))
-    figure, axes = plt.subplots(figsize=(0.85 * len(layers) + 3.6, 0.5 * len(claims) + 1.2))
+    size = (0.85 * len(layers) + 3.6, 0.5 * len(claims) + 1.2)
+    figure, axes = plt.subplots(figsize=size, label=words.judged(rows))
     for row in rows:
         draw_claim(axes, (layers.index(row["layer"]), claims.index((row["claim"], row["against"]))), row)
     axes.set_yticks(range(len(claims)), [f"{claim}\nagainst {against}" for claim, against in claims], fontsize=7)

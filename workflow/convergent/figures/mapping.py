@@ -223,8 +223,8 @@ def table1_mapping(
         if named:
             row[-1].legend(named.values(), named, loc="center left", bbox_to_anchor=(1.02, 0.5))
     means = {rows[0]["layer"]: penalties.unpenalised([row for row in rows if row["pair"] == MEAN]) for rows in layers}
-    says = ", ".join(f"{layer} {accuracy}" for layer, accuracy in means.items() if accuracy)
-    figure.set_label(f"top-1 accuracy of stitched nets without a penalty, over all pairs: {says}" if says else "")
+    says = "; ".join(f"{layer} {accuracy}" for layer, accuracy in means.items() if accuracy)
+    figure.set_label(f"top-1 accuracy of stitched nets without a penalty, mean over all pairs; {says}" if says else "")
     return figure
 
 

@@ -82,14 +82,14 @@ def means_of_similarities(axes: Axes, ours: Sequence[float], paper: Sequence[flo
         axes.plot(0.965 * end, value, "s", color=colour, markerfacecolor="w", markersize=size, zorder=3)
 
 
-def key_of_similarities(axes: Axes) -> tuple[list[Any], list[str]]:
-    """Handles and labels of the legend of a panel of sorted similarities."""
-    handles, names = axes.get_legend_handles_labels()
-    marks = {"<": ("their means", "0.3"), "s": ("means in the paper", "w")}
-    for mark, (name, face) in marks.items():
-        handles.append(Line2D([], [], marker=mark, color="0.3", markerfacecolor=face, linestyle=""))
-        names.append(name)
-    return handles, names
+def key_of_similarities(panels: Sequence[Axes]) -> tuple[list[Any], list[str]]:
+    """Handles and labels of the legend of panels of sorted similarities, of what any of them has."""
+    shown = {name: line for axes in panels for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    marks = {line.get_marker() for axes in panels for line in axes.get_lines()}
+    for mark, name, face in (("<", "their means", "0.3"), ("s", "means in the paper", "w")):
+        if mark in marks:
+            shown[name] = Line2D([], [], marker=mark, color="0.3", markerfacecolor=face, linestyle="")
+    return list(shown.values()), list(shown)
 
 
 def sorted_means(axes: Axes, means: Mapping[str, np.ndarray]) -> None:

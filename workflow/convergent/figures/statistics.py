@@ -59,12 +59,10 @@ def fig1_correlation(within: WithinStores, between: BetweenStore) -> Figure:
         ("between,\nin native order", pair.between, one, two),
         (f"between, partners on the diagonal,\nmean {plots.shown(mean)}", matched, one, two),
     ]
-    widths = [float(np.clip(matrix.shape[1] / matrix.shape[0], 0.65, 1)) for _, matrix, _, _ in panels]
-    size = (3 * sum(widths) + 0.8, 3.5)
-    figure, axes = plt.subplots(1, 4, figsize=size, width_ratios=widths, layout="compressed", label=says)
+    figure, axes = plt.subplots(1, 4, figsize=(12.8, 3.5), layout="compressed", label=says)
     for ax, (name, matrix, rows, columns) in zip(axes, panels, strict=True):
         image = plots.similarity_matrix(ax, matrix, *(labels.before("units of", net) for net in (rows, columns)))
-        ax.set_title(name)
+        ax.set(title=name, aspect="auto", box_aspect=1)  # also of nets of unequal widths
     figure.colorbar(image, ax=axes, label=f"correlation in {pair.layer}", pad=0.01)
     return figure
 
@@ -95,7 +93,7 @@ def fig3_assignment(matches: MatchesTable, paper: PaperTable, evidence: Evidence
     title = "\n".join([f"{table.layer}: units of {a} and their partners in {b}", *says])
     axes.set_title(labels.wrapped(title, figure.get_figwidth()))
     figure.set_label(f"mean correlation: {', '.join(says)}")
-    figure.legend(*plots.key_of_similarities(axes), loc="outside lower center", ncols=3, columnspacing=1)
+    figure.legend(*plots.key_of_similarities([axes]), loc="outside lower center", ncols=3, columnspacing=1)
     return figure
 
 
@@ -119,8 +117,8 @@ def fig3_layers(
         ax.set_title(f"{table.layer}: {first}\n{second}", fontsize=8)
     for number, ax in enumerate(axes):
         ax.set(ylim=(min(lowest), 1.02), ylabel="" if number % ACROSS else "correlation")
-    figure.set_label(f"mean correlation in {'; '.join(said)}")
-    figure.legend(*plots.key_of_similarities(axes[0]), loc="outside lower center", ncols=5)
+    figure.set_label("; ".join(["mean correlation", *said]))
+    figure.legend(*plots.key_of_similarities(axes), loc="outside lower center", ncols=5)
     return figure
 
 
@@ -169,7 +167,7 @@ def figS10_layers(  # noqa: N802
     for ax, (layer, _, means) in zip(axes, layers, strict=True):
         plots.sorted_means(ax, means)
         ax.set_title(layer)
-    figure.set_label("; ".join(f"highest mean in {layer}: {plots.highest(means)}" for layer, _, means in layers))
+    figure.set_label("; ".join(f"{layer}, highest mean: {plots.highest(means)}" for layer, _, means in layers))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=8, handlelength=4)
     return figure
 
@@ -181,7 +179,9 @@ def nets_training(histories: Annotated[list[Path], "tables of the training of ea
     store.require_equal("images", **{str(path): of["images"] for path, of in about.items()})
     columns = {of["net"]: tables.columns(path, HISTORY) for path, of in about.items()}
     columns_of_legend = -(-len(columns) // LEGEND)
-    figure, axes = plt.subplots(1, 2, figsize=(10 + BESIDE * (columns_of_legend - 1), 3.2))
+    reached = ", ".join(f"{plots.title(net)} {history['val_top1'][-1]:.1%}" for net, history in columns.items())
+    size = (10 + BESIDE * (columns_of_legend - 1), 3.2)
+    figure, axes = plt.subplots(1, 2, figsize=size, label=f"top-1 accuracy in the end: {reached}")
     plots.learning_curves(axes[0], columns, "loss", "cross-entropy")
     plots.learning_curves(axes[1], columns, "top1", "top-1 accuracy")
     axes[1].set_ylim(0, 1)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from .. import store, tables
 from ..commands import command
 from ..evidence import summary, training
-from . import draw, plots
+from . import draw, plots, words
 from .evidence import TWINS, EvidenceStores, key
 from .inputs import TableToWrite
 
@@ -83,6 +83,7 @@ def summary_training(evidence: EvidenceStores, *, table: TableToWrite) -> Figure
     by_step(axes[0, 0], steps)
     handles, labels = key("trained nets, 95 % interval", TWINS, "rotated axes")
     labels[0] = "nets in and after training, 95 % interval"
+    figure.set_label(words.through_training(layers))
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 

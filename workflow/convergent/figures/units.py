@@ -157,13 +157,14 @@ def figS4_information(  # noqa: N802
         plots.shown(row[name], form)
         for name, form in (("same_greedy", ".0%"), ("rank_agreement", ".2f"), ("rank_agreement_absolute", ".2f"))
     )
-    subtitle = (
-        f", best by mutual information above, worst below\n{row['best_shared']} of the {row['best']} best pairs of "
-        f"both nets are the same by correlation, {same} of both nets' units have the same partner;\n"
-        f"rank agreement over all pairs of units {signed} with correlation, {absolute} with its absolute value"
-    )
+    says = [
+        f"{row['best_shared']} of the {row['best']} best pairs of both nets are the same by correlation, "
+        f"{same} of both nets' units have the same partner",
+        f"rank agreement over all pairs of units {signed} with correlation, {absolute} with its absolute value",
+    ]
+    subtitle = "\n".join([", best by mutual information above, worst below", *says])
     nets = read_pictures(patches, table.layer, table.nets, table.images)
-    figure, shown = plt.figure(), chosen_units(table, None)
+    figure, shown = plt.figure(label="; ".join(says)), chosen_units(table, None)
     ranked = of_paper(best, table, len(shown)) if best else []
     above = {"information, nats": similarities(table, shown), "paper, equal rank": ranked}
     draw_matches(figure, nets, table, shown, above, subtitle)
