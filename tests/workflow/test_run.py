@@ -239,8 +239,8 @@ def test_the_report_is_written(first: tuple[Path, str]) -> None:
         held = {Path(name).name for name in report.namelist()}
     assert held == {file.name for end in ("figures/*.png", "**/*.csv") for file in run.glob(end)} | {"report.html"}
     results, start, categories = (
-        json.loads(re.search(rf"^ +var {name} = (.*);$", page, flags=re.M)[1])
-        for name in ("results", "workflow_desc", "categories")
+        json.loads(re.search(rf'<script id="{script}">\s*var \w+ = (.*);$', page, flags=re.M)[1])
+        for script in ("results", "workflow-desc", "categories")
     )
     assert set(categories) == {"1 Overview", "2 Matches", "5 Nets"}
     figures = {path: entry for path, entry in results.items() if path.endswith(".png")}

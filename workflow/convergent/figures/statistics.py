@@ -117,7 +117,7 @@ def fig3_layers(
         ax.set_title(f"{table.layer}: {first}\n{second}", fontsize=8)
     for number, ax in enumerate(axes):
         ax.set(ylim=(min(lowest), 1.02), ylabel="" if number % ACROSS else "correlation")
-    figure.set_label("; ".join(["mean correlation", *said]))
+    figure.set_label("; ".join(["mean correlation of units with their partners", *said]))
     figure.legend(*plots.key_of_similarities(axes), loc="outside lower center", ncols=5)
     return figure
 
