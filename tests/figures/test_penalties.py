@@ -34,7 +34,7 @@ def test_lines_that_coincide_are_drawn_apart(axes: Axes) -> None:
     """The second net itself and mapped onto itself; stitched as mapped and with a ReLU behind."""
     interval = {"top1_relu_low": 0.4, "top1_relu_high": 0.6}
     row = {"top1_relu": 0.5, "top1": 0.5, "target": 0.7, "self": 0.7, "zero": 0.1, **interval}
-    means = [{"alpha": 0, "top1_relu": 0.45, **interval}]
+    means = [{"alpha": 0, "pair": "mean", "top1_relu": 0.45, **interval}]
     penalties.accuracy_path(axes, [{"alpha": alpha, **row} for alpha in (0, 0.1)], means)
     drawn = {line.get_label(): line for line in axes.get_lines()}
     for one, other in (
@@ -46,4 +46,12 @@ def test_lines_that_coincide_are_drawn_apart(axes: Axes) -> None:
             (line.get_marker(), line.get_markerfacecolor(), line.get_color()) for line in (drawn[one], drawn[other])
         }
         assert len(looks) == 2
-    assert axes.get_title() == "all pairs, no penalty:\n0.45 [0.40, 0.60]"
+
+
+def test_accuracies_without_a_penalty_are_said_of_all_pairs() -> None:
+    row = {"layer": "conv1", "pair": "mean", "alpha": 0, "top1_relu": 0.45}
+    row |= {"top1_relu_low": 0.4, "top1_relu_high": 0.6}
+    others = [row | {"alpha": 0.24, "top1_relu": 0.2}, row | {"pair": "net0-net1", "top1_relu": 0.3}]
+    assert penalties.unpenalised([*others, row]) == "all pairs, no penalty:\n0.45 [0.40, 0.60]"
+    assert penalties.says([[*others, row], others]).split("; ")[1:] == ["conv1 0.45 [0.40, 0.60]"]
+    assert penalties.says([others]) == ""

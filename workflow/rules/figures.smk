@@ -242,7 +242,7 @@ DRAWN = {
     },
     "published_fig4": {
         "family": "authors",
-        "report": ("Published", "Fig 4"),
+        "report": ("3 Mappings", "Which units predict a unit in the authors' own run?"),
         "inputs": {"mapping": AUTHORS_MAPPINGS.get(FIRST, [])},
         "when": AUTHORS,
         "settings": (
@@ -251,7 +251,10 @@ DRAWN = {
     },
     "published_fig5": {
         "family": "authors",
-        "report": ("Published", "Fig 5"),
+        "report": (
+            "4 Clusters",
+            "Which units are one cluster in the authors' own run?",
+        ),
         "inputs": {
             "mapping": AUTHORS_MAPPINGS.get(FIRST, []),
             "tree": "results/{run}/published/hierarchy.zarr/zarr.json",
@@ -261,7 +264,7 @@ DRAWN = {
     },
     "published_table1": {
         "family": "authors",
-        "report": ("Published", "Table 1"),
+        "report": ("3 Mappings", "How well did the authors' own mappings do?"),
         "inputs": {"mappings": list(AUTHORS_MAPPINGS.values())},
         "when": AUTHORS,
         "table": ["published_table1"],

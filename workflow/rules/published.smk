@@ -37,7 +37,11 @@ if AUTHORS:
             mapping=AUTHORS_MAPPINGS[FIRST],
         output:
             tree="results/{run}/published/hierarchy.zarr/zarr.json",
-            scores="results/{run}/published/hierarchy.csv",
+            scores=reported(
+                "results/{run}/published/hierarchy.csv",
+                "4 Clusters",
+                "Clusters of the authors' own units by weights",
+            ),
         log:
             "results/{run}/logs/published/hierarchy.log",
         localrule: True

@@ -204,8 +204,10 @@ def table1_mapping(
         rows = [row for row in of_layer if row["pair"] == pair]
         penalties.loss_path(column[0], rows, [row for row in published if row["layer"] == layer])
         penalties.weights_path(column[1], rows, [row for row in published if row["layer"] == layer])
-        penalties.accuracy_path(column[2], rows, [row for row in of_layer if row["pair"] == MEAN])
-        column[2].set_title(summary.evaluated_on(rows[0]["images"], rows[0]["of_images"]), fontsize=8)
+        means = [row for row in of_layer if row["pair"] == MEAN]
+        penalties.accuracy_path(column[2], rows, means)
+        accuracy, images = penalties.unpenalised(means), summary.evaluated_on(rows[0]["images"], rows[0]["of_images"])
+        column[2].set_title("\n".join(filter(None, [images, accuracy])), fontsize=8)
         column[0].set_title(f"{layer}, {rows[0]['live']} of {rows[0]['units']} units live")
         column[2].set_xlabel("penalty, units x decay")
     source, target = map(plots.title, pair.split("-"))
@@ -222,9 +224,7 @@ def table1_mapping(
         named = {name: line for ax in row for line, name in zip(*ax.get_legend_handles_labels(), strict=True)}
         if named:
             row[-1].legend(named.values(), named, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    means = {rows[0]["layer"]: penalties.unpenalised([row for row in rows if row["pair"] == MEAN]) for rows in layers}
-    says = "; ".join(f"{layer} {accuracy}" for layer, accuracy in means.items() if accuracy)
-    figure.set_label(f"top-1 accuracy of stitched nets without a penalty, mean over all pairs; {says}" if says else "")
+    figure.set_label(penalties.says(layers))
     return figure
 
 

@@ -1,9 +1,11 @@
 """Panels of table 1: numbers of a sparse mapping against its penalty. Each draws rows of the table on given axes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
 
+from ..stitching.summary import MEAN
 from .plots import ASSIGNED, GREEDY, OVERLAP, TableRows
 
 PENALTIES = [0, 1e-3, 1e-2, 1e-1, 1, 10]  # ticks of units x decay
@@ -104,14 +106,22 @@ def accuracy_path(axes: Axes, rows: TableRows, means: TableRows) -> None:
             axes.fill_between(alpha, low, high, color=colour, alpha=0.2, linewidth=0)
         mean_of_pairs(axes, [row for row in means if name in row], name, colour, label)
     axes.axhline(path[0]["zero"], color="0.6", linewidth=0.8, linestyle=":", zorder=0, label="zero map")
-    if accuracy := unpenalised(means):
-        axes.set_title(f"all pairs, no penalty:\n{accuracy}", fontsize=8)
 
 
-def unpenalised(means: TableRows) -> str:
+def unpenalised(rows: TableRows) -> str:
     """The top-1 accuracy without a penalty over all ordered pairs of nets, with its interval, as text."""
-    row = next((row for row in means if row["alpha"] == 0 and "top1_relu" in row), None)
-    return f"{row['top1_relu']:.2f} [{row['top1_relu_low']:.2f}, {row['top1_relu_high']:.2f}]" if row else ""
+    means = (row for row in rows if row["pair"] == MEAN and row["alpha"] == 0 and "top1_relu" in row)
+    form = "all pairs, no penalty:\n{top1_relu:.2f} [{top1_relu_low:.2f}, {top1_relu_high:.2f}]"
+    return next((form.format(**row) for row in means), "")
+
+
+def says(layers: Sequence[TableRows]) -> str:
+    """These accuracies of all layers, in parts."""
+    accuracies = ((rows[0]["layer"], unpenalised(rows)) for rows in layers)
+    parts = [f"{layer} {text.splitlines()[1]}" for layer, text in accuracies if text]
+    return "; ".join(
+        ["top-1 accuracy of stitched nets without a penalty, mean over all pairs", *parts] if parts else []
+    )
 
 
 def mean_of_pairs(axes: Axes, means: TableRows, name: str, colour: str, label: str) -> None:
