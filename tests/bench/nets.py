@@ -80,6 +80,7 @@ def bench_patches() -> None:
     """
     torch.set_num_threads(1)
     images = Photographs(36)
+    group = np.arange(len(images), dtype=np.int32) % len(images.pool)
     architecture = section("config.yaml", "architecture")
     ratios, deconvolution = [], 0.0
     for seed in range(4):
@@ -90,7 +91,7 @@ def bench_patches() -> None:
             for first in range(0, len(images), 120):
                 net(net.centre_crop(torch.from_numpy(images[np.arange(first, min(first + 120, len(images)))])))
         forward = time.perf_counter() - begun
-        top_images = search.search(net, images, 120, LAYERS, 9)
+        top_images = search.search(net, images, 120, LAYERS, 9, group)
         searched = time.perf_counter() - begun - forward
         ratios.append(searched / forward)
         fields = receptive.fields(net, LAYERS[:5])

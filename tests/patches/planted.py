@@ -30,8 +30,8 @@ def whole_numbered(seed: int) -> Net:
 
 
 def stored(path: Path, images: np.ndarray) -> store.StoredArray:
-    """A stored array of images. (N, H, W, C) uint8"""
-    store.save(path / "zarr.json", {"images": images}, kind="images")
+    """A stored array of images, each a group of its own. (N, H, W, C) uint8"""
+    store.save(path / "zarr.json", {"images": images, "group": np.arange(len(images))}, kind="images")
     return store.StoredArray(path / "zarr.json", "images")
 
 

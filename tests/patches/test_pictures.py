@@ -123,7 +123,22 @@ def test_store_says_what_it_depends_on(run: Path, images: dict[str, Path], nets:
     about = store.attributes(run)
     assert about["images"] == store.attributes(images["val"])["sha256"]
     assert about["nets"] == {"net0": weights_digest(load(nets["net0"]))}
-    assert (about["layers"], about["top"]) == (LAYERS, 9)
+    assert (about["layers"], about["top"], about["per_group"]) == (LAYERS, 9, 1)
+
+
+@pytest.mark.parametrize("per_group", [1, 3])
+def test_a_unit_has_few_images_of_each_group(
+    tmp_path: Path, images: dict[str, Path], nets: dict[str, Path], per_group: int
+) -> None:
+    path, group = tmp_path / "net0.zarr/zarr.json", np.arange(len(store.load(images["val"], "group")["group"])) % 4
+    few = tmp_path / "val.zarr/zarr.json"
+    store.save(few, store.load(images["val"]) | {"group": group}, kind="images")
+    pictures.main([str(few), str(nets["net0"]), str(path), "--layers", "fc8", "--per-group", str(per_group)])
+    image = store.load(path, "fc8/image")["fc8/image"]
+    counts = [np.bincount(group[unit[unit != search.EMPTY]], minlength=4) for unit in image]
+    assert np.max(counts) == per_group
+    assert np.sum(counts, axis=1).tolist() == [min(9, 4 * per_group)] * len(image)  # a logit is never left out
+    assert store.attributes(path)["per_group"] == per_group
 
 
 def test_images_of_another_size_are_refused(tmp_path: Path, nets: dict[str, Path]) -> None:

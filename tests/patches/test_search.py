@@ -14,26 +14,38 @@ from workflow.convergent.nets.model import Net
 from workflow.convergent.patches import search
 
 
-def top_of(output: np.ndarray, top: int, rectified: bool) -> list[tuple[int, int, int, float]]:
+def top_of(
+    output: np.ndarray, top: int, rectified: bool, group: np.ndarray, per_group: int
+) -> list[tuple[int, int, int, float]]:
     """Image, row, column and activation of one unit's top images, by sorting all of them. output: (N, H, W)"""
     maxima = output.max((1, 2))
     order = sorted(range(len(output)), key=lambda image: (-maxima[image], image))
+    chosen: list[int] = []
+    for image in order:
+        if (maxima[image] > 0 or not rectified) and sum(group[chosen] == group[image]) < per_group:
+            chosen.append(image)
     best = []
-    for image in [image for image in order if maxima[image] > 0 or not rectified][:top]:
+    for image in chosen[:top]:
         row, column = np.unravel_index(output[image].argmax(), output[image].shape)
         best.append((image, int(row), int(column), float(maxima[image])))
     return best + [(-1, -1, -1, 0.0)] * (top - len(best))
 
 
 @pytest.mark.parametrize(("count", "batch"), [(40, 1), (40, 7), (40, 39), (40, 64), (5, 2)])
-def test_search_is_brute_force_ties_included(tmp_path: Path, count: int, batch: int) -> None:
-    different = np.random.default_rng(0).integers(0, 3, (count // 2, 14, 14, 1), np.uint8)
+@pytest.mark.parametrize(("groups", "per_group"), [(40, 1), (12, 1), (4, 1), (12, 2), (3, 2), (12, 9), (1, 1)])
+def test_search_is_brute_force_ties_included(
+    tmp_path: Path, count: int, batch: int, groups: int, per_group: int
+) -> None:
+    rng = np.random.default_rng(0)
+    different = rng.integers(0, 3, (count // 2, 14, 14, 1), np.uint8)
     images = np.resize(different, (count, 14, 14, 1))  # each of them again and again: every maximum is a tie
+    group = rng.permutation(np.arange(count, dtype=np.int32) % groups)  # images of one are not side by side
     net = whole_numbered(seed=3)
-    found = search.search(net, stored(tmp_path / "a.zarr", images), batch, SMALL_LAYERS, top=9)
+    rows = stored(tmp_path / "a.zarr", images)
+    found = search.search(net, rows, batch, SMALL_LAYERS, 9, group, per_group)
     for layer in SMALL_LAYERS:
         output = outputs_of(net, images, layer)
-        expected = [top_of(output[:, unit], 9, layer != "fc4") for unit in range(output.shape[1])]
+        expected = [top_of(output[:, unit], 9, layer != "fc4", group, per_group) for unit in range(output.shape[1])]
         for number, name in enumerate(["image", "row", "column", "activation"]):
             wanted = [[slot[number] for slot in unit] for unit in expected]
             np.testing.assert_array_equal(found[layer][name], wanted, err_msg=f"{layer} {name}")
@@ -47,6 +59,19 @@ def test_ties_resolve_by_image_order(tmp_path: Path) -> None:
         assert live.any()
         assert (found["image"][live] == np.arange(9)).all()
         assert (found["row"][live] == found["row"][live, :1]).all()
+
+
+def test_images_that_are_each_a_group_of_their_own_are_found_as_without_groups(tmp_path: Path) -> None:
+    images = np.random.default_rng(1).integers(0, 3, (30, 14, 14, 1), np.uint8)
+    net, rows = whole_numbered(seed=1), stored(tmp_path / "a.zarr", images)
+    own = np.random.default_rng(2).permutation(30).astype(np.int32)
+    plain, alone = (search.search(net, rows, 7, SMALL_LAYERS, 9, group) for group in (None, own))
+    for layer, found in plain.items():
+        for name, array in found.items():
+            np.testing.assert_array_equal(array, alone[layer][name])
+    assert not search.leaves_out(own, 1, 9)
+    assert not search.leaves_out(own % 4, 9, 9)
+    assert search.leaves_out(own % 4, 7, 9)
 
 
 def test_ranks_order_as_activation_then_earlier_image() -> None:

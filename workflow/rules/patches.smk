@@ -16,7 +16,7 @@ rule patches:
         *stage("patches.pictures"),
         **LAYERED,
         layers=LAYERS,
-        options=options("patches", "batch", "threads"),
+        options=options("patches", "per_group", "batch", "threads"),
     shell:
         "python -m workflow.convergent.patches.pictures {input.images} {input.description} {output}"
         " --layers {params.layers:q} {params.options:q} --modules {params.modules:q} --resample {params.resample:q}"

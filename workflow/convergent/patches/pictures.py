@@ -1,9 +1,9 @@
 """Find and draw top patches: the images that excite each unit most, and what the unit sees and answers to in them.
 
-One pass over the images finds the images of highest activation for every unit of every layer, and the position of the
-maximum in each. A second step cuts the unit's receptive field out of these images and projects the activation back to
-the pixels, many units and images at a time. A unit of a layer without positions sees the whole crop; a thumbnail of the
-crop is kept.
+One pass over the images finds the images of highest activation for every unit of every layer, at most ``per_group`` of
+one photograph, and the position of the maximum in each. A second step cuts the unit's receptive field out of these
+images and projects the activation back to the pixels, many units and images at a time. A unit of a layer without
+positions sees the whole crop; a thumbnail of the crop is kept.
 """
 
 import argparse
@@ -189,6 +189,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--layers", nargs="+", required=True, help="layers whose units are searched and drawn")
     parser.add_argument("--top", type=int, default=9, help="images kept for each unit")
     parser.add_argument(
+        "--per-group",
+        type=int,
+        default=1,
+        help="images of one photograph, or of one group of data.groups, among the images kept for a unit, at most",
+    )
+    parser.add_argument(
         "--batch", type=int, default=120, help="images in one forward pass, or pictures in one backward"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch; the last bits depend on it")
@@ -203,11 +209,13 @@ def main(argv: list[str] | None = None) -> None:
     device.deterministic(args.threads, strict=net.is_alexnet)  # other nets are deconvolved by a gradient
     attributes, images = store.attributes(args.images, "images"), store.StoredArray(args.images, "images")
     store.require_equal("image shapes", images=images.shape[1:], net=(net.size, net.size, net.channels))
+    group = store.load(args.images, "group")["group"]
     fields = receptive.fields(net, args.layers)
     net = net.to(device.pick())
     store.create(args.output, {})
     names: list[str] = []
-    for layer, top_images in search(net, images, args.batch, args.layers, args.top).items():
+    found = search(net, images, args.batch, args.layers, args.top, group, args.per_group)
+    for layer, top_images in found.items():
         names += save_layer(args.output, net, images, layer, fields.get(layer), top_images, args.batch)
         taken = top_images["image"] != EMPTY
         print(f"{layer}: {len(taken)} units, {(~taken.any(1)).sum()} never active, {taken.sum()} pictures", flush=True)
@@ -219,6 +227,7 @@ def main(argv: list[str] | None = None) -> None:
         nets={args.net.stem: model.weights_digest(net)},
         layers=args.layers,
         top=args.top,
+        per_group=args.per_group,
         batch=args.batch,
     )
 
