@@ -12,7 +12,7 @@ from tests.figures import stores
 from workflow.convergent import store, tables
 from workflow.convergent.commands import InputError
 from workflow.convergent.evidence import summary
-from workflow.convergent.figures import comparisons, pictures, units
+from workflow.convergent.figures import comparisons, pictures, sheets, units
 from workflow.convergent.figures.inputs import read_matches
 
 RESOURCES = ROOT / "workflow/resources"
@@ -182,9 +182,105 @@ def test_filters_of_any_size_and_of_no_net(tmp_path: Path) -> None:
     ]
     store.save(path, {f"filters/net{k}": np.ones((4, 3, 3, 3)) for k in range(12)}, kind="filters")
     many = units.nets_filters(path)
-    assert many.get_figwidth() == 5 * units.FILTERS
+    assert many.get_figwidth() == 5 * sheets.FILTERS
     assert [ax.get_title().split(",")[0] for ax in many.axes if ax.images] == [f"Net{k}" for k in range(1, 13)]
     assert sum(ax.axison for ax in many.axes) == 0
     store.save(path, {}, kind="filters")
     assert "no net" in units.nets_filters(path)._suptitle.get_text()
+    plt.close("all")
+
+
+def filters_of(path: Path, sizes: dict[str, int], units_of: str) -> Path:
+    """A store of the first filters of nets with so many units, each of one colour."""
+    rng = np.random.default_rng(0)
+    arrays = {f"filters/{net}": np.ones((size, 3, 3, 1)) * rng.random((size, 1, 1, 3)) for net, size in sizes.items()}
+    store.save(path, arrays, kind="filters", nets=stores.digests(*sizes), units_of=units_of)
+    return path
+
+
+def test_filters_stand_above_their_partners(tmp_path: Path) -> None:
+    path = filters_of(tmp_path / "filters.zarr/zarr.json", {"net0": 3, "net1": 3, "net2": 2}, "conv1")
+    one = stores.matches(tmp_path / "1.csv", (0, 1, 0.9, 1, 0.9), (1, 0, 0.4, 0, 0.4), (2, 2, 0.6, 2, 0.6))
+    rows = (0, 1, 0.9, 1, 0.7), (1, 0, 0.4, 0, 0.2), (2, 0, 0.6, "", "")
+    two = stores.matches(tmp_path / "2.csv", *rows, pair="net0-net2")
+    figure = units.nets_filters(path, [one, two])
+    (axes,) = figure.axes
+    assert [text.get_text() for text in axes.texts] == ["Net1", "Net2", "Net3", "0.80", "0.60", "0.30"]
+    shown = [image.get_array()[1, 1::4] for image in axes.images]  # a pixel of each filter
+    stored = store.load(path)
+    for row, (net, chosen) in enumerate({"net0": [0, 2, 1], "net1": [1, 2, 0], "net2": [1, None, 0]}.items()):
+        for column, unit in enumerate(chosen):
+            own = np.ones(3) if unit is None else stored[f"filters/{net}"][unit, 0, 0]
+            own = own if unit is None else 0.5 + 0.5 * own / own.max()
+            np.testing.assert_allclose(shown[row][column], own)
+    filters_of(path, {"net0": 3, "net1": 3, "net2": 2}, "")
+    assert len(units.nets_filters(path, [one, two]).axes) == 3  # no layer has the filters as units: each net alone
+    plt.close("all")
+
+
+def test_many_filters_stand_in_bands(tmp_path: Path) -> None:
+    path = filters_of(tmp_path / "filters.zarr/zarr.json", {f"net{k}": 96 for k in range(10)}, "conv1")
+    rows = [(unit, unit, 0.5, unit, 0.5) for unit in range(96)]
+    pairs = [f"net0-net{k}" for k in range(1, 10)]
+    figure = units.nets_filters(path, [stores.matches(tmp_path / f"{pair}.csv", *rows, pair=pair) for pair in pairs])
+    assert [len(ax.images) for ax in figure.axes] == [10] * 3
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        ({"layer": "conv2"}, "layers differ"),
+        ({"nets": {"net0": "other", "net1": "other"}}, "weights of net0 differ"),
+        ({"similarity": "mutual_information"}, "matches by mutual_information"),
+        ({"pair": "net1-net2", "nets": stores.digests("net1", "net2")}, "first nets differ"),
+    ],
+)
+def test_filters_beside_matches_of_another_layer_run_or_first_net_are_refused(
+    tmp_path: Path, of: dict, said: str
+) -> None:
+    path = filters_of(tmp_path / "filters.zarr/zarr.json", {"net0": 2, "net1": 2, "net2": 2}, "conv1")
+    rows = (0, 1, 0.9, 1, 0.9), (1, 0, 0.4, 0, 0.4)
+    one = stores.matches(tmp_path / "1.csv", *rows, pair="net0-net2", nets=stores.digests("net0", "net2"))
+    other = stores.matches(tmp_path / "2.csv", *rows)
+    stores.rewrite(other, **of)
+    with pytest.raises(InputError, match=said):
+        units.nets_filters(path, [one, other])
+
+
+def test_groups_show_a_unit_of_each_net_with_their_similarity(tmp_path: Path) -> None:
+    nets = ("net0", "net1", "net2")
+    paths = [stores.patches(tmp_path, net, 3) for net in nets]
+    between = np.array([[0.1, 0.9, 0.2], [0.7, 0.3, 0.4], [0.1, 0.2, 0.0]])
+    known = [
+        stores.correlation(
+            tmp_path / f"{a}-{b}.zarr/zarr.json", between if a == "net0" else np.eye(3), a, b, images="v"
+        )
+        for a, b in (nets[:2], nets[::2], nets[1:])
+    ]
+    figure = units.units_matched(known, paths[::-1])
+    first, *others = (np.array(part.axes).reshape(2, 8) for part in figure.subfigs)
+    assert [ax.get_title() for ax in first[0, :3]] == ["0.93, 3 pairs\nunit 0", "0.80, 3 pairs\nunit 1", ""]
+    assert [[ax.get_title() for ax in grid[0, :2]] for grid in others] == [["unit 1", "unit 0"]] * 2
+    stored = store.load(paths[1], "conv1/patch")["conv1/patch"][1]
+    np.testing.assert_allclose(others[0][0, 0].images[0].get_array(), pictures.tiles(stored))
+    assert "units of 3 nets" in figure._suptitle.get_text()
+    with pytest.raises(InputError, match="--between: no store of net1-net2; every two nets must have one"):
+        units.units_matched(known[:2], paths)
+    two = units.units_matched(known[:1], paths[:2])
+    assert two.subfigs[0].axes[0].get_title() == "0.90\nunit 0"
+    assert "Net1 and Net2" in two._suptitle.get_text()
+    plt.close("all")
+
+
+def test_slots_without_an_image_stay_white(tmp_path: Path) -> None:
+    path = stores.patches(tmp_path, "net0", 1)
+    stores.resave(path, {"conv1/image": np.array([[4, 5, -1, -1, -1, -1, -1, -1, -1]])})
+    (of,) = pictures.read_pictures([path], "conv1", stores.digests("net0"), "v")
+    _, axes = plt.subplots()
+    pictures.draw_unit([axes], of, 0)
+    shown = axes.images[0].get_array()
+    assert (shown[:5, 12:] == 1).all()
+    assert (shown[6:] == 1).all()
+    np.testing.assert_allclose(shown[:5, :5], store.load(path)["conv1/patch"][0, 0] / 255)
     plt.close("all")

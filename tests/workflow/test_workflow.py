@@ -21,6 +21,7 @@ FIGURES = {
     for name in (
         "fig1_correlation",
         "fig2_matches",
+        "units_matched",
         "fig3_assignment",
         "fig3_layers",
         "fig4_mapping",
@@ -40,7 +41,10 @@ FIGURES = {
         "table1_mapping",
     )
 }
-BY_LAYER = ("fig2_matches", "fig3_assignment", "figS4_information", "figS10_means", "figS11_active", "figS_spectral")
+BY_LAYER = (
+    *("fig2_matches", "units_matched", "fig3_assignment", "figS4_information", "figS10_means", "figS11_active"),
+    "figS_spectral",
+)
 ALIASES = {"all"}
 # A change of a configuration with which training diverges at once.
 DIVERGING = tuple(f"clip: {clip}\n  decay: linear\n  learning_rate: {rate}" for clip, rate in ((5, 0.02), (0, 999.0)))
@@ -176,7 +180,9 @@ TWINS = {"untrained", "moments_untrained", "merge_untrained"}
 SNAPSHOTS = {"moments_snapshots", "merge_snapshots", "compare_training"}
 MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
 TREES = {"draw_fig5_hierarchy", "draw_fig6_clusters"}
-UNITS = {"draw_fig2_matches", "draw_figS4_information", "draw_figS11_active", "draw_nets_filters"}
+UNITS = {
+    *("draw_fig2_matches", "draw_units_matched", "draw_figS4_information", "draw_figS11_active", "draw_nets_filters")
+}
 TABLES = {"tabulate", "scorecard_table"}
 JUDGED = {"scorecard_table", "draw_scorecard"}
 SUMMARIES = {"draw_evidence", "draw_summary_convergence", "draw_scorecard", *TABLES}

@@ -108,6 +108,8 @@ figures
     plots           arrays to panels
     penalties       panels of table 1
     words           what figures of the evidence say of their numbers
+    matched         units of several nets that belong together
+    sheets          first-layer filters of each net, and in columns of partners
     labels          names and titles where there is little room
     statistics, evidence, training, units, mapping, clusters, authors    the families of figures
 atlas (every unit in the browser)

@@ -16,6 +16,10 @@ TREE = {
     "tree": f"results/{{run}}/clustering/hierarchy/{ONE_MAPPED}/{{a}}-{{b}}.zarr/zarr.json",
     "scores": f"results/{{run}}/clustering/hierarchy/{ONE_MAPPED}/{{a}}-{{b}}.csv",
 }
+MATCHES_OF_FIRST = [
+    f"{MATCHES}/correlation/{ONE}/{NETS[0]}-{net}.csv" for net in NETS[1:]
+]
+GROUPED = NETS[:6]  # nets whose groups of units are shown: more have no room on a page
 PATCHES_OF_PAIR = [
     f"results/{{run}}/patches/{net}.zarr/zarr.json" for net in ("{a}", "{b}")
 ]
@@ -72,6 +76,21 @@ DRAWN = {
             "patches": PATCHES_OF_PAIR,
             "matches": f"{MATCHES}/correlation/{{layer}}/{{a}}-{{b}}.csv",
             **beside("{layer}", ("paper", PAPER), ("best", BEST)),
+        },
+        "layers": SPATIAL,
+    },
+    "units_matched": {
+        "family": "units",
+        "stages": ["matching", "patches"],
+        "report": ("2 Matches", "Which units of {layer} belong together in all nets?"),
+        "inputs": {
+            "between": [
+                f"results/{{run}}/correlation/{{layer}}/{a}-{b}.zarr/zarr.json"
+                for a, b in combinations(GROUPED, 2)
+            ],
+            "patches": [
+                f"results/{{run}}/patches/{net}.zarr/zarr.json" for net in GROUPED
+            ],
         },
         "layers": SPATIAL,
     },
@@ -203,8 +222,11 @@ DRAWN = {
     "nets_filters": {
         "family": "units",
         "stages": ["nets"],
-        "report": ("5 Nets", "What are the nets' first filters?"),
-        "inputs": {"filters": "results/{run}/nets/filters.zarr/zarr.json"},
+        "report": ("5 Nets", "Which first filters belong together?"),
+        "inputs": {
+            "filters": "results/{run}/nets/filters.zarr/zarr.json",
+            **({"matches": MATCHES_OF_FIRST} if "matching" in STAGES else {}),
+        },
     },
     "evidence": {
         "family": "evidence",

@@ -92,5 +92,8 @@ rule filters:
     localrule: True
     params:
         *stage("nets.filters"),
+        **LAYERED,
+        layer=(SPATIAL or LAYERS)[0],
     shell:
-        "python -m workflow.convergent.nets.filters {output} {input.digests} > {log} 2>&1"
+        "python -m workflow.convergent.nets.filters {output} {input.digests} --layer {params.layer:q}"
+        " --modules {params.modules:q} --resample {params.resample:q} > {log} 2>&1"

@@ -81,14 +81,15 @@ def draw_unit(axes: Sequence[Axes], pictures: Pictures, unit: int) -> None:
 
     Axes beyond the kinds that there are stay empty.
     """
+    there = pictures.image[unit] >= 0  # fewer than nine where there are fewer photographs
     for ax in axes[len(pictures.kinds) :]:
         ax.axis("off")
     for ax, array in zip(axes, pictures.kinds.values(), strict=False):
         ax.set(xticks=[], yticks=[])
         ax.spines[:].set_visible(True)
         ax.spines[:].set_linewidth(0.5)
-        if (pictures.image[unit] >= 0).any():
-            ax.imshow(tiles(array[[unit]][0]))
+        if there.any():
+            ax.imshow(tiles(np.where(there[:, None, None, None], array[[unit]][0], 255)))
         else:
             ax.set_aspect("equal")
             ax.text(0.5, 0.5, "never\nactive", ha="center", va="center", fontsize=7, transform=ax.transAxes)

@@ -128,10 +128,15 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
     return sheet
 
 
-def filter_sheet(axes: Axes, filters: np.ndarray, columns: int) -> None:
-    """Draw filters, each scaled by its own largest weight around grey. filters: (units, h, w, C)"""
+def filter_tiles(filters: np.ndarray) -> np.ndarray:
+    """Filters as tiles, each scaled by its own largest weight around grey. (units, h, w, C) -> in [0, 1]"""
     scale = np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
-    sheet = mosaic(0.5 + 0.5 * filters / np.where(scale > 0, scale, 1), columns)
+    return 0.5 + 0.5 * filters / np.where(scale > 0, scale, 1)
+
+
+def filter_sheet(axes: Axes, filters: np.ndarray, columns: int) -> None:
+    """Draw filters in rows. filters: (units, h, w, C)"""
+    sheet = mosaic(filter_tiles(filters), columns)
     axes.imshow(sheet if sheet.shape[2] == 3 else sheet[..., 0], cmap="gray", vmin=0, vmax=1)
     axes.axis("off")
 

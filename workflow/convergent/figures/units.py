@@ -1,6 +1,8 @@
 """Figures of units: the pictures that excite a unit most beside those of its match, and first-layer filters."""
 
+import math
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +14,9 @@ from matplotlib.figure import Figure, SubFigure
 from .. import store, tables
 from ..alignment import matching
 from ..commands import InputError, command
+from ..files import Named
 from ..moments.covariance import net_means
-from . import comparisons, draw, labels, plots
+from . import comparisons, draw, labels, matched, plots, sheets
 from .comparisons import EvidenceStore, PaperBest, PaperTable
 from .inputs import InformationTable, Matches, MatchesTable, MomentsStore, PatchStores, read_matches
 from .pictures import Pictures, draw_unit, name_rows, read_pictures, remarks
@@ -22,8 +25,7 @@ COLUMNS = 8  # units of figures 2 and S4 side by side
 Numbers = dict[str, list[str]]  # lines above units: what they are -> the text of each unit
 # columns that are shown of a table of agreement
 AGREEMENT = ("layer", "pair", "best", "best_shared", "same_greedy", "rank_agreement", "rank_agreement_absolute")
-FILTERS, ACROSS = 2.4, 5  # width of the filters of a net in inches, and nets beside each other
-TITLE = 11  # size of a figure's title, points
+WIDTH, TITLE = 10.6, 11  # width of a figure of groups, inches; size of a figure's title, points
 ACTIVE = 6  # most active units of figure S11, and least active ones
 
 
@@ -205,23 +207,78 @@ def figS11_active(moments: MomentsStore, patches: PatchStores) -> Figure:  # noq
     return figure
 
 
-def nets_filters(filters: Annotated[Path, "store of the first filters of all nets (zarr.json)"]) -> Figure:
-    """Filters of each net's first convolution."""
-    store.attributes(filters, "filters")
-    arrays = store.load(filters, "filters/*")
-    columns, rows = max(1, min(len(arrays), ACROSS)), max(1, -(-len(arrays) // ACROSS))
-    figure, axes = plt.subplots(rows, columns, figsize=(FILTERS * columns, 2 * rows), squeeze=False)
-    for ax in axes.flat[len(arrays) :]:
-        ax.axis("off")
-    if not arrays:
-        figure.suptitle("no net has a convolution of pixels")
-    for ax, (name, array) in zip(axes.flat, arrays.items(), strict=False):
-        count, height, width, _ = array.shape
-        plots.filter_sheet(ax, array, 8 if count <= 48 else 12)
-        net = plots.title(name.rsplit("/", 1)[1])
-        title = f"{net}, first convolution\n{count} filters of {height} x {width}"
-        ax.set_title(labels.wrapped(title, FILTERS, 8), fontsize=8)
+def title_of_groups(layer: str, nets: Sequence[Pictures]) -> str:
+    """What is seen of groups of units."""
+    if len(nets) == 2:
+        names = " and ".join(pictures.name for pictures in nets)
+        title = f"{layer}: units of {names} that are each other's most similar ones, with their correlation"
+    else:
+        title = (
+            f"{layer}: units of {len(nets)} nets that are each other's most similar ones in all or most pairs of nets\n"
+            f"above: mean correlation, and in how many of the {math.comb(len(nets), 2)} pairs each is the other's most "
+            "similar unit"
+        )
+    return title + remarks(nets)
+
+
+def read_between(paths: Sequence[Path]) -> tuple[Named, dict[tuple[str, str], np.ndarray]]:
+    """What the stores of the correlation of pairs of nets say of themselves, with all nets, and the arrays by pair.
+
+    Raises InputError where they are of different layers or moments, or where a pair of their nets is missing.
+    """
+    about = {path: store.attributes(path, "correlation") for path in paths}
+    for key in ("layer", "moments"):
+        store.require_equal(key, **{str(path): of[key] for path, of in about.items()})
+    pairs = {store.pair_of(path, of): path for path, of in about.items()}
+    nets = store.same_nets({str(path): of["nets"] for path, of in about.items()})
+    if missing := [f"{a}-{b}" for a, b in combinations(nets, 2) if (a, b) not in pairs]:
+        raise InputError(f"--between: no store of {', '.join(missing)}; every two nets must have one")
+    arrays = {pair: store.load(path, "correlation")["correlation"] for pair, path in pairs.items()}
+    return Named(paths[0], "attribute", {**about[paths[0]], "nets": nets}), arrays
+
+
+def units_matched(
+    between: Annotated[list[Path], "stores of the correlation of every two nets (zarr.json)"], patches: PatchStores
+) -> Figure:
+    """Groups of units that are each other's most similar ones in all nets: patches of each, a net a row."""
+    about, correlation = read_between(between)
+    nets = read_pictures(patches, about["layer"], about["nets"], about["images"])
+    columns, agreed = matched.groups(correlation, list(about["nets"]), COLUMNS)
+    heights = [0.25 + 1.15 * len(pictures.kinds) for pictures in nets]
+    heights[0] += 0.15  # for a second line above the pictures
+    figure = plt.figure(figsize=(WIDTH, sum(heights) + 0.6))
+    figure.suptitle(labels.wrapped(title_of_groups(about["layer"], nets), WIDTH, TITLE))
+    parts = figure.subfigures(len(nets), 1, squeeze=False, height_ratios=heights).flat
+    above = [f"{mean:.2f}" for mean in columns.similarity]
+    above = [f"{mean}, {count} pairs" for mean, count in zip(above, agreed, strict=True)] if len(nets) > 2 else above
+    for part, pictures, units in zip(parts, nets, columns.units, strict=True):
+        grid = part.subplots(len(pictures.kinds), COLUMNS, squeeze=False)
+        part.supylabel(labels.short(pictures.name), fontsize=TITLE)
+        for k, unit in enumerate(units):
+            grid[0, k].set_title(f"{above[k]}\nunit {unit}" if pictures is nets[0] else f"unit {unit}", fontsize=8)
+            draw_unit(list(grid[:, k]), pictures, unit)
+        for ax in grid[:, len(units) :].flat:
+            ax.axis("off")
     return figure
+
+
+def nets_filters(
+    filters: Annotated[Path, "store of the first filters of all nets (zarr.json)"],
+    matches: Annotated[list[Path], "tables of matches of the first net with each other net, in their order (.csv)"]
+    | None = None,
+) -> Figure:
+    """Filters of each net's first convolution, beside their partners in the other nets where these are known."""
+    attributes = store.attributes(filters, "filters")
+    arrays = {name.rsplit("/", 1)[1]: array for name, array in store.load(filters, "filters/*").items()}
+    if not (matches and attributes["units_of"]):
+        return sheets.filters_of_nets(arrays)
+    known = {str(path): read_matches(path, "correlation") for path in matches}
+    layers = {path: of.layer for path, of in known.items()}
+    store.require_equal("layers", **{str(filters): attributes["units_of"]}, **layers)
+    store.require_equal("first nets", **{path: of.pair[0] for path, of in known.items()})
+    store.same_nets({str(filters): attributes["nets"], **{path: of.nets for path, of in known.items()}})
+    ordered = {net: arrays[net] for of in known.values() for net in of.pair}
+    return sheets.matched_filters(ordered, matched.assigned(list(known.values())))
 
 
 @command
