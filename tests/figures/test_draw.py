@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 import pytest
 from matplotlib.figure import Figure
 
-from workflow.convergent.figures import clusters, draw, mapping, statistics, units
+from workflow.convergent.figures import clusters, draw, mapping, overview, statistics, units
 
-FAMILIES = (statistics, units, mapping, clusters)
+FAMILIES = (statistics, units, mapping, clusters, overview)
 drawn: dict[str, object] = {}  # what the toy figure was given
 
 

@@ -10,7 +10,7 @@ from tests.figures import stores
 from workflow.convergent import store, tables
 from workflow.convergent.alignment import matching
 from workflow.convergent.commands import InputError
-from workflow.convergent.figures import clusters, draw, inputs, mapping, statistics, units
+from workflow.convergent.figures import clusters, draw, inputs, mapping, overview, statistics, units
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_correlations_of_another_net_are_refused(correlations: tuple[list[Path],
         inputs.read_correlations(within, within[0])
 
 
-FAMILIES = (statistics, units, mapping, clusters)
+FAMILIES = (statistics, units, mapping, clusters, overview)
 FIGURES = {name: figure for family in FAMILIES for name, figure in draw.figures_of(family.__name__).items()}
 STORES = ("images", "moments of a shard", "moments", "correlation", "mutual_information", "mapping", "stitched nets")
 STORES += ("tree", "clusters")

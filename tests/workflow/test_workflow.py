@@ -34,6 +34,7 @@ FIGURES = {
         "figS11_active",
         "nets_training",
         "nets_filters",
+        "overview",
         "evidence",
         "scorecard",
         "summary_convergence",
@@ -124,7 +125,9 @@ def test_every_figure_and_table_is_there(project: Path) -> None:
     layers = ["conv1", "conv2", "fc7"]
     names = [name.removeprefix("draw_") for name in FIGURES - {f"draw_{name}" for name in BY_LAYER}]
     names += [
-        f"{name}_{layer}" for name in ("fig2_matches", "fig3_assignment", "figS11_active") for layer in layers[:2]
+        f"{name}_{layer}"
+        for name in ("fig2_matches", "units_matched", "fig3_assignment", "figS11_active")
+        for layer in layers[:2]
     ]
     names += ["figS4_information_conv1", "figS_spectral_conv1", *(f"figS10_means_{layer}" for layer in layers)]
     expected = sorted(f"{name}.{end}" for name in names for end in ("pdf", "png"))
@@ -181,11 +184,12 @@ SNAPSHOTS = {"moments_snapshots", "merge_snapshots", "compare_training"}
 MAPPINGS = {"moments_train", "merge_train", "stitching", "functional", "hierarchy"}
 TREES = {"draw_fig5_hierarchy", "draw_fig6_clusters"}
 UNITS = {
-    *("draw_fig2_matches", "draw_units_matched", "draw_figS4_information", "draw_figS11_active", "draw_nets_filters")
+    *("draw_fig2_matches", "draw_units_matched", "draw_figS4_information", "draw_figS11_active", "draw_nets_filters"),
+    "draw_overview",
 }
 TABLES = {"tabulate", "scorecard_table"}
-JUDGED = {"scorecard_table", "draw_scorecard"}
-SUMMARIES = {"draw_evidence", "draw_summary_convergence", "draw_scorecard", *TABLES}
+JUDGED = {"scorecard_table", "draw_scorecard", "draw_overview"}
+SUMMARIES = {"draw_evidence", "draw_summary_convergence", "draw_scorecard", "draw_overview", *TABLES}
 NEW_SEED = ("config.yaml", "seed: 1", "seed: 5")
 EDITS = {
     "plots": (("workflow/convergent/figures/plots.py", '"""', '"""Edited. '), FIGURES),

@@ -111,7 +111,7 @@ figures
     matched         units of several nets that belong together
     sheets          first-layer filters of each net, and in columns of partners
     labels          names and titles where there is little room
-    statistics, evidence, training, units, mapping, clusters, authors    the families of figures
+    statistics, evidence, training, units, mapping, clusters, authors, overview    the families of figures
 atlas (every unit in the browser)
     layer           one layer: its pictures, and its data as script files
     page            the page with its script and style sheet, and what its first view shows

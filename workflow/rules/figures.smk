@@ -11,6 +11,11 @@ MAPPINGS = [
     f"results/{{run}}/stitching/{layer}/{{a}}-{{b}}.zarr/zarr.json"
     for layer in STITCHED
 ]
+STITCHED_NETS = [
+    f"results/{{run}}/functional/{layer}.zarr/zarr.json" for layer in STITCHED
+]
+SCORECARD = "results/{run}/tables/scorecard.csv"
+FILTERS = "results/{run}/nets/filters.zarr/zarr.json"
 MAPPING = f"results/{{run}}/stitching/{ONE_MAPPED}/{{a}}-{{b}}.zarr/zarr.json"
 TREE = {
     "tree": f"results/{{run}}/clustering/hierarchy/{ONE_MAPPED}/{{a}}-{{b}}.zarr/zarr.json",
@@ -163,10 +168,7 @@ DRAWN = {
         ),
         "inputs": {
             "mappings": MAPPINGS,
-            "stitched": [
-                f"results/{{run}}/functional/{layer}.zarr/zarr.json"
-                for layer in STITCHED
-            ],
+            "stitched": STITCHED_NETS,
             "paper": "workflow/resources/paper_table1.csv",
         },
         "when": STITCHED,
@@ -224,7 +226,7 @@ DRAWN = {
         "stages": ["nets"],
         "report": ("5 Nets", "Which first filters belong together?"),
         "inputs": {
-            "filters": "results/{run}/nets/filters.zarr/zarr.json",
+            "filters": FILTERS,
             **({"matches": MATCHES_OF_FIRST} if "matching" in STAGES else {}),
         },
     },
@@ -241,7 +243,7 @@ DRAWN = {
         "family": "evidence",
         "stages": ["evidence"],
         "report": ("1 Overview", "Which claims hold?"),
-        "inputs": {"scorecard": "results/{run}/tables/scorecard.csv"},
+        "inputs": {"scorecard": SCORECARD},
     },
     "summary_convergence": {
         "family": "evidence",
@@ -291,6 +293,25 @@ DRAWN = {
         "when": AUTHORS,
         "table": ["published_table1"],
     },
+}
+
+# The page of all: what the stages that are on have of it.
+LOOKED_AT = [ONE, *SPATIAL[:2]][-1]  # layer of its pair of units
+OVERVIEW = {}
+if "evidence" in STAGES:
+    OVERVIEW |= {"evidence": EVIDENCE, "paper": PAPER, "scorecard": SCORECARD}
+if "stitching" in STAGES and STITCHED:
+    OVERVIEW["stitched"] = STITCHED_NETS
+if {"matching", "patches"} <= set(STAGES) and SPATIAL:
+    OVERVIEW["pair"] = f"{MATCHES}/correlation/{LOOKED_AT}/{PAIR}.csv"
+    OVERVIEW["patches"] = of_first_pair(PATCHES_OF_PAIR)
+if OVERVIEW and "matching" in STAGES:
+    OVERVIEW |= {"filters": FILTERS, "matches": MATCHES_OF_FIRST}
+DRAWN["overview"] = {
+    "family": "overview",
+    "report": ("1 Overview", "What came out, on one page?"),
+    "inputs": OVERVIEW,
+    "when": OVERVIEW,
 }
 
 FIGURES = []
