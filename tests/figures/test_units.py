@@ -65,9 +65,9 @@ def test_matches_stand_beside_rotated_axes_and_the_paper(tmp_path: Path) -> None
     assert name.get_title(loc="right").split("\n") == ["correlation", "on rotated axes", "unit of Net1"]
     assert first.get_title().split("\n")[:2] == ["0.90", f"{described.rotated_median[0]:.2f}"]
     assert f"on rotated axes {described.rotated_median.mean():.2f}, in the paper 0.70" in figure._suptitle.get_text()
-    sixteen = units.of_paper(RESOURCES / "paper_best.csv", read_matches(table, "correlation"), 16)
+    sixteen = comparisons.of_paper(RESOURCES / "paper_best.csv", read_matches(table, "correlation"), 8, 16)
     assert (sixteen[:2], sixteen[-2:]) == (["1.00", "0.98"], ["0.28", "0.18"])
-    assert units.of_paper(RESOURCES / "paper_best.csv", read_matches(table, "correlation"), 6) == []
+    assert comparisons.of_paper(RESOURCES / "paper_best.csv", read_matches(table, "correlation"), 8, 6) == []
     for change, said in (({"layer": "conv2"}, "layers differ"), ({"layer": "conv1", "images": "w"}, "images differ")):
         stores.rewrite(table, **change)
         with pytest.raises(InputError, match=said):

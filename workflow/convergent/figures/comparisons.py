@@ -50,3 +50,13 @@ def printed_best(paper: Path, layer: str, similarity: str) -> dict[int, float]:
     """The paper's best similarities of a layer by rank, 1 for the best, and its worst ones, -1 for the worst."""
     rows = tables.read_resource(paper, BEST)
     return {row["rank"]: row["value"] for row in rows if (row["layer"], row["similarity"]) == (layer, similarity)}
+
+
+def of_paper(paper: Path, matches: Matches, half: int, count: int) -> list[str]:
+    """The paper's similarities of the ranks of so many units, as text; "" where unknown.
+
+    half: how many are the best, and how many the worst; none where there are fewer units
+    """
+    best = printed_best(paper, matches.layer, matches.similarity)
+    ranks = [*range(1, half + 1), *range(-half, 0)] if count == 2 * half else []
+    return [f"{best[rank]:.2f}" if rank in best else "" for rank in ranks]

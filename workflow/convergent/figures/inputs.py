@@ -3,7 +3,8 @@
 Stores say in their attributes of which layer, nets and pair they are, tables in the file of their digest.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from .. import store, tables
 from ..alignment import matching
 from ..commands import InputError
+from ..files import Named
 
 # Inputs that several figures have, with the meaning that their --help gives
 WithinStores = Annotated[list[Path], "stores of the correlation of each of two nets with itself (zarr.json)"]
@@ -74,3 +76,19 @@ def read_correlations(within: Iterable[Path], between: Path) -> Correlations:
         raise InputError(f"--within: stores of {', '.join(paths)}; must be one of {a} and one of {b}, as {between} is")
     arrays = [store.load(path, "correlation")["correlation"] for path in (paths[a], paths[b], between)]
     return Correlations(attributes[between]["layer"], pair, attributes[between]["moments"], *arrays)
+
+
+def read_between(paths: Sequence[Path]) -> tuple[Named, dict[tuple[str, str], np.ndarray]]:
+    """What the stores of the correlation of pairs of nets say of themselves, with all nets, and the arrays by pair.
+
+    Raises InputError where they are of different layers or moments, or where a pair of their nets is missing.
+    """
+    about = {path: store.attributes(path, "correlation") for path in paths}
+    for key in ("layer", "moments"):
+        store.require_equal(key, **{str(path): of[key] for path, of in about.items()})
+    pairs = {store.pair_of(path, of): path for path, of in about.items()}
+    nets = store.same_nets({str(path): of["nets"] for path, of in about.items()})
+    if missing := [f"{a}-{b}" for a, b in combinations(nets, 2) if (a, b) not in pairs]:
+        raise InputError(f"--between: no store of {', '.join(missing)}; every two nets must have one")
+    arrays = {pair: store.load(path, "correlation")["correlation"] for pair, path in pairs.items()}
+    return Named(paths[0], "attribute", {**about[paths[0]], "nets": nets}), arrays

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +13,10 @@ from matplotlib.figure import Figure, SubFigure
 from .. import store, tables
 from ..alignment import matching
 from ..commands import InputError, command
-from ..files import Named
 from ..moments.covariance import net_means
 from . import comparisons, draw, labels, matched, plots, sheets
 from .comparisons import EvidenceStore, PaperBest, PaperTable
-from .inputs import InformationTable, Matches, MatchesTable, MomentsStore, PatchStores, read_matches
+from .inputs import InformationTable, Matches, MatchesTable, MomentsStore, PatchStores, read_between, read_matches
 from .pictures import Pictures, draw_unit, name_rows, read_pictures, remarks
 
 COLUMNS = 8  # units of figures 2 and S4 side by side
@@ -99,13 +97,6 @@ def similarities(matches: Matches, units: np.ndarray) -> list[str]:
     return ["dead" if value != value else f"{value:.2f}" for value in values]
 
 
-def of_paper(paper: Path, matches: Matches, count: int) -> list[str]:
-    """The paper's similarities of equal rank for so many units, half of them the best, as text; "" where unknown."""
-    best, half = comparisons.printed_best(paper, matches.layer, matches.similarity), count // 2
-    ranks = [*range(1, half + 1), *range(half - count, 0)] if count == 2 * COLUMNS else []
-    return [f"{best[rank]:.2f}" if rank in best else "" for rank in ranks]
-
-
 def fig2_matches(
     patches: PatchStores,
     matches: MatchesTable,
@@ -121,7 +112,7 @@ def fig2_matches(
     nets = read_pictures(patches, table.layer, table.nets, table.images)
     shown, rotated = chosen_units(table, units), comparisons.rotated(evidence, table)
     level = [plots.shown(value) if value == value else "" for value in rotated[shown]]
-    ranked = of_paper(best, table, len(shown)) if best and not units else []
+    ranked = comparisons.of_paper(best, table, COLUMNS, len(shown)) if best and not units else []
     above = {"correlation": similarities(table, shown), "on rotated axes": level, "paper, equal rank": ranked}
     printed = comparisons.printed(paper, table.layer)
     means = [f"mean correlation of all units {matching.live_mean(table.columns['greedy_similarity']):.2f}"]
@@ -167,7 +158,7 @@ def figS4_information(  # noqa: N802
     subtitle = "\n".join([", best by mutual information above, worst below", *says])
     nets = read_pictures(patches, table.layer, table.nets, table.images)
     figure, shown = plt.figure(label="; ".join(says)), chosen_units(table, None)
-    ranked = of_paper(best, table, len(shown)) if best else []
+    ranked = comparisons.of_paper(best, table, COLUMNS, len(shown)) if best else []
     above = {"information, nats": similarities(table, shown), "paper, equal rank": ranked}
     draw_matches(figure, nets, table, shown, above, subtitle)
     return figure
@@ -219,22 +210,6 @@ def title_of_groups(layer: str, nets: Sequence[Pictures]) -> str:
             "similar unit"
         )
     return title + remarks(nets)
-
-
-def read_between(paths: Sequence[Path]) -> tuple[Named, dict[tuple[str, str], np.ndarray]]:
-    """What the stores of the correlation of pairs of nets say of themselves, with all nets, and the arrays by pair.
-
-    Raises InputError where they are of different layers or moments, or where a pair of their nets is missing.
-    """
-    about = {path: store.attributes(path, "correlation") for path in paths}
-    for key in ("layer", "moments"):
-        store.require_equal(key, **{str(path): of[key] for path, of in about.items()})
-    pairs = {store.pair_of(path, of): path for path, of in about.items()}
-    nets = store.same_nets({str(path): of["nets"] for path, of in about.items()})
-    if missing := [f"{a}-{b}" for a, b in combinations(nets, 2) if (a, b) not in pairs]:
-        raise InputError(f"--between: no store of {', '.join(missing)}; every two nets must have one")
-    arrays = {pair: store.load(path, "correlation")["correlation"] for pair, path in pairs.items()}
-    return Named(paths[0], "attribute", {**about[paths[0]], "nets": nets}), arrays
 
 
 def units_matched(
