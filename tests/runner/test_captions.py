@@ -45,9 +45,9 @@ def test_a_caption_says_what_its_figure_says(tmp_path: Path, description: str, e
 
 def test_a_caption_says_how_large_a_table_is(tmp_path: Path) -> None:
     tables.write(tmp_path / "t.csv", [{"unit": k, "partner": 0.5} for k in range(1200)], kind="matches")
-    assert captions.says(tmp_path / "t.csv") == ["1,200 rows", "columns unit, partner"]
+    assert captions.says(tmp_path / "t.csv") == ["t.csv: 1,200 rows, columns unit, partner"]
     tables.write(tmp_path / "t.csv", [], header=["unit"], kind="matches")
-    assert "no rows" in rendered(f".. says:: {tmp_path / 't.csv'}")
+    assert "t.csv: no rows" in rendered(f".. says:: {tmp_path / 't.csv'}")
     (tmp_path / "t.csv").write_text("unit\n1\n")
     with pytest.raises(InputError, match="does not match its digest"):
         captions.says(tmp_path / "t.csv")

@@ -179,9 +179,9 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.mark.slow
 def test_a_run_has_one_plan_one_progress_and_numbers(first: tuple[Path, str]) -> None:
     said = first[1]
-    assert said.startswith("37 jobs, 2 trainings among them: about ")
+    assert said.startswith("39 jobs, 2 trainings among them: about ")
     assert len(re.findall("jobs, ", said)) == 1
-    assert re.search(r"^about \d+ \w+ left, \d+ of 37 jobs done", said, flags=re.M)
+    assert re.search(r"^about \d+ \w+ left, \d+ of 39 jobs done", said, flags=re.M)
     assert "\r" not in said
     for net in ("net0", "net1"):
         assert re.search(rf"^{net}: epoch \d+/\d+, loss", said, flags=re.M)

@@ -18,7 +18,7 @@ def says(file: Path) -> list[str]:
     """Parts of what a figure says of its numbers, its description; of a table its size and columns."""
     if file.suffix == ".csv":
         rows = tables.read(file, allow_no_rows=True)
-        return [f"{len(rows):,} rows", f"columns {', '.join(rows[0])}"] if rows else ["no rows"]
+        return [f"{file.name}: {len(rows):,} rows, columns {', '.join(rows[0])}" if rows else f"{file.name}: no rows"]
     with Image.open(file) as picture:
         description = picture.info.get("Description", "")
     return description.split("; ") if description else []
