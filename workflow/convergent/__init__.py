@@ -98,6 +98,7 @@ patches
     pictures        patches and deconvolutions of all units as pictures
 authors (the paper's own mappings, as far as they are public)
     runs            names and files of the runs in a clone of the authors' repository
+    contents        their weights and losses
     pickles         the array of a pickle of which nothing is executed
     collect         the runs as stores of mappings
 figures

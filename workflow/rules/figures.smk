@@ -57,6 +57,20 @@ def of_first_pair(inputs):
     return inputs.replace("{a}", TWO[0]).replace("{b}", TWO[1])
 
 
+# The page of all: what the stages that are on have of it.
+LOOKED_AT = [ONE, *SPATIAL[:2]][-1]  # layer of its pair of units
+OVERVIEW = {}
+if "evidence" in STAGES:
+    OVERVIEW |= {"evidence": EVIDENCE, "paper": PAPER, "scorecard": SCORECARD}
+if "stitching" in STAGES and STITCHED:
+    OVERVIEW["stitched"] = STITCHED_NETS
+if {"matching", "patches"} <= set(STAGES) and SPATIAL:
+    OVERVIEW["pair"] = f"{MATCHES}/correlation/{LOOKED_AT}/{PAIR}.csv"
+    OVERVIEW["patches"] = of_first_pair(PATCHES_OF_PAIR)
+if OVERVIEW and "matching" in STAGES:
+    OVERVIEW |= {"filters": FILTERS, "matches": MATCHES_OF_FIRST}
+
+
 # Entries of a figure: the family that it belongs to; its category in the report and the question that it answers, in
 # which {layer} stands for its layer too; its inputs, named as in its
 # function, where {a} and {b} are the nets of a pair if it is of one; and, where it has them,
@@ -66,6 +80,12 @@ def of_first_pair(inputs):
 #   settings  options of its command besides the inputs
 #   table     the name of a table that it writes, in a list
 DRAWN = {
+    "overview": {
+        "family": "overview",
+        "report": ("1 Overview", "What came out, on one page?"),
+        "inputs": OVERVIEW,
+        "when": OVERVIEW,
+    },
     "fig1_correlation": {
         "family": "statistics",
         "stages": ["matching"],
@@ -293,25 +313,6 @@ DRAWN = {
         "when": AUTHORS,
         "table": ["published_table1"],
     },
-}
-
-# The page of all: what the stages that are on have of it.
-LOOKED_AT = [ONE, *SPATIAL[:2]][-1]  # layer of its pair of units
-OVERVIEW = {}
-if "evidence" in STAGES:
-    OVERVIEW |= {"evidence": EVIDENCE, "paper": PAPER, "scorecard": SCORECARD}
-if "stitching" in STAGES and STITCHED:
-    OVERVIEW["stitched"] = STITCHED_NETS
-if {"matching", "patches"} <= set(STAGES) and SPATIAL:
-    OVERVIEW["pair"] = f"{MATCHES}/correlation/{LOOKED_AT}/{PAIR}.csv"
-    OVERVIEW["patches"] = of_first_pair(PATCHES_OF_PAIR)
-if OVERVIEW and "matching" in STAGES:
-    OVERVIEW |= {"filters": FILTERS, "matches": MATCHES_OF_FIRST}
-DRAWN["overview"] = {
-    "family": "overview",
-    "report": ("1 Overview", "What came out, on one page?"),
-    "inputs": OVERVIEW,
-    "when": OVERVIEW,
 }
 
 FIGURES = []

@@ -49,7 +49,7 @@ if AUTHORS:
             *stage("clustering.hierarchy"),
             decay=AUTHORS_DECAY,
         shell:
-            "python -m workflow.convergent.clustering.hierarchy {input.mapping} {output} --decay {params.decay}"
+            "python -m workflow.convergent.clustering.hierarchy {input.mapping} {output} --decay {params.decay:q}"
             " > {log} 2>&1"
 
     rule published:

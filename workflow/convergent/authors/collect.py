@@ -14,7 +14,8 @@ from .. import store
 from ..commands import InputError, command, new_parser
 from ..stitching.mappings import ABOVE
 from ..tracked import file_digest
-from .runs import SPLITS, Named, mappings_of, read_run
+from .contents import SPLITS, read_run
+from .runs import Named, mappings_of
 
 LAST = 100  # iterations whose losses are averaged
 

@@ -80,8 +80,8 @@ def correct_images(
     """Whether each stitched net gives each image its class, from one pass over the images. (n,) bool each
 
     ``recorder`` records one layer of all nets. A mapping is applied on the grid on which that layer is compared. Its
-    result is brought to the tail's own grid. Raises InputError where logits are not finite.
-    index: rows of the images, labels: their classes (n,)
+    result is brought to the tail's own grid. Raises InputError where logits are not finite. index, labels: rows of the
+    images, and their classes (n,)
     """
     (layer,) = recorder.layers
     grid, net_grids = recorder.common_grids[layer], recorder.net_grids[layer]
@@ -93,8 +93,7 @@ def correct_images(
     finite: dict[str, torch.Tensor] = {}
     targets = torch.from_numpy(labels.astype(np.int64)).to(place).split(batch)
     batches = activations.batches(images, index, batch, place)
-    rows = (index[first : first + batch] for first in range(0, len(index), batch))
-    for pixels, target, row in zip(batches, targets, rows, strict=True):
+    for number, (pixels, target) in enumerate(zip(batches, targets, strict=True)):
         crops = {net: recorder.nets[net].centre_crop(pixels) for net in tails}
         recorded = {
             net: activations.record(recorder.nets[net], recorder.nets[net].centre_crop(pixels), shapes)[layer]
@@ -109,7 +108,7 @@ def correct_images(
             correct[name].append(logits.argmax(1) == target)
             finite[name] = culprits.rowwise(logits)
         if stitched_nets:  # there are none where no net has the images' classes
-            require_finite_logits(stitched_nets, finite, layer, images, row)
+            require_finite_logits(stitched_nets, finite, layer, images, index[number * batch :][:batch])
     return {name: torch.cat(of_batches).cpu().numpy() for name, of_batches in correct.items()}
 
 
