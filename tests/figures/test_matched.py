@@ -12,7 +12,7 @@ from workflow.convergent.figures.inputs import Matches
 def matches(other: str, assigned: list[int], similarity: list[float]) -> Matches:
     """A table of matches of net0 with another net."""
     columns = {"assigned": np.array(assigned), "assigned_similarity": np.array(similarity)}
-    return Matches("conv1", ("net0", other), {}, "v", columns)
+    return Matches("correlation", "conv1", ("net0", other), {}, "v", columns)
 
 
 def test_columns_of_assigned_partners_are_sorted_by_their_mean_similarity() -> None:

@@ -47,7 +47,13 @@ def stitched(tmp_path: Path) -> Path:
     arrays = {f"{kind}/{pair}": np.array(of) for kind, of in hits.items() for pair in ("net0-net1", "net1-net0")}
     arrays |= {f"alpha/{pair}": np.array([0, 0.24]) for pair in ("net0-net1", "net1-net0")}
     arrays |= {"images": np.array([10, 10]), "whole/net0": np.array([9, 7]), "whole/net1": np.array([9, 9])}
-    about = {"layer": "conv1", "whole": ["net0-net1"], "pairs": ["net0-net1", "net1-net0"], "photographs": 2}
+    about = {
+        "layer": "conv1",
+        "whole": ["net0-net1"],
+        "pairs": ["net0-net1", "net1-net0"],
+        "photographs": 2,
+        "of_images": 20,
+    }
     path = tmp_path / "functional.zarr/zarr.json"
     store.save(path, arrays, kind="stitched nets", nets=stores.digests("net0", "net1"), **about)
     return path
@@ -82,6 +88,7 @@ def test_the_page_says_what_the_stores_say(layers: list[Path], stitched: Path, s
     before = of["untrained"].interval("greedy_crossfit").estimate
     said = f"{interval.estimate:.2f} [{interval.low:.2f}, {interval.high:.2f}] in conv1 ({before:.2f} before training)"
     assert said in shown.replace("\n", " ")
+    assert f"conv1 {interval.estimate:.2f} [{interval.low:.2f}" in figure.get_label()
     similar, stitches = figure.subfigs[1].axes
     values = [list(line.get_ydata()) for line in similar.get_lines()]
     trained = [summary.read(path)["trained"].interval("greedy_crossfit").estimate for path in layers]
@@ -91,6 +98,14 @@ def test_the_page_says_what_the_stores_say(layers: list[Path], stitched: Path, s
     assert [0.7] in heights  # stitched with all weights
     assert [0.2] in heights  # the source as before training
     assert pytest.approx([0.85, 0.85]) in heights  # the nets themselves
+    plt.close("all")
+
+
+def test_the_page_says_on_how_many_images_stitched_nets_were_evaluated(stitched: Path) -> None:
+    for of_images, said in ((20, ""), (50_000, "\non 20 of 50,000 images")):
+        stores.resave(stitched, of_images=of_images)
+        (axes,) = overview.overview(stitched=[stitched]).subfigs[1].axes
+        assert axes.get_title() == f"accuracy of nets stitched together in a layer{said}"
     plt.close("all")
 
 
@@ -125,8 +140,10 @@ def test_filters_and_a_good_and_a_bad_pair_are_shown(columns: dict, tmp_path: Pa
 def test_what_a_run_does_not_have_is_left_out(columns: dict, stitched: Path, scorecard: Path, tmp_path: Path) -> None:
     stores.resave(columns["filters"], units_of="")
     arrays = {name: array for name, array in store.load(stitched).items() if name.startswith(("images", "alpha"))}
-    about = {key: store.attributes(stitched)[key] for key in ("kind", "layer", "whole", "pairs", "nets", "photographs")}
-    store.save(stitched, arrays, **about)  # the classes of the nets are not those of the images
+    kept = ("kind", "layer", "whole", "pairs", "nets", "photographs", "of_images")
+    store.save(
+        stitched, arrays, **{key: store.attributes(stitched)[key] for key in kept}
+    )  # the classes of the nets are not those of the images
     rows = [row for row in tables.read(scorecard) if row["claim"] == "similarity falls"]
     stores.rewrite(scorecard, rows)
     figure = overview.overview(**columns, stitched=[stitched], scorecard=scorecard)

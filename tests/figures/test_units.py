@@ -213,6 +213,7 @@ def test_filters_stand_above_their_partners(tmp_path: Path) -> None:
             own = np.ones(3) if unit is None else stored[f"filters/{net}"][unit, 0, 0]
             own = own if unit is None else 0.5 + 0.5 * own / own.max()
             np.testing.assert_allclose(shown[row][column], own)
+    assert figure.get_label().endswith("of 3 units median 0.60, highest 0.80, lowest 0.30")
     filters_of(path, {"net0": 3, "net1": 3, "net2": 2}, "")
     assert len(units.nets_filters(path, [one, two]).axes) == 3  # no layer has the filters as units: each net alone
     plt.close("all")
@@ -264,6 +265,7 @@ def test_groups_show_a_unit_of_each_net_with_their_similarity(tmp_path: Path) ->
     assert [[ax.get_title() for ax in grid[0, :2]] for grid in others] == [["unit 1", "unit 0"]] * 2
     stored = store.load(paths[1], "conv1/patch")["conv1/patch"][1]
     np.testing.assert_allclose(others[0][0, 0].images[0].get_array(), pictures.tiles(stored))
+    assert figure.get_label().endswith("over all pairs of nets: 0.93, 3 pairs; 0.80, 3 pairs")
     assert "units of 3 nets" in figure._suptitle.get_text()
     with pytest.raises(InputError, match="--between: no store of net1-net2; every two nets must have one"):
         units.units_matched(known[:2], paths)

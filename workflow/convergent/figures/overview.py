@@ -16,7 +16,7 @@ from ..evidence import summary
 from ..evidence.compare import TRAINED, UNTRAINED
 from ..evidence.inference import Interval
 from ..stitching import summary as stitching
-from . import draw, labels, matched, plots, sheets
+from . import draw, labels, matched, plots, sheets, words
 from .evidence import SCORECARD, TWINS, Paper, draw_claim, draw_number, draw_paper, key, label_layers, twins
 from .inputs import Matches, MatchesTable, PatchStores, read_matches
 from .pictures import Pictures, draw_unit, read_pictures, remarks
@@ -109,7 +109,9 @@ def draw_stitched(axes: Axes, stitched: Sequence[stitching.StitchedNets]) -> Non
         source = "the source as before training"
         axes.errorbar([], [], fmt="o", color=plots.OVERLAP, markerfacecolor="white", label=source)
     label_layers(axes, [nets.layer for nets in stitched])
-    axes.set(ylabel="top-1 accuracy", ylim=(0, 1), title="accuracy of nets stitched together in a layer")
+    evaluated = stitching.evaluated_on(int(stitched[0].images.sum()), stitched[0].of_images)
+    title = "\n".join(["accuracy of nets stitched together in a layer", *([evaluated] if evaluated else [])])
+    axes.set(ylabel="top-1 accuracy", ylim=(0, 1), title=title)
 
 
 def draw_similarity(axes: Axes, layers: summary.Layers, paper: Paper) -> None:
@@ -221,6 +223,7 @@ def overview(
     store.same_nets(nets_of | {str(path): store.attributes(path)["nets"] for path in stores})
     shown = [part for part in parts if part]
     figure = plt.figure(figsize=(WIDTH, sum(height for height, _ in shown)))
+    figure.set_label(words.similarities(layers) if layers else "")
     places = figure.subfigures(len(shown), 1, squeeze=False, height_ratios=[height for height, _ in shown]).flat
     for place, (_, drawn) in zip(places, shown, strict=True):
         drawn(place)

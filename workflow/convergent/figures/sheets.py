@@ -57,6 +57,13 @@ def draw_filters(axes: Axes, filters: Mapping[str, np.ndarray], columns: Columns
     axes.axis("off")
 
 
+def median_and_ends(values: np.ndarray) -> str:
+    """Median, highest and lowest of some values in words; empty of none."""
+    if not len(values):
+        return ""
+    return f"median {np.median(values):.2f}, highest {values.max():.2f}, lowest {values.min():.2f}"
+
+
 def matched_filters(arrays: Mapping[str, np.ndarray], columns: Columns) -> Figure:
     """Filters of all nets in columns of partners, in bands of BAND columns. net -> (units, h, w, C)"""
     count = len(columns.similarity)
@@ -69,5 +76,7 @@ def matched_filters(arrays: Mapping[str, np.ndarray], columns: Columns) -> Figur
         f"First-layer filters: units of {first} above their one-to-one partners in the other nets, most alike first\n"
         "number: mean correlation of the unit with its partners"
     )
+    known = columns.similarity[np.isfinite(columns.similarity)]
+    figure.set_label(f"mean correlation with the partners: of {len(known)} units {median_and_ends(known)}")
     figure.suptitle(labels.wrapped(title, WIDTH, TITLE), fontsize=TITLE)
     return figure

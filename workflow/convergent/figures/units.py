@@ -226,6 +226,7 @@ def units_matched(
     parts = figure.subfigures(len(nets), 1, squeeze=False, height_ratios=heights).flat
     above = [f"{mean:.2f}" for mean in columns.similarity]
     above = [f"{mean}, {count} pairs" for mean, count in zip(above, agreed, strict=True)] if len(nets) > 2 else above
+    figure.set_label(f"mean correlation of the units of a group over all pairs of nets: {'; '.join(above)}")
     for part, pictures, units in zip(parts, nets, columns.units, strict=True):
         grid = part.subplots(len(pictures.kinds), COLUMNS, squeeze=False)
         part.supylabel(labels.short(pictures.name), fontsize=TITLE)
