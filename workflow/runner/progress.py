@@ -51,6 +51,8 @@ SECONDS = {
     "stitching": 9.0,
     "functional": 27.0,
     "hierarchy": 1.0,
+    "published_mappings": 2.0,
+    "published_hierarchy": 1.0,
     "spectral": 4.7,
     "atlas": 0.0,
     "atlas_layer": 3.3,

@@ -104,7 +104,7 @@ def turned(of: Standardised, rotation: Array) -> Between:
             squares_b[k] += own_squares(rotation, within)
             products[k] = to_numpy(between @ rotation.T)
         if not np.isfinite(squares_b[k]).all() or not np.isfinite(products[k]).all():
-            raise InputError("moments on rotated axes are not finite; make the moments again")
+            raise InputError(f"moments of block {k} on rotated axes are not finite; make the moments again")
     return replace(of.pair, products=products, squares_b=squares_b, shift_b=shift_b)
 
 

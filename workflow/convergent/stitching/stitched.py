@@ -80,8 +80,7 @@ def correct_images(
     """Whether each stitched net gives each image its class, from one pass over the images. (n,) bool each
 
     ``recorder`` records one layer of all nets. A mapping is applied on the grid on which that layer is compared. Its
-    result is brought to the tail's own grid. Raises InputError where logits are not finite. index, labels: rows of the
-    images, and their classes (n,)
+    result is brought to the tail's own grid. Raises InputError where logits are not finite. index, labels: (n,)
     """
     (layer,) = recorder.layers
     grid, net_grids = recorder.common_grids[layer], recorder.net_grids[layer]
