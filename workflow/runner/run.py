@@ -203,9 +203,8 @@ def run(args: argparse.Namespace) -> int:
     begun = time.monotonic()
     given, options = experiment.together(args.configfile or ["config.yaml"]), []
     if args.published is not None:
-        entry = {"folder": args.published}
-        given["published"] = given.get("published", {}) | entry
-        options = ["--config", f"published={json.dumps(entry)}"]
+        given["published"] = given.get("published", {}) | {"folder": args.published}
+        options = ["--config", f"published={json.dumps(given['published'])}"]
     config = checked(given, memory.available())
     take_turn(Path.cwd())
     results = Path("results") / config["run"]
