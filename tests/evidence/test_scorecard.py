@@ -132,6 +132,10 @@ def test_stitched_nets_and_mappings_are_judged_by_layer(tmp_path: Path) -> None:
     planted(stitched, twins=NETS)
     (claim,) = scorecard.of_stitched([stitched])
     assert (claim.layer, scorecard.row(claim)["verdict"]) == ("conv1", "holds")
+    assert claim.against == "the source before training"
+    resave(stitched, of_images=50_000)
+    (claim,) = scorecard.of_stitched([stitched])
+    assert claim.against == "the source before training, on 300 of 50,000 images"
     planted(stitched, twins=[])
     assert not list(scorecard.of_stitched([stitched]))
     rng, paths = np.random.default_rng(0), []
