@@ -99,6 +99,9 @@ def test_nets_of_ones_own_are_compared_without_training(project: Path) -> None:
     assert between.shape == (24, 64)
     figures = {file.stem for file in (results / "figures").glob("*.pdf")}
     assert figures == {
+        "overview",
+        "units_matched_first",
+        "units_matched_last",
         "fig1_correlation",
         "fig3_layers",
         *(f"{figure}_{layer}" for figure in ("fig2_matches", "fig3_assignment") for layer in ("first", "last")),

@@ -179,9 +179,9 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 @pytest.mark.slow
 def test_a_run_has_one_plan_one_progress_and_numbers(first: tuple[Path, str]) -> None:
     said = first[1]
-    assert said.startswith("39 jobs, 2 trainings among them: about ")
+    assert said.startswith("41 jobs, 2 trainings among them: about ")
     assert len(re.findall("jobs, ", said)) == 1
-    assert re.search(r"^about \d+ \w+ left, \d+ of 39 jobs done", said, flags=re.M)
+    assert re.search(r"^about \d+ \w+ left, \d+ of 41 jobs done", said, flags=re.M)
     assert "\r" not in said
     for net in ("net0", "net1"):
         assert re.search(rf"^{net}: epoch \d+/\d+, loss", said, flags=re.M)
@@ -224,7 +224,7 @@ def test_unknown_targets_are_one_line_that_lists_the_known(first: tuple[Path, st
     by_hand = subprocess.run([sys.executable, "-m", "snakemake", *names], cwd=first[0], text=True, capture_output=True)
     assert by_hand.returncode != 0
     (_, of_snakemake), (of_make, _) = by_hand.stderr.splitlines(), done(first[0], "nonsense", ok=False).splitlines()
-    known = r"\. Figures: fig1_correlation, .*\. Tables: .*summary.csv, .*units.csv.*"
+    known = r"\. Figures: overview, fig1_correlation, .*\. Tables: .*summary.csv, .*units.csv.*"
     assert re.fullmatch(f"There is no target {', '.join(names)}{known}", of_snakemake)
     assert re.fullmatch(f"There is no target nonsense{known}", of_make)
 
