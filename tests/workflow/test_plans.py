@@ -73,7 +73,7 @@ def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path)
     for _ in range(2):
         done = plan(tmp_path, config, "-p", "--until", "moments_val")
         commands.append(sorted(re.findall(r"^Shell command: (.*)", done.stdout, flags=re.M)))
-        for section, key in (("training", "steps"), ("data", "size"), ("moments", "blocks"), ("moments", "batch")):
+        for section, key in (("training", "steps"), ("data", "size"), ("moments", "blocks"), ("moments", "shards")):
             config[section][key] = float(config[section][key])
     assert commands[0] == commands[1]
     assert '"steps": 3000,' in "".join(commands[1])
