@@ -189,7 +189,7 @@ def test_a_run_has_one_plan_one_progress_and_numbers(first: tuple[Path, str]) ->
         assert chatter not in said
     end = said[said.index("Mean correlation") :].splitlines()
     assert re.fullmatch(r"conv1( +0\.\d{3}){4} +0\.703", end[3])
-    assert end[5] == "Figures: results/scenes/figures (13, each as PDF and PNG). Tables: results/scenes/tables."
+    assert end[5] == "Figures: results/scenes/figures (15, each as PDF and PNG). Tables: results/scenes/tables."
     assert re.fullmatch(r"Took (\d+ min )?\d+ s\.", end[6])
 
 
