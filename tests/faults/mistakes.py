@@ -131,7 +131,8 @@ def unknown(rng: random.Random, config: dict) -> tuple[str, object]:
 
 
 def missing(rng: random.Random, config: dict) -> tuple[str, object]:
-    path, part = rng.choice([(path, part) for path, part in ENTRIES if part.get("required") and not path[1:]])
+    needing = [(path, part) for path, part in ENTRIES if part.get("required") and not path[1:]]
+    path, part = rng.choice([(path, part) for path, part in needing if not path or path[0] in config])
     key = rng.choice(part["required"])
     changed = copy.deepcopy(config)
     place = changed[path[0]] if path else changed

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from workflow.convergent.allocation import keep_freed_memory
 from workflow.convergent.nets import device
 
 HEAD = [
@@ -61,7 +62,7 @@ def start(prepare: Callable[[Any], Run], settings: Any) -> None:
     """Prepare a way in its process, under the settings that stages run under."""
     global prepared
     device.deterministic(2)
-    device.keep_freed_memory()
+    keep_freed_memory()
     prepared = prepare(settings)
 
 
