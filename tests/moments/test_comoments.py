@@ -209,7 +209,7 @@ def test_a_device_without_float64_gives_the_moments_of_the_cpu(monkeypatch: pyte
     expected = accumulated(x, batch=200)
     with Singles():
         moments = accumulated(x, batch=200, place=SINGLES)
-    assert_moments(moments, expected, 1e-6)
+    assert_moments(moments, expected, 1e-5)  # torch adds up few columns one by one where there is no AVX512
 
 
 def correlation_of(x: Arrays, batch: int, place: torch.device = CPU) -> np.ndarray:

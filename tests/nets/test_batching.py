@@ -25,3 +25,12 @@ def test_the_option_takes_numbers_and_auto_which_is_the_default() -> None:
     parser = argparse.ArgumentParser()
     batching.add_option(parser)
     assert [parser.parse_args(words).batch for words in ([], ["--batch", "auto"], ["--batch", "7"])] == [None, None, 7]
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "1.5", "many"])
+def test_no_batch_without_an_image(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    batching.add_option(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args([f"--batch={text}"])
+    assert f"'{text}' is not possible; auto, or a whole number of at least 1" in capsys.readouterr().err

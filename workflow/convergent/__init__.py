@@ -140,6 +140,7 @@ shared
     store           stores of arrays with what they are of and their digests
     chunks          an array on disk as files of some rows each, checked when they are read
     tables          CSV files with what they are of and their digests
+    unpickling      functions that a pickle may call, and of which it can change nothing
     files           atomic writing, JSON with a checksum, how damage is refused
     commands        one line for whatever goes wrong, help
     seeds           random seeds by name

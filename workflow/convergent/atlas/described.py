@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from ..evidence import summary
+from ..evidence.compare import TRAINED
 from ..evidence.units import VERDICTS, Units, verdicts
 from .digits import share, shares
 
-TRAINED = "trained"
 SHOWN = ("greedy_crossfit", "greedy_crossfit_excess", "mutual", "overlap")  # numbers of a layer that have intervals
 
 

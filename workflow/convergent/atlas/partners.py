@@ -10,6 +10,7 @@ import numpy as np
 from .. import store
 from ..alignment.matching import UNMATCHED, greedy, partner_similarity
 from ..alignment.matching import read as read_matches
+from ..evidence.crossfit import inverse
 from .inputs import store_of
 
 Pair = tuple[str, str]
@@ -23,18 +24,6 @@ class Partners(NamedTuple):
     greedy_similarity: np.ndarray  # NaN without one
     assigned: np.ndarray
     assigned_similarity: np.ndarray
-
-
-def inverse(partner: np.ndarray, units: int) -> np.ndarray:
-    """Whose partner each unit of the other net is, where partners are one to one. (units_a,) -> (units_b,)
-
-    >>> inverse(np.array([2, -1, 0]), 4).tolist()
-    [2, -1, 0, -1]
-    """
-    found = np.full(units, UNMATCHED)
-    matched = np.flatnonzero(partner != UNMATCHED)
-    found[partner[matched]] = matched
-    return found
 
 
 def both_ways(similarity: np.ndarray, stored: Mapping[str, np.ndarray]) -> tuple[Partners, Partners]:

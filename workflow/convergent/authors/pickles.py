@@ -2,7 +2,6 @@
 
 import io
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from ..commands import InputError, cut
 from ..files import read_bytes
+from ..unpickling import Function
 
 KINDS = {b"f4", b"f8"}  # of the numbers
 ORDERS = {b"<", b">"}  # of their bytes
@@ -17,22 +17,6 @@ ORDERS = {b"<", b">"}  # of their bytes
 
 class RefusedError(Exception):
     """A pickle holds something else than numbers. Its text says what."""
-
-
-class Known:
-    """In place of a name of numpy in the file: it can be called, and nothing of it can be changed."""
-
-    __slots__ = ("function",)
-    function: Callable[..., Any]
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        object.__setattr__(self, "function", function)
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self.function(*arguments)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Keep what it is."""
 
 
 class Kind:
@@ -73,8 +57,8 @@ def as_bytes(text: Any) -> bytes:
     return text.encode() if isinstance(text, str) else bytes(text)
 
 
-KNOWN = {(f"{package}.multiarray", "_reconstruct"): Known(Array) for package in ("numpy.core", "numpy._core")}
-KNOWN |= {("numpy", "dtype"): Known(Kind), ("numpy", "ndarray"): Known(Array)}
+KNOWN = {(f"{package}.multiarray", "_reconstruct"): Function(Array) for package in ("numpy.core", "numpy._core")}
+KNOWN |= {("numpy", "dtype"): Function(Kind), ("numpy", "ndarray"): Function(Array)}
 
 
 class Unpickler(pickle.Unpickler):

@@ -15,6 +15,7 @@ DOUBLES_BYTES = 512 * 2**20  # of a layer's buffer of float64 on a GPU
 NARROW = 768  # units of all nets together up to which their sums are one square, though it holds each pair twice
 TOGETHER = 8192  # units up to which a CPU's product is of all nets together; of more it would need 1 GB at 4 x 4096
 FEW_ROWS, FEW_COLUMNS = 400, 96  # below, numpy's copy of a triangle takes longer than the half that it saves
+NARROWEST = 16  # columns below which torch adds up one by one where there is no AVX512: 20 times the error
 SHIFT_ROWS = 1024  # of the first batch, about, that give the shift: it need not be a mean to the last digit
 DRIFT = 2.0  # deviations between a buffer's mean and the shift beyond which float32 products lose accuracy
 LARGE = 2.0**40  # mean square above which, or below 1 / LARGE, products in float32 may overflow or lose bits
@@ -29,12 +30,12 @@ def product_space(*shape: int) -> np.ndarray:
 def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """left.T @ right, valid until the next call. (n, a), (n, b) -> (a, b)
 
-    Where left and right are the same array, numpy's BLAS does half the work, and then copies a triangle.
+    Where left and right are the same array, numpy's BLAS does half the work, and then copies a triangle; torch does all.
     """
     if left.device.type != "cpu":
         return left.T @ right
     space, (rows, columns) = product_space(left.shape[1], right.shape[1]), left.shape
-    if left is right and (rows < FEW_ROWS or columns < FEW_COLUMNS):
+    if left is right and (rows < FEW_ROWS or NARROWEST <= columns < FEW_COLUMNS):
         return torch.mm(left.T, right, out=torch.from_numpy(space))
     with np.errstate(all="ignore"):  # of values that are not finite, or not scaled yet
         np.matmul(left.numpy().T, right.numpy(), out=space)
@@ -138,7 +139,7 @@ class CoMoments:
         """Take in the activations of a batch. net -> (images, positions, units)"""
         rows = {net: batch[net].flatten(0, 1) for net in self.columns}
         if self.shift is None:
-            step = max(1, len(next(iter(rows.values()))) // SHIFT_ROWS)
+            step = len(next(iter(rows.values()))) // SHIFT_ROWS | 1  # odd: an even one could miss columns of a grid
             means = [rows[net][::step].to(self.place).mean(0, dtype=torch.float64) for net in self.columns]
             self.shift = torch.cat(means).float().nan_to_num(0, 0, 0)  # else an infinite activation would become NaN
         first, count = 0, len(next(iter(rows.values())))

@@ -29,7 +29,11 @@ def of_nets(nets: Iterable["Net"]) -> int:
 
 def number(text: str) -> int | None:
     """The value of the option; None is auto."""
-    return None if text == "auto" else int(text)
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not possible; auto, or a whole number of at least 1")
+    return int(text)
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:

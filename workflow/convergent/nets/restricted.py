@@ -7,11 +7,12 @@ are known, every other one becomes ``StandIn``. So nothing is imported, and noth
 
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import torch
 from torch import _utils as rebuilding
+
+from ..unpickling import Function
 
 
 class StandIn(dict[Any, Any]):
@@ -56,25 +57,6 @@ class Entries(OrderedDict[str, Any]):
     def __setstate__(self, state: Any) -> None:
         if isinstance(state, dict) and isinstance(found := state.get("_metadata"), dict):
             self._metadata = found
-
-
-class Function:
-    """A function that a file may call, and of which it can change nothing."""
-
-    __slots__ = ("function",)
-    function: Callable[..., Any]
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        object.__setattr__(self, "function", function)
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self.function(*arguments)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Keep what it is."""
-
-    def __setstate__(self, state: Any) -> None:
-        """Take no state."""
 
 
 def attribute(owner: Any, name: str, *_: Any) -> type[StandIn]:
