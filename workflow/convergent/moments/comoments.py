@@ -30,7 +30,7 @@ def product_space(*shape: int) -> np.ndarray:
 def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """left.T @ right, valid until the next call. (n, a), (n, b) -> (a, b)
 
-    Where left and right are the same array, numpy's BLAS does half the work, and then copies a triangle; torch does all.
+    Where left and right are the same array, numpy's BLAS does half the work and copies a triangle, torch does all.
     """
     if left.device.type != "cpu":
         return left.T @ right
