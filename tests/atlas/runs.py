@@ -20,6 +20,7 @@ UNITS = {"net0": 7, "net1": 5, "My.net_1": 6}  # unit 1 of net0 and unit 0 of ne
 NETS, LAYERS, ALPHA, PAIR = list(UNITS), ("conv1", "fc6"), 0.1, "net0-net1"
 STAGES = ("nets", "matching", "information", "stitching", "clustering", "evidence", "patches")
 DEAD = {"net0": 1, "net1": 0}
+CLASSES = [f"kind & {number}" for number in range(UNITS["net0"])]  # of fc6's units, in net0 alone as many
 PICTURE = 6  # edge of a patch
 
 
@@ -44,6 +45,12 @@ def patches(run: Path) -> None:
                 )
         about = {"kind": "patches", "images": "v", "nets": stores.digests(net), "layers": list(LAYERS)}
         store.save(run / f"patches/{net}.zarr/zarr.json", arrays, **about)
+
+
+def images(run: Path) -> None:
+    """A store of one image, which says what the classes are."""
+    one = {"images": np.zeros((1, 4, 4, 3), np.uint8), "labels": np.zeros(1, np.int32), "group": np.zeros(1, np.int32)}
+    store.save(run / "images/val.zarr/zarr.json", one, kind="images", split="val", classes=CLASSES)
 
 
 def information(run: Path) -> None:
@@ -89,6 +96,7 @@ def make(run: Path) -> Path:
     information(run)
     mappings(run)
     patches(run)
+    images(run)
     evidence = [str(run / f"evidence/{name}.zarr/zarr.json") for name in LAYERS]
     paper = "workflow/resources/paper_matching.csv"
     scorecard.main([str(run / "tables/scorecard.csv"), "--evidence", *evidence, "--paper", paper])
@@ -113,6 +121,8 @@ def arguments(run: Path, name: str, stages: Sequence[str] = STAGES) -> list[str]
     if "clustering" in stages and name == "conv1":
         given += ["--pairs", PAIR, "--clusters", str(run / "clustering/spectral/conv1")]
         given += ["--trees", str(run / "clustering/hierarchy/conv1")] if "stitching" in stages else []
+    if name == "fc6":
+        given += ["--images", str(run / "images/val.zarr/zarr.json")]
     if "patches" in stages:
         given += ["--patches", *(str(run / f"patches/{net}.zarr/zarr.json") for net in NETS)]
     return given

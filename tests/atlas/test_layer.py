@@ -104,6 +104,11 @@ def test_cells_of_a_matrix_are_the_stored_correlations_in_every_order(run: Path,
             assert list(zip(rows, columns, strict=False))[: len(matched)] == matched
 
 
+def test_units_that_are_classes_have_their_names(page: Path) -> None:
+    assert data_of(page, "fc6")["classes"] == runs.CLASSES
+    assert data_of(page, "conv1")["classes"] is None
+
+
 def test_a_matrix_of_too_many_cells_is_left_out(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matrices, "MOST_CELLS", 35)
     given = runs.arguments(run, "conv1", ["matching"])

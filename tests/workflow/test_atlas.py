@@ -85,6 +85,19 @@ def units(tab: Any) -> list[int]:
     return [int(text) for text in tab.locator("#grid .line b:first-child").all_inner_texts()]
 
 
+@at("fc6/net0/3")
+def test_a_logit_has_the_name_of_its_class(tab: Any) -> None:
+    """Only where a net has as many units as there are classes."""
+    assert heading(tab) == "fc6, Net1, unit 3 kind & 3"
+    assert tab.title().startswith("fc6, Net1, unit 3 kind & 3: ")
+    click(tab, ".beside .tile")
+    assert "kind" not in heading(tab)
+    tab.locator("#up").click()
+    browser.settle(tab)
+    click(tab, ".switch a:has-text('Net1')")
+    assert tab.locator("#grid a[aria-label^='Net1 unit 3 kind & 3']").count() == 1
+
+
 @at("")
 def test_from_layer_to_unit_to_partner_and_back(tab: Any, page: Path) -> None:
     assert heading(tab) == "Do different networks learn the same features?"

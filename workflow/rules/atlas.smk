@@ -41,6 +41,11 @@ PARTS = {
         expand([STORES, TABLES], pair=SHOWN),
         CLUSTERED,
     ),
+    "images": (
+        "images/val.zarr/zarr.json",
+        [""],
+        [layer for layer in IN_ATLAS if layer in logits(config)],
+    ),
 }
 
 

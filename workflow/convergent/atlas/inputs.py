@@ -18,6 +18,7 @@ OF_LAYER = {
     "mappings": "folder of the stores of the sparse mappings of the layer",
     "trees": "folder of the trees of mappings and of their scores",
     "clusters": "folder of the spectral clusters and of their tables",
+    "images": "store of the images, where the layer's units are their classes (zarr.json)",
 }
 
 

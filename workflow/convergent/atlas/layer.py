@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import store
 from ..alignment.matching import UNMATCHED
 from ..commands import command
 from ..moments.covariance import net_means
@@ -113,6 +114,7 @@ def build(args: argparse.Namespace, folder: Path) -> Data:
         "matrices": write_matrices(args, folder, found),
         "best": best._asdict() | {"group": with_numbers(best.group, args.nets), "similarity": share(best.similarity)},
         "alpha": args.alpha if args.mappings else None,
+        "classes": store.attributes(args.images, "images")["classes"] if args.images else None,
         **clustered(args),
     }
 

@@ -45,6 +45,9 @@ const atlas = (() => {
   const titleOf = (net) => run.nets[netNames.indexOf(net)].title;
   const hasStage = (stage) => run.stages.includes(stage);
   const verdictOf = (its, unit) => (its.verdict && its.verdict[unit] >= 0 ? run.verdicts[its.verdict[unit]] : "");
+  // A unit by its number, a logit also by its class
+  const called = (of, net, unit) => `${unit}${of.classes && of.classes.length === of.units[net] ? ` ${of.classes[unit]}` : ""}`;
+  const bold = (of, net, unit) => `<b>${escaped(called(of, net, unit))}</b>`;
   const cssName = (verdict) => verdict.replace(" ", "-");
 
   // ---- Addresses
@@ -101,7 +104,7 @@ const atlas = (() => {
   // more: pictures after its own
   function tile(state, of, net, unit, line, says, extra = "", more = "") {
     const where = { to: net === state.to ? state.net : state.to };
-    const name = `${titleOf(net)} unit ${unit}${says ? `, ${says}` : ""}`;
+    const name = `${titleOf(net)} unit ${called(of, net, unit)}${says ? `, ${says}` : ""}`;
     const pictures = best(state.layer, of, net, unit) + more;
     return `<a class="tile ${extra}" href="${address(state.layer, net, unit, where)}" aria-label="${escaped(name)}">${
       pictures || '<span class="picture empty"></span>'}<span class="line">${line}</span></a>`;
@@ -163,7 +166,7 @@ const atlas = (() => {
     const numbers = run.numbers[layer];
     const state = { layer, net: netNames[0], to: netNames[1] };
     const group = of.best.group.map(([net, unit]) => tile(state, of, netNames[net], unit,
-      `<b>${unit}</b> ${titleOf(netNames[net])}`, layer));
+      `${bold(of, netNames[net], unit)} ${titleOf(netNames[net])}`, layer));
     const where = of.best.group.length === netNames.length ? "all nets" : `${of.best.group.length} nets`;
     const pictures = group.length
       ? `<div class="tiles small">${group.join("")}</div><p class="line">${of.best.groups > 1 ? `the most similar of ${of.best.groups} groups` : "the only group"}
@@ -270,7 +273,7 @@ const atlas = (() => {
       const verdict = verdictOf(its, unit);
       const says = [verdict, name === "unit" || name === "verdict" ? "" : `${sort.label} ${text(unit)}`].filter(Boolean).join(", ");
       const partner = its.greedy && its.greedy[unit] != null ? best(state.layer, of, state.to, its.greedy[unit]) : "";
-      return tile(state, of, state.net, unit, `<b>${unit}</b>${partner ? ` and <b>${its.greedy[unit]}</b>` : ""} <span>${text(unit)}</span>`,
+      return tile(state, of, state.net, unit, `${bold(of, state.net, unit)}${partner ? ` and <b>${its.greedy[unit]}</b>` : ""} <span>${text(unit)}</span>`,
         says, `${cssName(verdict)} ${its.greedy ? "couple" : ""}`, partner);
     });
     return tiles;
@@ -382,7 +385,7 @@ const atlas = (() => {
     const [greedy, assigned] = [partner("greedy"), partner("assigned")];
     const tiles = [];
     const card = (name, other, number) => tiles.push(`<div><h4>${name}</h4>${other == null ? "<p>none</p>"
-      : withDeconvolution({ ...state, to: net }, of, net, other, `<b>${other}</b> ${share(number)}`, `${name} partner, similarity ${share(number)}`)}</div>`);
+      : withDeconvolution({ ...state, to: net }, of, net, other, `${bold(of, net, other)} ${share(number)}`, `${name} partner, similarity ${share(number)}`)}</div>`);
     if (its.greedy && greedy == null && assigned == null) tiles.push("<p>No partner: on these images this unit does not vary, or no unit of that net does.</p>");
     else if (its.greedy && greedy === assigned) card("greedy and assigned", greedy, partner("greedy_similarity"));
     else if (its.greedy) {
@@ -412,7 +415,7 @@ const atlas = (() => {
     const rows = Object.entries(chunk[which]).map(([net, its]) => {
       const own = listed(its.top[state.unit]);
       const more = its.count[state.unit] - own.length;
-      const tiles = own.map(([unit, weight]) => tile({ ...state, to: net }, of, net, unit, `<b>${unit}</b> ${share(weight)}`, `weight ${share(weight)}`));
+      const tiles = own.map(([unit, weight]) => tile({ ...state, to: net }, of, net, unit, `${bold(of, net, unit)} ${share(weight)}`, `weight ${share(weight)}`));
       const r2 = its.r2 ? `, R² ${share(its.r2[state.unit])}` : "";
       return `<h3>${titleOf(net)} <small>${count(its.count[state.unit], which === "sources" ? "source" : "target")}${r2}${
         more > 0 ? `; the ${own.length} largest weights` : ""}</small></h3><div class="tiles small">${tiles.join("") || "<p>none</p>"}</div>`;
@@ -431,7 +434,7 @@ const atlas = (() => {
       if (own < 0) return `<section><h2>${title}</h2><p>This unit is in none of ${nets.map(titleOf).join(" and ")}.</p></section>`;
       const members = nets.flatMap((net, at) => its.label[at].flatMap((label, unit) => (label === own ? [[net, unit]] : [])));
       const tiles = members.slice(0, MOST_MEMBERS).map(([net, unit]) => tile({ ...state, to: nets[1 - side] }, of, net, unit,
-        `<b>${unit}</b> ${titleOf(net)}`, "", net === state.net && unit === state.unit ? "self" : ""));
+        `${bold(of, net, unit)} ${titleOf(net)}`, "", net === state.net && unit === state.unit ? "self" : ""));
       return `<section><h2>${title}</h2><p>${count(members.length, "unit")} of ${nets.map(titleOf).join(" and ")}: ${scores(its.rows[own])}.
         ${members.length > MOST_MEMBERS ? `The first ${MOST_MEMBERS}.` : ""}</p><div class="tiles small">${tiles.join("")}</div></section>`;
     }).join("");
@@ -442,7 +445,7 @@ const atlas = (() => {
     const members = chunk.group[state.unit];
     const names = new Set(members.map(([net]) => netNames[net]));
     const without = netNames.filter((net) => !names.has(net)).map(titleOf);
-    const tiles = members.map(([net, unit]) => withDeconvolution(state, of, netNames[net], unit, `<b>${unit}</b> ${titleOf(netNames[net])}`, ""));
+    const tiles = members.map(([net, unit]) => withDeconvolution(state, of, netNames[net], unit, `${bold(of, netNames[net], unit)} ${titleOf(netNames[net])}`, ""));
     const text = members.length < 2 ? "Its assigned partners are not assigned to each other, or it has none."
       : without.length ? `Every two of these are assigned to each other. No such unit in ${without.join(", ")}.`
         : "Every two of these are assigned to each other: the group has a unit of each net.";
@@ -465,10 +468,10 @@ const atlas = (() => {
     };
     const others = netNames.filter((other) => other !== net);
     const marks = legend(["dot", "cross-fitted similarity"], ["same", "on the images that chose the partner"], ["rotated", "on rotated axes"]);
-    document.title = `${name}, ${titleOf(net)}, unit ${number}: atlas of ${run.run}`;
+    document.title = `${name}, ${titleOf(net)}, unit ${called(of, net, number)}: atlas of ${run.run}`;
     main.innerHTML = `<p class="path"><a id="up" href="${address(name, net, "", { ...last.options, to: state.to })}">${name}, ${titleOf(net)}</a>
       ${step(-1, "← before")} ${step(1, "after →")}</p>
-      <h1 tabindex="-1">${name}, ${titleOf(net)}, unit ${number}</h1>
+      <h1 tabindex="-1">${name}, ${titleOf(net)}, unit ${escaped(called(of, net, number))}</h1>
       <div class="unit"><div class="own">${pictures.join("") || missing("patches")}</div>
       <dl class="numbers">${chunk.mean ? fact("mean activation", size(chunk.mean[number]), "Over all positions of all validation images") : ""}
       ${chunk.others[others[0]] && chunk.others[others[0]].nets ? fact("mutually best in", count(chunk.others[others[0]].nets[number], "net"), "Size of the largest group of units of different nets, every two of them mutually best") : ""}</dl></div>
@@ -557,9 +560,9 @@ const atlas = (() => {
       const [row, column] = [rows[y], columns[x]];
       const value = values[at(row, column)];
       mark.style.cssText = `left:${(100 * x) / columns.length}%;top:${(100 * y) / rows.length}%;width:${100 / columns.length}%;height:${100 / rows.length}%;display:block`;
-      document.getElementById("cell").innerHTML = `<p class="cell">${titleOf(net)} <b>${row}</b> and ${titleOf(to)} <b>${column}</b>:
+      document.getElementById("cell").innerHTML = `<p class="cell">${titleOf(net)} ${bold(of, net, row)} and ${titleOf(to)} ${bold(of, to, column)}:
         <b class="value">${value === NONE ? "none, a unit is dead" : share(value / 1000)}</b></p>
-        <div class="tiles pair">${[[net, row], [to, column]].map(([of_net, unit]) => withDeconvolution(state, of, of_net, unit, `<b>${unit}</b> ${titleOf(of_net)}`, "")).join("")}</div>`;
+        <div class="tiles pair">${[[net, row], [to, column]].map(([of_net, unit]) => withDeconvolution(state, of, of_net, unit, `${bold(of, of_net, unit)} ${titleOf(of_net)}`, "")).join("")}</div>`;
     };
     const under = (event) => {
       const box = canvas.getBoundingClientRect();
