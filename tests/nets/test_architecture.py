@@ -11,6 +11,7 @@ from workflow.convergent.nets.architecture import (
     module_names,
     module_positions,
     module_units,
+    multiply_adds,
 )
 
 
@@ -43,3 +44,11 @@ def test_units_and_positions_of_all_modules_are_those_of_the_net(architecture: d
     positions = {name: x[0, 0].numel() for name, x in outputs.items()}
     assert module_positions(architecture | {"crop": 40}) == positions
     assert positions["conv1"] > positions["lrn1"] > positions["fc6"] == 1
+
+
+def test_multiplications_are_those_of_the_weights_at_all_positions(architecture: dict) -> None:
+    body = preset(architecture | {"crop": 40}, 3, 4, 40, seed=0).body
+    positions = module_positions(architecture | {"crop": 40})
+    weights = {name: module.weight.numel() for name, module in body.named_children() if hasattr(module, "weight")}
+    expected = sum(count * positions[name] for name, count in weights.items())
+    assert multiply_adds(architecture | {"crop": 40}, 3, 4) == expected

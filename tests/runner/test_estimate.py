@@ -71,3 +71,19 @@ def test_a_stage_that_is_off_takes_no_room(config: dict) -> None:
 def test_receptive_fields_are_those_of_the_embedded_pictures(config: dict) -> None:
     fields = estimates.receptive_fields(config["architecture"])
     assert fields == {"conv1": 7, "conv2": 25, "conv3": 32, "conv4": 32, "conv5": 32}
+
+
+def test_work_of_a_training_is_that_of_its_multiplications(tmp_path: Path) -> None:
+    """Or, on a GPU, of its steps."""
+    config, gone = read("config.yaml"), tmp_path / "no driver"
+    assert estimates.training(config, gone) == pytest.approx(1, rel=1e-3)
+    config["training"] |= {"batch": 128, "steps": 6000}
+    assert estimates.training(config, gone) == pytest.approx(4, rel=1e-3)
+    assert estimates.training(config, tmp_path) == 2
+    first, *others = config["architecture"]["conv"]
+    config["architecture"]["conv"] = [first | {"units": 64}, *others]
+    assert 4.5 < estimates.training(config, gone) < 8
+    config["architecture"] = {"crop": 32}
+    assert estimates.training(config, gone) == 2
+    del config["training"]
+    assert estimates.training(config, gone) == 1

@@ -4,7 +4,7 @@ import pytest
 
 from tests.workflow.test_project import rules
 from workflow.runner import progress as state
-from workflow.runner.progress import OTHER, PRIOR, SECONDS, STEPS, Job, Progress
+from workflow.runner.progress import OTHER, PRIOR, SECONDS, Job, Progress
 
 
 def info(jobid: int, rule: str, time: float, threads: int = 1, **wildcards: str) -> dict:
@@ -23,8 +23,8 @@ def finished(jobid: int, time: float) -> dict:
     return {"event": "job_finished", "job_id": jobid, "time": time}
 
 
-def planned(cores: int = 2, steps: int = STEPS, **stats: int) -> Progress:
-    progress = Progress(cores, steps)
+def planned(cores: int = 2, training: float = 1.0, **stats: int) -> Progress:
+    progress = Progress(cores, training)
     state.plan(progress, {**stats, "total": sum(stats.values())})
     return progress
 
@@ -47,8 +47,8 @@ def test_more_cores_than_jobs_do_not_help() -> None:
     assert state.seconds_left(planned(cores=64, train=4), 0) == pytest.approx(SECONDS["train"])
 
 
-def test_training_counts_by_its_steps() -> None:
-    assert state.seconds_left(planned(cores=1, steps=10 * STEPS, train=1), 0) == pytest.approx(10 * SECONDS["train"])
+def test_training_counts_by_its_work() -> None:
+    assert state.seconds_left(planned(cores=1, training=10.0, train=1), 0) == pytest.approx(10 * SECONDS["train"])
 
 
 def test_a_job_that_runs_takes_what_it_has_not_yet_taken() -> None:

@@ -1,17 +1,20 @@
 """Bytes of a run's large results, from its configuration alone: images, moments, mappings, and pictures of units.
+The work of a training, likewise.
 
 Units of nets other than the preset are not known before these are built; the estimate leaves them out.
 """
 
 from itertools import combinations_with_replacement
+from pathlib import Path
 from typing import Any
 
 from workflow.convergent.configuration import module_of, snapshot_blocks, trained, twinned, units, widths
-from workflow.convergent.nets.architecture import ALEXNET, module_positions
+from workflow.convergent.nets.architecture import ALEXNET, module_positions, multiply_adds
 from workflow.convergent.nets.names import net_names
 from workflow.convergent.photographs import channels, classes, total
 
 NUMBER, MEAN = 8, 4  # bytes of a float64, and of the mean at a position
+EMBEDDED = 1.473e12, 3000  # multiplications of the crops of one training of the embedded experiment, and its steps
 TOP, THUMBNAIL = 9, 64  # pictures of a unit; width of those of a unit without positions (patches.pictures)
 
 
@@ -100,3 +103,15 @@ def estimate(config: dict[str, Any]) -> dict[str, int]:
         "stitching": mappings(config, count),
         "patches": pictures(config, count),
     }
+
+
+def training(config: dict[str, Any], driver: Path = Path("/dev/nvidiactl")) -> float:
+    """Work of one training, as a multiple of the embedded experiment's: its multiplications, on a GPU its steps.
+
+    A GPU does the embedded steps in the time that it takes to ask for them. Nets of the user's own count as the preset.
+    """
+    its, multiplications, steps = config.get("training"), *EMBEDDED
+    if its is None or driver.exists() or "conv" not in config["architecture"]:
+        return its["steps"] / steps if its else 1.0
+    of_crop = multiply_adds(config["architecture"], channels(config["data"]), classes(config["data"]))
+    return of_crop * its["batch"] * its["steps"] / multiplications

@@ -5,8 +5,8 @@ The estimate of a job, in core-seconds (seconds times threads):
 - The mean of the jobs of its rule that have finished in this run, if there are any.
 - Otherwise SECONDS, which was measured in the embedded experiment, times a factor: what the finished jobs of all rules
   took, divided by what SECONDS expects of them. PRIOR is added to both, so that the first short jobs do not decide.
-- SECONDS holds for a training of STEPS steps and is scaled to the configuration's. Once a training has printed an
-  epoch, its own pace counts, for itself and for trainings that wait.
+- Of a training SECONDS is multiplied by its work (``estimate.training``). Once a training has printed an epoch, its own
+  pace counts, for itself and for trainings that wait.
 - A running job takes what is left of its estimate; one that is overdue takes a tenth of its time more.
 
 The jobs of one wave (WAVES) can run side by side, and waves follow each other. A wave takes the longer of two times:
@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from statistics import mean
 from typing import Any
 
-STEPS = 3000
 PRIOR = 30.0  # core-seconds
 # Core-seconds of one job of each rule on two cores of an AMD EPYC; figures and rules that are missing here take OTHER.
 SECONDS = {
@@ -100,7 +99,7 @@ class Progress:
     """State of a run: jobs that wait, run and have finished."""
 
     cores: int
-    steps: int = STEPS  # of a training
+    training: float = 1.0  # work of one training, as a multiple of the embedded experiment's
     waiting: Counter[str] = field(default_factory=Counter)  # number of jobs by rule
     running: dict[int, Job] = field(default_factory=dict)
     finished: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # core-seconds by rule
@@ -116,7 +115,7 @@ class Progress:
 
 def tabled(progress: Progress, rule: str) -> float:
     """Core-seconds of a job by SECONDS."""
-    return SECONDS.get(rule, OTHER) * (progress.steps / STEPS if rule == "train" else 1)
+    return SECONDS.get(rule, OTHER) * (progress.training if rule == "train" else 1)
 
 
 def expected(progress: Progress, rule: str) -> float:

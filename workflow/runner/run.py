@@ -30,6 +30,7 @@ from workflow.runner import progress as state
 from workflow.runner.alone import take_turn
 from workflow.runner.child import run_snakemake
 from workflow.runner.disk import check_room, shortage
+from workflow.runner.estimate import training
 from workflow.runner.numbers import numbers, published
 from workflow.runner.progress import Progress
 from workflow.runner.screen import Screen
@@ -212,10 +213,9 @@ def run(args: argparse.Namespace) -> int:
     if whole:
         check_room(config, results)
     targets = [] if whole else paths(results, [args.target])
-    steps = config.get("training", {}).get("steps", state.STEPS)
     options += ["--cores", args.cores, *(["--configfile", *args.configfile] if args.configfile else [])]
     warnings = same_weights(config)
-    one = Run(options, Progress(usable_cores() if args.cores == "all" else int(args.cores), steps))
+    one = Run(options, Progress(usable_cores() if args.cores == "all" else int(args.cores), training(config)))
     for line in warnings:
         one.screen.say(line)
     if status := one.make(targets):

@@ -1,6 +1,7 @@
 """What follows from the configuration's section ``architecture`` alone; it does not load torch."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ..commands import InputError
@@ -99,3 +100,17 @@ def module_units(architecture: Mapping[str, Any], classes: int) -> dict[str, int
             count *= conv_sizes(architecture)[-1][1] ** 2
         units[module.name] = count = module.entry.get("units", count)
     return {**units, last.name: classes}
+
+
+def multiply_adds(architecture: Mapping[str, Any], channels: int, classes: int) -> int:
+    """Multiplications of one forward pass of a crop.
+
+    Raises InputError as ``conv_sizes`` does.
+    """
+    total = 0
+    for conv, (width, _) in zip(architecture["conv"], conv_sizes(architecture), strict=True):
+        total += width**2 * conv["kernel"] ** 2 * channels * conv["units"]
+        channels = conv["units"]
+    units = module_units(architecture, classes)
+    neurons = [units[module.name] for module in modules(architecture) if module.kind in ("flatten", "fc")]
+    return total + sum(before * after for before, after in pairwise(neurons))
