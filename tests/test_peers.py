@@ -1,6 +1,7 @@
 """The methods that ``make peers`` measures this project against compute what it computes."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 from operator import add
 
@@ -36,6 +37,14 @@ def pair() -> layers.Pair:
     x = rng.normal(size=(2000, 6)) @ rng.normal(size=(6, 40)) + 0.7 * rng.normal(size=(2000, 40))
     x = np.maximum(x, 0).astype(np.float32)
     return x[:, :20], x[:, 20:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [correlation.embedded, correlation.paper])
+def test_streams_of_the_benchmark_can_be_read(make: Callable[[], correlation.Stream]) -> None:
+    first = next(make()._replace(count=2).batches())
+    assert {len(x) % 2 for nets in first.values() for x in nets.values()} == {0}
+    assert len(first) in (5, 8)
 
 
 @pytest.mark.parametrize("way", [correlation.stored, correlation.sums_of_pairs, correlation.together])

@@ -17,6 +17,7 @@ import torch
 from tests.presets import preset
 from workflow.convergent.alignment import correlation
 from workflow.convergent.moments import accumulate, covariance
+from workflow.convergent.nets import batching
 from workflow.convergent.nets.activations import Recorder
 from workflow.convergent.nets.model import Net
 
@@ -162,7 +163,7 @@ def embedded() -> Stream:
     """The four nets of the embedded experiment before training, all layers and as many images as there."""
     images, size = Photographs(36), section("config.yaml", "data")["size"]
     nets = {f"net{seed}": preset(section("config.yaml", "architecture"), 3, 52, size, seed) for seed in range(4)}
-    return of_nets(nets, LAYERS, images, len(images), section("config.yaml", "moments")["batch"])
+    return of_nets(nets, LAYERS, images, len(images), batching.of_nets(nets.values()))
 
 
 def paper() -> Stream:
