@@ -34,3 +34,5 @@ def test_no_batch_without_an_image(text: str, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         parser.parse_args([f"--batch={text}"])
     assert f"'{text}' is not possible; auto, or a whole number of at least 1" in capsys.readouterr().err
+    with pytest.raises(argparse.ArgumentTypeError, match=r"possible; a whole number of at least 1"):
+        batching.whole(text)

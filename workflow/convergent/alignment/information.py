@@ -22,7 +22,7 @@ from scipy.special import xlogy
 from .. import store
 from ..allocation import keep_freed_memory
 from ..commands import InputError, command, new_parser
-from ..nets import activations, device, model
+from ..nets import activations, batching, device, model
 from . import histograms
 from .counters import Counter
 from .sampling import FOLDS, Sampler, SamplingSettings, deal_folds
@@ -162,7 +162,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--edge-images", type=int, default=2000, help="images that the bins are fixed from, at most")
     parser.add_argument("--blocks", type=int, default=FOLDS, help="blocks of whole photographs, as of the moments")
     parser.add_argument("--block-seed", type=int, default=0, help="seed of the assignment of photographs to blocks")
-    parser.add_argument("--batch", type=int, default=60, help="images in one forward pass")
+    parser.add_argument("--batch", type=batching.whole, default=60, help="images in one forward pass")
     parser.add_argument("--seed", type=int, default=0, help="seed of the draws of images and positions")
     parser.add_argument(
         "--threads", type=int, default=2, help="threads of torch and of the counts; the last bits depend on it"

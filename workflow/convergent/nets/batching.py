@@ -27,13 +27,16 @@ def of_nets(nets: Iterable["Net"]) -> int:
     return min(images_at_once(net.crop_width, net.channels, net.mean.device.type) for net in nets)
 
 
+def whole(text: str, other: str = "") -> int:
+    """The value of an option that is a number of images. Raises ArgumentTypeError. other: what else is allowed"""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not possible; {other}a whole number of at least 1")
+    return int(text)
+
+
 def number(text: str) -> int | None:
     """The value of the option; None is auto."""
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not possible; auto, or a whole number of at least 1")
-    return int(text)
+    return None if text == "auto" else whole(text, "auto, or ")
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:

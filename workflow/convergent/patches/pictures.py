@@ -17,7 +17,7 @@ from torch.nn import functional
 from .. import store
 from ..commands import InputError, command, new_parser
 from ..images.names import name_of
-from ..nets import activations, culprits, device, model
+from ..nets import activations, batching, culprits, device, model
 from . import deconvolution, receptive
 from .search import EMPTY, TopImages, search
 
@@ -195,7 +195,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="images of one photograph, or of one group of data.groups, among the images kept for a unit, at most",
     )
     parser.add_argument(
-        "--batch", type=int, default=120, help="images in one forward pass, or pictures in one backward"
+        "--batch", type=batching.whole, default=120, help="images in one forward pass, or pictures in one backward"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch; the last bits depend on it")
     activations.add_options(parser)
