@@ -14,7 +14,7 @@ from workflow.convergent.nets.names import net_names
 from workflow.convergent.photographs import channels, classes, total
 
 NUMBER, MEAN = 8, 4  # bytes of a float64, and of the mean at a position
-EMBEDDED = 1.473e12, 3000  # multiplications of the crops of one training of the embedded experiment, and its steps
+MULTIPLICATIONS, STEPS = 1.473e12, 3000  # of the crops, and of one training, of the embedded experiment
 TOP, THUMBNAIL = 9, 64  # pictures of a unit; width of those of a unit without positions (patches.pictures)
 
 
@@ -110,8 +110,9 @@ def training(config: dict[str, Any], driver: Path = Path("/dev/nvidiactl")) -> f
 
     A GPU does the embedded steps in the time that it takes to ask for them. Nets of the user's own count as the preset.
     """
-    its, multiplications, steps = config.get("training"), *EMBEDDED
-    if its is None or driver.exists() or "conv" not in config["architecture"]:
-        return its["steps"] / steps if its else 1.0
+    if (its := config.get("training")) is None:
+        return 1.0
+    if driver.exists() or "conv" not in config["architecture"]:
+        return its["steps"] / STEPS
     of_crop = multiply_adds(config["architecture"], channels(config["data"]), classes(config["data"]))
-    return of_crop * its["batch"] * its["steps"] / multiplications
+    return of_crop * its["batch"] * its["steps"] / MULTIPLICATIONS
