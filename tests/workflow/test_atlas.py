@@ -81,8 +81,8 @@ def heading(tab: Any) -> str:
 
 
 def units(tab: Any) -> list[int]:
-    """Units of the tiles of a layer, in their order."""
-    return [int(text) for text in tab.locator("#grid .line b:first-child").all_inner_texts()]
+    """Units of the tiles of a layer, in their order; also of those that the browser has not laid out."""
+    return [int(text) for text in tab.locator("#grid .line b:first-child").all_text_contents()]
 
 
 @at("fc6/net0/3")
@@ -301,7 +301,7 @@ def test_a_partial_run_shows_what_there_is_and_says_what_is_not(chromium: Any, r
     page = runs.atlas(run, stages, ["conv1"])
     for view in ("", "conv1/net0", "conv1/net0/2", "conv1/net0/1", "conv1/net0/matrix"):
         tab = browser.open_page(chromium, page, view)
-        text = tab.locator("main").inner_text()
+        text = tab.locator("main").text_content()
         assert not re.search(r"undefined|NaN|cannot be shown", text)
         assert "Not in this run: stage" in text or (view, stages) == ("conv1/net0/matrix", ["matching"])
         assert tab.said == []
