@@ -121,6 +121,15 @@ def test_parsing_the_workflow_imports_nothing_heavy() -> None:
     assert not {"torch", "numpy", "zarr", "matplotlib"} & set(loaded.split())
 
 
+def test_figures_import_what_draws_them_alone() -> None:
+    """There are over a hundred jobs that draw, and scipy.stats takes longer than a figure."""
+    families = {f"workflow.convergent.figures.{family}" for family in re.findall(r'"family": "(\w+)"', RULES)}
+    code = f"import sys, {', '.join(families)}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {*families, "matplotlib"} <= set(loaded.split())
+    assert not {"torch", "scipy", "zarr", "sklearn", "networkx", "pandas"} & set(loaded.split())
+
+
 def pins(text: str) -> set[str]:
     """name==version lines, with their markers."""
     return {" ".join(pin.split()) for pin in re.findall(r"^\W*([\w.-]+==[^\\\n]*)", text, flags=re.M)}

@@ -12,7 +12,6 @@ which is what the share among infinitely many random directions tends to, withou
 """
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from ..alignment.matching import greedy, partner_similarity
 from .crossfit import WIDEST
@@ -103,6 +102,8 @@ def false_discovery_rate(p: np.ndarray) -> np.ndarray:
 
     NaN, of dead units, stays NaN and counts as no test.
     """
+    from scipy.stats import false_discovery_control  # here, for a second that those who only read q need not wait
+
     q, tested = np.full(len(p), np.nan), ~np.isnan(p)
     q[tested] = false_discovery_control(p[tested])
     return q
