@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.workflow.test_workflow import copy_project
+from tests.workflow.tiny import copy_project
 
 RESULTS = Path("results/scenes")
 # Times, machines, commands, and what only serves a run that is not finished. PDFs hold the time when they were drawn.

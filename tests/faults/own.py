@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tests.workflow.test_workflow import copy_project
+from tests.workflow.tiny import copy_project
 
 from . import experiment
 

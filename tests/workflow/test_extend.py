@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.test_workflow import copy_project, edit, planned, snakemake
+from tests.workflow.tiny import copy_project, edit, planned, snakemake
 
 # What a new figure takes: a function of a family, an entry of the table of figures, a caption.
 FUNCTION = '''def paper_loss(

@@ -12,7 +12,7 @@ import pytest
 from tests.locks import can_fail, without_locks
 from tests.runner.test_machine import NAMELESS, NOWHERE, may_be_nameless
 from tests.workflow.test_run import make
-from tests.workflow.test_workflow import copy_project
+from tests.workflow.tiny import copy_project
 
 pytestmark = pytest.mark.slow
 

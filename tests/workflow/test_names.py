@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from tests.configurations import ODD
-from tests.workflow.test_workflow import copy_project, snakemake
+from tests.workflow.tiny import copy_project, snakemake
 from workflow.convergent import store
 
 pytestmark = pytest.mark.slow

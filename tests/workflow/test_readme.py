@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from tests import ROOT
 from tests.configurations import ODD
-from tests.workflow.test_workflow import copy_project
+from tests.workflow.tiny import copy_project
 from workflow.convergent import store
 
 pytestmark = pytest.mark.slow
@@ -39,12 +40,13 @@ def run(folder: Path, command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project in an odd folder, where the embedded experiment (a tiny one) and all examples ran, in their order."""
+def project(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project in an odd folder, with results of the embedded experiment, where all examples ran in their order."""
     folder = copy_project(tmp_path_factory.mktemp("readme") / ODD, photographs=12)
+    shutil.copytree(made / "results", folder / "results")
     for name, text in FILES.items():
         (folder / name).write_text(text)
-    for command in ["make figures", *COMMANDS]:
+    for command in COMMANDS:
         run(folder, command)
     return folder
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,24 +24,9 @@ from PIL import Image
 from tests import ROOT
 from tests.configurations_refused import REFUSED, write
 from tests.locks import can_fail, without_locks
-from tests.workflow.test_workflow import DIVERGING, copy_project, edit, snakemake
+from tests.workflow.tiny import DIVERGING, SAID, done, edit, longer, make, snakemake
 from workflow.runner import run as runner
 from workflow.runner.alone import alive
-
-PYTHON = Path(sys.executable)
-
-
-def make(*goals: str) -> list[str]:
-    """The command, which takes the Python of these tests for an installed one."""
-    options = ["--no-print-directory", "-o", ".venv/installed"]
-    return ["make", *options, f"BIN={PYTHON.parent}", f"PYTHON={PYTHON}", "CORES=2", *goals]
-
-
-def done(folder: Path, *goals: str, ok: bool = True) -> str:
-    """Output of a finished command."""
-    ended = subprocess.run(make(*goals), cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert (ended.returncode == 0) == ok, ended.stdout
-    return ended.stdout
 
 
 def hear_ctrl_c() -> None:
@@ -68,14 +54,6 @@ def wait_until(holds: Callable[[], object]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
-
-
-def longer(folder: Path) -> Path:
-    """A project whose trainings take seconds, long enough to be caught at work."""
-    project = copy_project(folder)
-    config = project / "config.yaml"
-    config.write_text(config.read_text().replace("steps: 60", "steps: 300"))
-    return project
 
 
 def digests(folder: Path) -> list[str]:
@@ -170,10 +148,10 @@ def test_clean_removes_one_run_and_says_what_is_left(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A project after its first ``make figures``, and what this said."""
-    folder = longer(tmp_path_factory.mktemp("first"))
-    return folder, done(folder, "figures")
+def first(made: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A project after its first ``make figures``, to be changed, and what this said."""
+    folder = shutil.copytree(made, tmp_path_factory.mktemp("first") / "made")
+    return folder, (folder / SAID).read_text()
 
 
 @pytest.mark.slow

@@ -2,17 +2,14 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests import ROOT
 from tests.atlas import browser
+from tests.workflow.tiny import DIVERGING, copy_project, edit, planned, snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -46,71 +43,12 @@ BY_LAYER = (
     *("fig2_matches", "units_matched", "fig3_assignment", "figS4_information", "figS10_means", "figS11_active"),
     "figS_spectral",
 )
-ALIASES = {"all"}
-# A change of a configuration with which training diverges at once.
-DIVERGING = tuple(f"clip: {clip}\n  decay: linear\n  learning_rate: {rate}" for clip, rate in ((5, 0.02), (0, 999.0)))
-
-
-def copy_project(folder: Path, optional: bool = False, photographs: int = 6) -> Path:
-    """Everything a run needs, with a configuration of seconds; optional stages in one layer, or left out."""
-    for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("Snakefile", "Makefile", "environment.yml", "requirements.txt"):
-        shutil.copy(ROOT / name, folder)
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    scenes = folder / "workflow/resources/scenes"
-    for file in sorted(scenes.glob("*.jpg"))[photographs:]:
-        file.unlink()
-    config["data"]["crops"] |= {"train": 20, "val": 6}
-    config["nets"] = [{"seed": 0}, {"seed": 1}]
-    del config["figures"]
-    for conv in config["architecture"]["conv"]:
-        conv["units"] = 6
-    config["architecture"]["fc"] = [{"units": 8}, {"units": 8}]
-    config["training"] |= {"steps": 60, "batch": 20, "warmup": 1, "snapshots": [0.3]}
-    config["moments"] |= {"blocks": 6, "shards": 2, "batch": 6}
-    config["evidence"] |= {"rotations": 2, "derangements": 2}
-    config["stitching"] |= {"images": 100, "blocks": 2, "decays": [0, 0.01], "alphas": [0.1]}
-    config["clustering"] |= {"resamples": 2}
-    config["layers"] = ["conv1", "conv2", "fc7"] if optional else ["conv1"]
-    for section in ("information", "stitching", "clustering"):
-        config[section]["layers"] = ["conv1"] if optional else []
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    return folder
-
-
-def snakemake(folder: Path, *arguments: str, ok: bool = True) -> str:
-    """Output of a finished command."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
-    assert (done.returncode == 0) == ok, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-def planned(folder: Path, *arguments: str) -> set[str]:
-    """Names of the rules that a dry run would execute, aliases left out."""
-    lines = snakemake(folder, "-n", *arguments).splitlines()
-    return {line.split()[1].rstrip(":") for line in lines if line.startswith(("rule ", "localrule "))} - ALIASES
-
-
-def edit(path: Path, old: str, new: str) -> Iterator[None]:
-    """Change a file for the time of a test."""
-    before = path.read_text()
-    assert old in before
-    path.write_text(before.replace(old, new, 1))
-    yield
-    path.write_text(before)
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All stages, of a net without a name and one with."""
-    folder = copy_project(tmp_path_factory.mktemp("project"), optional=True)
-    config = yaml.safe_load((folder / "config.yaml").read_text())
-    config["nets"][1]["name"] = "My.net_1"
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    snakemake(folder)
-    return folder
+def project(all_stages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run of all stages, to be changed."""
+    return shutil.copytree(all_stages, tmp_path_factory.mktemp("project") / "all_stages")
 
 
 @pytest.fixture
