@@ -135,6 +135,17 @@ def test_absolute_imports_are_recognised(code: str, expected: list[str]) -> None
 
 
 @pytest.mark.slow
+def test_the_imports_of_the_package_are_found_without_a_tree_of_all_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    found = {file: sources.statements(sources.parsed(file)) for file in sources.PACKAGE.rglob("*.py")}
+    whole = {file: sources.statements(ast.parse(file.read_bytes())) for file in found}
+    assert sum(map(len, found.values())) > 500
+    assert {file: sorted(imports) for file, imports in found.items()} == {
+        file: sorted(imports) for file, imports in whole.items()
+    }
+
+
+@pytest.mark.slow
 def test_the_package_imports_itself_by_relative_imports_only() -> None:
     """``sources`` follows no others: what a module imports by an absolute name would be missing in the rules."""
     files = sorted((ROOT / "workflow/convergent").rglob("*.py"))
