@@ -110,6 +110,7 @@ def test_equal_data_give_equal_bytes_of_zarr_json(tmp_path: Path, monkeypatch: p
 
 def test_git_is_not_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # where no revision is known yet
     path = save(tmp_path / "a.zarr")
     assert zarr.open_group(path.parent / "provenance", mode="r").attrs["revision"] == ""
     store.load(path)

@@ -70,10 +70,14 @@ def digest(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(sorted(digests.items()))).encode()).hexdigest()
 
 
-def revision() -> str:
-    """Hash of the commit that is checked out where the command runs. Empty without git or without a repository."""
+package_version = cache(version)  # each reads a file
+
+
+@cache
+def revision(folder: Path) -> str:
+    """Hash of the commit that is checked out in a folder. Empty without git or without a repository."""
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
     except OSError:
         return ""
     return done.stdout.strip()
@@ -84,9 +88,9 @@ def provenance() -> dict[str, Any]:
     packages = ["numpy", "scipy", "torch", "zarr"]
     return {
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages if name in sys.modules},
+        "packages": {name: package_version(name) for name in packages if name in sys.modules},
         "machine": platform.platform(),
-        "revision": revision(),
+        "revision": revision(Path.cwd()),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
