@@ -70,18 +70,19 @@ KILLED = {
 
 @dataclass(frozen=True)
 class Site:
-    """A kind of cluster: what it runs, what its user edits in the profile, puts first in PATH and asks for."""
+    """A kind of cluster: what it runs, what its user edits in the profile, puts first in PATH, asks for and submits."""
 
     daemons: list[str]
     profile: dict[str, str]
     path: list[str]
     targets: list[str]
+    submitted: dict[str, int]
 
 
-# Figures are drawn from the same stores anywhere: one site draws them on its login node.
-STORES = ["--omit-from", *sorted(FIGURES)]
+# Figures are drawn by one rule, on the login node: one of them is enough. The second site differs in how jobs are
+# submitted and followed, not in what they do: some of them are enough.
 SITES = {
-    "squeue": Site(DAEMONS, {}, [], []),
+    "squeue": Site(DAEMONS, {}, [], ["--omit-from", *sorted(FIGURES - {"draw_fig1_correlation"})], SUBMITTED),
     "sacct": Site(
         [*DAEMONS, "slurmdbd", "mariadbd"],
         {
@@ -90,7 +91,8 @@ SITES = {
             "gpu: 1 ": "gpu: 0\n      gres: \"'gpu:1'\" ",
         },
         [str(ROOT / "profiles/slurm/bin")],
-        STORES,
+        ["--until", "merge_val", "patches"],
+        {rule: SUBMITTED[rule] for rule in ("images", "train", "moments_val", "merge_val", "patches")},
     ),
 }
 
@@ -215,10 +217,10 @@ def finish(folder: Path, running: subprocess.Popen[bytes]) -> None:
 
 
 def digests(folder: Path) -> dict[Path, str]:
-    """Digest of each store and description of each net."""
+    """Digest of each array of each store, and description of each net."""
     results = folder / "results/scenes"
     stores = [path for path in results.rglob("zarr.json") if path.parent.suffix == ".zarr"]
-    found = {path: store.attributes(path)["sha256"] for path in stores}
+    found = {path.parent / name: sha256 for path in stores for name, sha256 in store.attributes(path)["arrays"].items()}
     found |= {path: path.read_text() for path in results.glob("nets/*net*.json")}
     return {path.relative_to(results): digest for path, digest in found.items()}
 
@@ -239,7 +241,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(scope="module")
 def run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The experiment while some jobs get too little memory, one hangs until its time is over, and one is cancelled."""
+    """The experiment, while some jobs get too little memory, one hangs until its time is over, and one is cancelled."""
     folder = project(tmp_path_factory.mktemp("submitted"), cluster.site.profile | TOO_LITTLE)
     with started(folder, cluster, *cluster.site.targets) as running:
         trainings = [at_work(folder, "nets.train", net).environ() for net in ("net0", "My.net_1")]
@@ -249,13 +251,14 @@ def run(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return Run(folder, cluster.jobs(folder), [training["CUDA_VISIBLE_DEVICES"] for training in trainings])
 
 
-def test_what_takes_long_is_submitted(run: Run) -> None:
-    assert Counter(job.rule for job in run.jobs if job.state == "COMPLETED") == SUBMITTED
+def test_what_takes_long_is_submitted(cluster: Cluster, run: Run) -> None:
+    assert Counter(job.rule for job in run.jobs if job.state == "COMPLETED") == cluster.site.submitted
+    assert (run.folder / "results/scenes/figures").exists() == (cluster.site.submitted == SUBMITTED)
 
 
-def test_what_can_use_a_gpu_gets_one(run: Run) -> None:
-    assert {job.rule for job in run.jobs if job.gpu} == USE_GPU
-    assert {job.rule for job in run.jobs if not job.gpu} == SUBMITTED.keys() - USE_GPU
+def test_what_can_use_a_gpu_gets_one(cluster: Cluster, run: Run) -> None:
+    assert {job.rule for job in run.jobs if job.gpu} == USE_GPU & cluster.site.submitted.keys()
+    assert {job.rule for job in run.jobs if not job.gpu} == cluster.site.submitted.keys() - USE_GPU
 
 
 def test_trainings_at_the_same_time_see_different_gpus(run: Run) -> None:
@@ -274,7 +277,7 @@ def test_killed_jobs_are_submitted_again_and_ask_for_more(run: Run) -> None:
 def test_results_are_those_of_a_local_run(run: Run, all_stages: Path) -> None:
     """Which has two more layers."""
     found = digests(run.folder)
-    assert len(found) > 40
+    assert {"images", "nets", "moments", "patches"} <= {path.parts[0] for path in found}
     assert found.items() <= digests(all_stages).items()
 
 
