@@ -43,7 +43,7 @@ published: .venv/installed ## the paper's own mappings, from a clone of the auth
 test: .venv/installed ## all tests: half an hour on two cores with SLURM; some of them: ARGS="-k matching"
 	$(BIN)/python -m pytest $(ARGS)
 
-test-quick: .venv/installed ## tests of a third of a second or less: 2.5 minutes on two cores
+test-quick: .venv/installed ## tests of a fifth of a second or less: a minute on two cores
 	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" $(ARGS) # each worker keeps to a core
 
 mutants: .venv/installed ## which of 100 wrong lines the tests notice, into docs/reliability.md: 1 to 2 hours

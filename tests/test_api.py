@@ -12,6 +12,8 @@ from workflow.convergent.alignment import matching
 from workflow.convergent.api import Run, match
 from workflow.convergent.commands import InputError
 
+pytestmark = pytest.mark.slow
+
 SIZES = {"net0": 5, "net2": 4, "net10": 3}
 
 

@@ -39,6 +39,7 @@ def test_torchvisions_models_are_known_without_loading_it() -> None:
     assert published.models() == sorted(models.list_models(models))
 
 
+@pytest.mark.slow
 def test_every_experiment_passes_where_its_images_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for split, name in ((split, name) for split, count in {"train": 300, "val": 5000}.items() for name in range(count)):
         file = tmp_path / f"data/imagenet/{split}/{name % 3}/{name}.JPEG"

@@ -202,6 +202,7 @@ def test_idle_threads_of_torch_leave_the_core_to_others_unless_a_user_wants_them
     assert turns("workflow.convergent", GOMP_SPINCOUNT="77") == 77
 
 
+@pytest.mark.slow
 def test_a_refusal_is_one_line_on_standard_error() -> None:
     stage = [sys.executable, "-m", "workflow.convergent.alignment.correlation", "nowhere.zarr/zarr.json", "out"]
     done = subprocess.run(stage, cwd=ROOT, capture_output=True, text=True)
@@ -240,6 +241,7 @@ def test_every_option_says_what_it_means(name: str, monkeypatch: pytest.MonkeyPa
     assert [action.dest for action in seen if not action.help] == []
 
 
+@pytest.mark.slow
 def test_what_fails_while_a_stage_is_imported_is_one_line_too(tmp_path: Path) -> None:
     """A library that does not load; to import the package itself changes nothing about exceptions."""
     (tmp_path / "torch.py").write_text('raise ImportError("libcudart.so: cannot open\\nshared object file")')

@@ -148,6 +148,7 @@ def damaged(kind: str, made: dict[str, list[Path]], folder: Path, change: Change
         yield copied, file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_found_or_without_consequence(
@@ -178,6 +179,7 @@ def test_damage_of_what_is_computed_on_is_found(
     assert set(FOUND[kind]) <= set(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["store", "table", "net"])
 def test_a_flip_of_any_byte_of_a_small_file_is_found_or_without_consequence(
     kind: str, made: dict[str, list[Path]], tmp_path: Path

@@ -137,6 +137,7 @@ def test_a_command_of_a_rule_without_where_its_messages_go() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_command_and_all_of_its_processes_end_at_the_limit(tmp_path: Path) -> None:
     ended = processes.run(tmp_path, ["bash", "-c", "echo begun; sleep 60 & sleep 60"], limit=0.5)
     assert (ended.status, ended.said) == (None, "begun\n")

@@ -59,6 +59,7 @@ def test_unpenalised_r2_is_that_of_scikit_learn(blocks: int) -> None:
     assert (found > 0.2).all()
 
 
+@pytest.mark.slow
 def test_ridge_r2_is_that_of_scikit_learn_with_the_penalty_of_the_other_folds() -> None:
     x, y = nets((30, 5), samples=160)
     parts = edges(len(x), 8)
@@ -133,6 +134,7 @@ def test_cka_tends_to_that_of_pytorch_cka_where_each_sample_is_a_block() -> None
         assert biased - theirs > 2 / samples
 
 
+@pytest.mark.slow
 def test_shuffled_photographs_are_block_permutations_of_calibrated_similarity() -> None:
     """Their threshold at level .1, and p, from raw samples of whole blocks; those meet at random within the blocks.
 

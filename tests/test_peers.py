@@ -88,6 +88,7 @@ def test_networkx_finds_the_assignment(pair: layers.Pair) -> None:
     assert totals == pytest.approx([layers.most(similarity)] * 2, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_cka_of_other_estimators_is_near(pair: layers.Pair) -> None:
     x, y = ((z - z.mean(0)) / z.std(0) for z in pair)
     exact = layers.unbiased_cka((x, y))
@@ -103,6 +104,7 @@ def saved(folder, pair: layers.Pair) -> layers.Files:
     return layers.Files(folder)
 
 
+@pytest.mark.slow
 def test_gaps_are_those_of_our_certificate_and_what_the_peer_is_asked_for(tmp_path, pair: layers.Pair) -> None:
     files = saved(tmp_path, pair)
     of = mappings.given(files, "conv1")[0]
@@ -114,6 +116,7 @@ def test_gaps_are_those_of_our_certificate_and_what_the_peer_is_asked_for(tmp_pa
     assert np.abs(found).max() > 0.1
 
 
+@pytest.mark.slow
 def test_units_are_projected_back_as_by_a_gradient_in_float64() -> None:
     of = deconvolution.given(deconvolution.Case("config.yaml", 36, 2))
     found, exact = deconvolution.ours(of), deconvolution.ours(of, deconvolution.by_gradient)

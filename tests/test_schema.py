@@ -69,6 +69,7 @@ def test_all_stages_are_on_by_default() -> None:
     assert stages["default"] == stages["items"]["enum"]
 
 
+@pytest.mark.slow
 def test_defaults_are_those_of_snakemakes_own_check() -> None:
     for file in (ROOT / "config.yaml", *(ROOT / "workflow/experiments").glob("*.yaml")):
         config = experiment.read(file)

@@ -125,6 +125,7 @@ def stored(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_stage_writes_every_pair(tmp_path: Path, stored: Path) -> None:
     other = tmp_path / "fc6.zarr/zarr.json"
     shutil.copytree(stored.parent, other.parent)

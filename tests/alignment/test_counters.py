@@ -8,6 +8,7 @@ from tests.alignment.planted import rectified
 from workflow.convergent.alignment import counters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counter", [counters.BitPlanes(), counters.Products(torch.device("cpu"))])
 @pytest.mark.parametrize("samples", [1, 64, 101])
 def test_exceedances_are_those_of_numpy(counter: counters.Counter, samples: int) -> None:
@@ -23,6 +24,7 @@ def test_exceedances_are_those_of_numpy(counter: counters.Counter, samples: int)
     np.testing.assert_array_equal(counter.to_numpy(joint), 2 * np.einsum("sap,sbq->abpq", above_a, above_b))
 
 
+@pytest.mark.slow
 def test_a_value_on_an_edge_does_not_exceed_it() -> None:
     values = torch.tensor([[0.0], [1.0], [2.0], [np.nextafter(np.float32(2), np.float32(3))]])
     planes = counters.BitPlanes.planes(values, np.array([[0, 1, 2]], np.float32))

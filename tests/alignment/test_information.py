@@ -146,6 +146,7 @@ def run(images: dict[str, Path], nets: dict[str, Path], folder: Path, *more: str
     return folder / "net0-net1.zarr/zarr.json"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["conv2", "fc8"])
 def test_the_stage_agrees_with_all_activations_at_once(
     images: dict[str, Path], nets: dict[str, Path], tmp_path: Path, layer: str
@@ -171,6 +172,7 @@ def test_the_stage_agrees_with_all_activations_at_once(
     assert np.nanmax(found["mutual_information"]) > 0
 
 
+@pytest.mark.slow
 def test_positions_are_drawn_by_seed(images: dict[str, Path], nets: dict[str, Path], tmp_path: Path) -> None:
     args = ["--layer", "conv1", "--positions", "5"]
     found = [run(images, nets, tmp_path / str(k), *args, "--seed", seed) for k, seed in enumerate("001")]
@@ -192,6 +194,7 @@ def test_the_counts_take_the_threads_that_they_are_given(
         numba.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("positions", ["1", "7"])
 def test_as_many_positions_as_there_are_or_more_are_all(
     images: dict[str, Path], nets: dict[str, Path], tmp_path: Path, positions: str
@@ -243,6 +246,7 @@ def equal_mass_bins(x: np.ndarray, bins: int, rectified: bool) -> np.ndarray:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("layer", "rectified"), [("fc8", False), ("fc6", True), ("conv5", True)])
 def test_the_stage_is_information_of_ranks(
     images: dict[str, Path], nets: dict[str, Path], tmp_path: Path, layer: str, rectified: bool

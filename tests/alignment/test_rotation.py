@@ -43,6 +43,7 @@ def by_reflections(units: int, seed: int) -> np.ndarray:
     return -product * signs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", UNITS)
 def test_panels_of_reflections_are_their_product(units: int) -> None:
     turn = rotation.random_rotation(units, np.random.default_rng(5))
@@ -71,6 +72,7 @@ def test_a_last_entry_of_zero_is_a_sign() -> None:
         np.testing.assert_allclose(turn @ turn.T, np.eye(units), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [2, 3, 5])
 def test_rotations_are_distributed_as_those_of_scipy_and_of_a_gaussian_matrix(units: int) -> None:
     """Each entry, the trace, the determinant, moments of two and of four entries, and all this after a fixed rotation.

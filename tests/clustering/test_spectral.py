@@ -36,6 +36,7 @@ def test_identical_nets_pair_every_unit_with_its_twin() -> None:
     assert [one.smallest_angle for one in found] == pytest.approx([0] * 7, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_rotated_axes_are_below_planted_clusters() -> None:
     """Units of net1 are those of net0 with noise, in three groups."""
     rng = np.random.default_rng(0)
@@ -71,6 +72,7 @@ def run(moments: Path, *options: str) -> tuple[Path, Path]:
     return out, table
 
 
+@pytest.mark.slow
 def test_the_stage_writes_clusters_of_unequal_widths_without_the_dead(tmp_path: Path) -> None:
     nets = planted()
     for net, unit in DEAD.items():
@@ -105,6 +107,7 @@ def test_the_stage_writes_clusters_of_unequal_widths_without_the_dead(tmp_path: 
         assert int(row["size"]) == int(row["units_a"]) + int(row["units_b"]) == len(names)
 
 
+@pytest.mark.slow
 def test_the_number_of_clusters_can_be_set_and_the_pair_turned(tmp_path: Path) -> None:
     path = saved(tmp_path, planted())
     out, _ = run(path, "--pair=net1-net0", "--clusters=4", "--resamples=0", "--rotations=0")
@@ -116,6 +119,7 @@ def test_the_number_of_clusters_can_be_set_and_the_pair_turned(tmp_path: Path) -
     assert again["sha256"] == store.attributes(out)["sha256"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alive", [0, 1, 3])
 def test_a_layer_that_died_gives_empty_values_without_a_word(tmp_path: Path, alive: int) -> None:
     nets = planted()

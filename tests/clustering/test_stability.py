@@ -28,6 +28,7 @@ def grouped(noise: float) -> Nets:
     return {net: (x + noise * rng.normal(size=x.shape)) * np.linspace(0.1, 9, x.shape[1]) for net, x in nets.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rotated", [False, True])
 def test_it_is_that_of_resampled_activations(rotated: bool) -> None:
     """Units of the second net are standardised and rotated once, on all images, and then resampled."""
@@ -46,6 +47,7 @@ def test_it_is_that_of_resampled_activations(rotated: bool) -> None:
     assert 0 < np.mean(expected) < 1
 
 
+@pytest.mark.slow
 def test_well_separated_clusters_are_stable_and_noise_is_not_on_its_own_axes_and_on_rotated_ones() -> None:
     """Stability alone says nothing of axes: mixtures of three causes lie in three groups too."""
     rng = np.random.default_rng(0)
@@ -62,6 +64,7 @@ def test_well_separated_clusters_are_stable_and_noise_is_not_on_its_own_axes_and
         assert (found <= high).all()
 
 
+@pytest.mark.slow
 def test_units_that_are_constant_in_a_draw_are_left_out_of_it_and_dead_ones_of_all() -> None:
     nets = grouped(0.3)
     nets["net0"][:, 2] = 7.0

@@ -14,6 +14,7 @@ from workflow.convergent.evidence.units import verdicts
 from workflow.convergent.seeds import derive
 
 
+@pytest.mark.slow
 def test_the_store_holds_each_pair_trained_and_untrained(tmp_path: Path) -> None:
     path = stores.evidence(tmp_path)
     attributes, arrays = store.attributes(path, "evidence"), store.load(path)
@@ -30,6 +31,7 @@ def test_the_store_holds_each_pair_trained_and_untrained(tmp_path: Path) -> None
     assert similar["trained"] == pytest.approx(1 / 1.25, abs=0.05)
 
 
+@pytest.mark.slow
 def test_numbers_are_those_of_the_pair(tmp_path: Path) -> None:
     """The order of nets in a run, and what other nets there are, changes nothing."""
     nets = stores.activations(0)
@@ -46,6 +48,7 @@ def test_numbers_are_those_of_the_pair(tmp_path: Path) -> None:
             np.testing.assert_allclose(column, found.units["net2", "net0"]._asdict()[name], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_dead_units_are_counted(tmp_path: Path) -> None:
     nets = stores.activations(0, nets=2)
     nets["net1"][..., 2] = 0.3
@@ -53,6 +56,7 @@ def test_dead_units_are_counted(tmp_path: Path) -> None:
     assert compare.units(path, ["net0", "net1"]) == {"net0": (6, 6), "net1": (6, 5)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dead", ["net0", "net1"])
 def test_a_dead_net_has_no_numbers_and_harms_no_others(tmp_path: Path, dead: str) -> None:
     nets = stores.activations(0)
@@ -68,6 +72,7 @@ def test_a_dead_net_has_no_numbers_and_harms_no_others(tmp_path: Path, dead: str
         assert np.isfinite(of_units.q).all() == (dead not in (net, other))
 
 
+@pytest.mark.slow
 def test_wide_nets_have_no_verdicts_and_no_measures_on_rotated_axes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +87,7 @@ def test_wide_nets_have_no_verdicts_and_no_measures_on_rotated_axes(
         assert verdicts(units).tolist() == [""] * 6
 
 
+@pytest.mark.slow
 def test_rotated_measures_are_those_of_rotated_activations(tmp_path: Path) -> None:
     nets = stores.activations(0, nets=2)
     nets["net1"][..., 2] = 0.3  # a dead unit is no axis
@@ -94,12 +100,14 @@ def test_rotated_measures_are_those_of_rotated_activations(tmp_path: Path) -> No
         np.testing.assert_allclose(np.append(*found[name]), np.append(*expected), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_nets_that_were_not_trained_here_have_no_twins(tmp_path: Path) -> None:
     path = stores.evidence(tmp_path, untrained=False)
     assert list(store.attributes(path)["units"]) == ["trained"]
     assert {name.split("/")[0] for name in store.load(path)} == {"trained"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["layer", "images", "blocks", "seed"])
 def test_twins_of_other_data_are_refused(tmp_path: Path, key: str) -> None:
     nets = stores.activations(0, nets=2)

@@ -44,6 +44,7 @@ def test_the_share_is_that_of_random_directions(units: int, factors: int) -> Non
         assert directions.direction_share(best, similarity, within).tolist() == [expected] * 5
 
 
+@pytest.mark.slow
 def test_p_is_the_share_of_rotations_whose_best_unit_is_as_similar() -> None:
     a, b = planted(30, 6, 1)
     b[:, :6] += 1.2 * a[:, :6]

@@ -39,6 +39,7 @@ def coverage(found: Interval) -> float:
     return float(((found.low <= 0) & (found.high >= 0)).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [2, 4, 12, 52])
 @pytest.mark.parametrize("nets", [2, 3, 4, 5, 6])
 def test_intervals_cover_photographs_and_nets(blocks: int, nets: int) -> None:

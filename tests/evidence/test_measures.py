@@ -101,6 +101,7 @@ def test_identical_nets_are_exactly_alike_with_and_without_any_block(measure, bl
     np.testing.assert_allclose(np.append(*measure(x, x[:, order], parts)), 1, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [4, 12, 52])
 def test_unrelated_nets_have_no_cka_but_a_biased_one(blocks: int) -> None:
     """Samples of a block share its level, so that leaving each sample's own pair out leaves most of the bias."""
@@ -116,6 +117,7 @@ def test_unrelated_nets_have_no_cka_but_a_biased_one(blocks: int) -> None:
     assert np.mean(by_sample) > np.mean(found) + 0.4 / blocks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", ALL)
 def test_replicates_spread_as_those_of_new_fits(measure) -> None:
     x, y, parts = nets(30)

@@ -24,6 +24,7 @@ def of(nets: Arrays, sizes: list[int], rotations: Rotations | None = None) -> Pa
     return pair_numbers(between(blocks, "net0", "net1"), between(blocks, "net1", "net1").products, rotations)
 
 
+@pytest.mark.slow
 def test_unrelated_nets_are_alike_only_on_the_same_images() -> None:
     rng = np.random.default_rng(0)
     blocks = moments({f"net{i}": photographs(50, 6, 48, rng) for i in range(4)}, [6] * 50)

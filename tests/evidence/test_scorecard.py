@@ -85,6 +85,7 @@ def test_most_partners_are_of_the_same_class_where_more_than_half_are(share: flo
     assert rows["most partners are of the same class"]["verdict"] == verdict
 
 
+@pytest.mark.slow
 def test_claims_on_planted_nets(tmp_path: Path) -> None:
     """Nets that share units, and did less so before training, in two layers that are the same."""
     paths = [stores.evidence(tmp_path, layer) for layer in ("conv1", "conv2")]
@@ -127,6 +128,7 @@ def test_stores_of_other_weights_are_judged_by_no_one(tmp_path: Path) -> None:
     assert not (tmp_path / "scorecard.csv").exists()
 
 
+@pytest.mark.slow
 def test_stitched_nets_and_mappings_are_judged_by_layer(tmp_path: Path) -> None:
     stitched = tmp_path / "stitched.zarr/zarr.json"
     planted(stitched, twins=NETS)
@@ -147,6 +149,7 @@ def test_stitched_nets_and_mappings_are_judged_by_layer(tmp_path: Path) -> None:
     assert [scorecard.row(of)["verdict"] for of in scorecard.of_mappings(paths)] == ["holds", "fails"]
 
 
+@pytest.mark.slow
 def test_without_twins_nothing_is_said_of_training(tmp_path: Path) -> None:
     layers = summary.read_layers([stores.evidence(tmp_path, untrained=False, nets=2)])
     claims = {row["claim"] for row in scorecard.scorecard(layers, {}, [])}

@@ -9,6 +9,7 @@ from tests.evidence import stores
 from workflow.convergent.evidence import inference, summary
 
 
+@pytest.mark.slow
 def test_rows_are_of_pairs_and_of_their_mean(tmp_path: Path) -> None:
     evidence = summary.read(stores.evidence(tmp_path))
     rows = summary.rows("conv1", evidence)
@@ -22,6 +23,7 @@ def test_rows_are_of_pairs_and_of_their_mean(tmp_path: Path) -> None:
     assert mean["units"] == ""
 
 
+@pytest.mark.slow
 def test_ends_are_over_photographs_and_of_the_mean_over_nets_too(tmp_path: Path) -> None:
     of = summary.read(stores.evidence(tmp_path))["trained"]
     value, without = of.value["greedy_crossfit"], of.without["greedy_crossfit"]
@@ -48,6 +50,7 @@ def test_the_net_of_the_fewest_live_units_decides_how_sure_a_share_of_none_is() 
     assert reach(9, 3, 9) == reach(3, 9, 9) == reach(3, 3, 3) > reach(9, 9, 9)
 
 
+@pytest.mark.slow
 def test_without_twins_there_are_rows_of_trained_nets_alone(tmp_path: Path) -> None:
     rows = summary.rows("conv1", summary.read(stores.evidence(tmp_path, untrained=False, nets=2)))
     assert [(row["state"], row["pair"]) for row in rows] == [("trained", "net0-net1"), ("trained", "mean")]

@@ -17,6 +17,7 @@ def written(tmp_path: Path, **options: bool) -> tuple[list[Path], list[dict], li
     return paths, tables.read(of_units), tables.read(of_measures)
 
 
+@pytest.mark.slow
 def test_every_unit_has_a_row_against_every_other_net(tmp_path: Path) -> None:
     paths, rows, _ = written(tmp_path)
     assert len(rows) == 2 * 2 * 6 * 6  # layers, trained and untrained, ordered pairs, units
@@ -32,12 +33,14 @@ def test_every_unit_has_a_row_against_every_other_net(tmp_path: Path) -> None:
     assert matched["trained"] > matched["untrained"]
 
 
+@pytest.mark.slow
 def test_units_of_permuted_nets_with_little_noise_are_in_groups_of_all_nets(tmp_path: Path) -> None:
     _, rows, _ = written(tmp_path, untrained=False)
     assert {row["nets"] for row in rows} == {3}
     assert {row["mutual"] for row in rows} == {1}
 
 
+@pytest.mark.slow
 def test_measures_have_intervals_and_what_they_are_on_rotated_axes(tmp_path: Path) -> None:
     paths, _, rows = written(tmp_path)
     assert len(rows) == 2 * 2 * 4
@@ -52,6 +55,7 @@ def test_measures_have_intervals_and_what_they_are_on_rotated_axes(tmp_path: Pat
     assert rows[0]["ridge_r2_low"] == ""  # of one pair nothing tells how far it would vary
 
 
+@pytest.mark.slow
 def test_stores_of_other_images_are_not_tabulated(tmp_path: Path) -> None:
     paths = [stores.evidence(tmp_path, layer) for layer in ("conv1", "conv2")]
     resave(paths[1], images="others")

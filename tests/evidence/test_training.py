@@ -12,6 +12,8 @@ from workflow.convergent.evidence.crossfit import between
 from workflow.convergent.evidence.pairs import numbers
 from workflow.convergent.moments.covariance import load_pair
 
+pytestmark = pytest.mark.slow
+
 STATES = ["untrained", "snapshot1", "snapshot2", "snapshot3", "trained"]
 
 

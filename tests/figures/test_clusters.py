@@ -86,6 +86,7 @@ def test_scores_of_another_tree_are_refused(planted: Inputs, patches: list[Path]
         clusters.fig6_clusters(planted["tree"], other, patches)
 
 
+@pytest.mark.slow
 def test_figure_6_shows_the_members_of_the_best_clusters(planted: Inputs, patches: list[Path]) -> None:
     figure = clusters.fig6_clusters(**of_tree(planted), patches=patches)
     shown = [{ax.get_title() for ax in part.axes} - {""} for part in figure.subfigs]
@@ -221,6 +222,7 @@ def test_the_most_typical_members_of_a_cluster_come_first() -> None:
     assert clusters.typical_first(joint, np.array([3, 2, 1])).tolist() == [2, 1, 3]
 
 
+@pytest.mark.slow
 def test_a_dead_layer_has_no_spectral_clusters(spectral: Callable[[np.ndarray], Inputs]) -> None:
     inputs = spectral(LABEL)
     stores.resave(inputs["clusters"], {"label": np.full(len(LABEL), -1)})
@@ -228,6 +230,7 @@ def test_a_dead_layer_has_no_spectral_clusters(spectral: Callable[[np.ndarray], 
     assert clusters.read_clusters(inputs["scores"], inputs["clusters"]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"layer": "conv2"}, {"pair": "net0-net2"}, {"moments": "of another run"}])
 def test_spectral_clusters_of_another_layer_pair_or_run_are_refused(
     spectral: Callable[[np.ndarray], Inputs], change: dict[str, str]
@@ -239,6 +242,7 @@ def test_spectral_clusters_of_another_layer_pair_or_run_are_refused(
         clusters.figS_spectral(**inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [{"layer": "conv2"}, {"pair": "net0-net2"}, {"clusters": "others"}])
 def test_a_table_of_other_spectral_clusters_is_refused(
     spectral: Callable[[np.ndarray], Inputs], change: dict[str, str]

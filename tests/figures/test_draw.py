@@ -43,6 +43,7 @@ def test_figures_of_a_family_are_its_own_functions_that_return_one() -> None:
     assert list(draw.figures_of(mapping.__name__)) == ["fig4_mapping", "table1_mapping"]
 
 
+@pytest.mark.slow
 def test_inputs_and_settings_are_given_by_name(tmp_path: Path) -> None:
     outputs = [tmp_path / "figure.pdf", tmp_path / "figure.png"]
     run("--outputs", *map(str, outputs))

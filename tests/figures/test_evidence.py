@@ -29,6 +29,7 @@ def information(path: Path, *pairs: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_summary_draws_and_writes_all_numbers(tmp_path: Path) -> None:
     paths = [evidence(tmp_path, layer) for layer in ("conv1", "conv2")]
     informed = information(tmp_path / "information.csv", "net0-net1", "net0-net2")
@@ -54,6 +55,7 @@ def drawn(axes: plt.Axes, colour: str = "white") -> list[list[float]]:
     return [line.get_ydata().tolist() for line in axes.get_lines() if line.get_markerfacecolor() == colour]
 
 
+@pytest.mark.slow
 def test_the_evidence_shows_trained_and_untrained_nets(tmp_path: Path) -> None:
     paths = [evidence(tmp_path, "conv1"), evidence(tmp_path, "conv2", untrained=False)]
     figure = figures.evidence(paths, PAPER)
@@ -94,6 +96,7 @@ def test_the_scorecard_shows_each_claim_in_its_layer(tmp_path: Path) -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_layers_that_are_not_the_papers_have_no_square(tmp_path: Path) -> None:
     figure = figures.evidence([evidence(tmp_path, "first", nets=2)], PAPER)
     assert [] in [line.get_ydata().tolist() for line in figure.axes[0].get_lines() if line.get_marker() == "s"]
@@ -104,6 +107,7 @@ def test_layers_that_are_not_the_papers_have_no_square(tmp_path: Path) -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [

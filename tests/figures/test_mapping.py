@@ -13,6 +13,8 @@ from workflow.convergent import store, tables
 from workflow.convergent.commands import InputError
 from workflow.convergent.figures import mapping
 
+pytestmark = pytest.mark.slow
+
 PAPER = ROOT / "workflow/resources/paper_table1.csv"
 DECAY = [0.0, 1e-3, 0.08]
 ALPHA = np.array([0, 3e-3, 0.24])

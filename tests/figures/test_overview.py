@@ -16,6 +16,8 @@ from workflow.convergent.commands import InputError
 from workflow.convergent.evidence import summary
 from workflow.convergent.figures import overview, pictures
 
+pytestmark = pytest.mark.slow
+
 PAPER = ROOT / "workflow/resources/paper_matching.csv"
 NETS = ("net0", "net1", "net2")
 

@@ -96,6 +96,7 @@ def test_figure_3_says_how_many_units_are_left_over(tmp_path: Path) -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_the_page_of_figure_3_shows_all_layers_of_a_pair(tmp_path: Path) -> None:
     beside = evidence(tmp_path, "conv2", nets=2)
     described = summary.read(beside)["trained"].described["net0", "net1"]
@@ -137,6 +138,7 @@ def test_figures_do_not_depend_on_a_users_settings_of_matplotlib(tmp_path: Path)
     assert drawn[0] == drawn[1]
 
 
+@pytest.mark.slow
 def test_means_are_of_the_layer_of_their_store(tmp_path: Path) -> None:
     means = {"net0": np.array([0.5, 2.0]), "net1": np.array([1.0, 3.0, 2.0])}
     path = stores.moments(tmp_path / "moments.zarr/zarr.json", means, layer="conv4")

@@ -13,6 +13,8 @@ from workflow.convergent.commands import InputError
 from workflow.convergent.evidence import summary
 from workflow.convergent.figures import training as figures
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
@@ -51,7 +53,6 @@ def test_the_table_has_a_row_for_each_layer_and_state(made: list[Path], tmp_path
     plt.close("all")
 
 
-@pytest.mark.slow
 def test_many_layers_fill_several_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[Path]) -> None:
     """Panels that no layer fills are not seen."""
     monkeypatch.setattr(figures, "COLUMNS", 2)
@@ -63,7 +64,6 @@ def test_many_layers_fill_several_rows(tmp_path: Path, monkeypatch: pytest.Monke
     plt.close("all")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -157,6 +157,7 @@ def test_figure_s4_says_how_far_information_agrees_in_its_layer_and_pair(
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_most_and_least_active_units_of_unequal_nets(patches: list[Path], tmp_path: Path) -> None:
     count = 20
     stores.patches(patches[1].parents[1], "net1", count, positions=False)
@@ -172,6 +173,7 @@ def test_most_and_least_active_units_of_unequal_nets(patches: list[Path], tmp_pa
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_filters_of_any_size_and_of_no_net(tmp_path: Path) -> None:
     path = tmp_path / "filters.zarr/zarr.json"
     store.save(path, {"filters/net0": np.ones((6, 7, 7, 3)), "filters/net2": np.ones((64, 3, 5, 3))}, kind="filters")
@@ -219,6 +221,7 @@ def test_filters_stand_above_their_partners(tmp_path: Path) -> None:
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_many_filters_stand_in_bands(tmp_path: Path) -> None:
     path = filters_of(tmp_path / "filters.zarr/zarr.json", {f"net{k}": 96 for k in range(10)}, "conv1")
     rows = [(unit, unit, 0.5, unit, 0.5) for unit in range(96)]
@@ -249,6 +252,7 @@ def test_filters_beside_matches_of_another_layer_run_or_first_net_are_refused(
         units.nets_filters(path, [one, other])
 
 
+@pytest.mark.slow
 def test_groups_show_a_unit_of_each_net_with_their_similarity(tmp_path: Path) -> None:
     nets = ("net0", "net1", "net2")
     paths = [stores.patches(tmp_path, net, 3) for net in nets]

@@ -9,6 +9,7 @@ from workflow.convergent.evidence import summary
 from workflow.convergent.figures import words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [summary.SIMILARITY, summary.EXCESS])
 def test_similarities_are_said_with_intervals_and_controls(tmp_path: Path, name: str) -> None:
     layers = {

@@ -132,6 +132,7 @@ def test_crops_see_nothing_outside_themselves() -> None:
     assert 0 in brightest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["scenes", "image_folder"])
 def test_the_seed_decides_all(photographs: Path, classes: Path, source: str) -> None:
     folder = photographs if source == "scenes" else classes
@@ -143,6 +144,7 @@ def test_the_seed_decides_all(photographs: Path, classes: Path, source: str) -> 
     assert all(contents[0][split] != contents[2][split] for split in build.SPLITS)
 
 
+@pytest.mark.slow
 def test_the_seed_of_an_image_folder_changes_nothing_but_the_order(classes: Path) -> None:
     one, two = (store.load(built("image_folder", classes, seed=seed)["train"]) for seed in (0, 1))
     assert one["group"].tolist() != two["group"].tolist()
@@ -280,6 +282,7 @@ def test_a_missing_folder_is_refused(tmp_path: Path, source: str) -> None:
     assert "nowhere is not a folder" in refusal(source, tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 def test_unreadable_images_can_be_skipped_and_are_listed(classes: Path) -> None:
     damaged = [classes / "train/cat/2.png", classes / "val/dog/0.png"]
     for file in damaged:
@@ -305,6 +308,7 @@ def test_unreadable_photographs_can_be_skipped(photographs: Path) -> None:
         np.testing.assert_array_equal(arrays["group"], arrays["labels"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["scenes", "image_folder"])
 def test_the_place_of_the_folder_changes_nothing(photographs: Path, classes: Path, source: str) -> None:
     folder = photographs if source == "scenes" else classes
@@ -360,6 +364,7 @@ def test_an_image_outside_of_all_classes_is_refused_or_skipped(classes: Path) ->
     assert store.attributes(built("image_folder", classes, "--on-error", "skip")["val"])["skipped"] == ["val/stray.png"]
 
 
+@pytest.mark.slow
 def test_linked_folders_are_as_good_as_others(classes: Path, tmp_path: Path) -> None:
     whole = [path.read_bytes() for path in built("image_folder", classes).values()]
     (classes / "train/cat").rename(tmp_path / "elsewhere")
@@ -394,6 +399,7 @@ def test_an_error_of_the_system_stops_though_bad_pictures_are_skipped(
     assert f"{file}: the system cannot read it (Input/output error)" in refusal(source, folder, "--on-error", "skip")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ODD)
 def test_any_name_of_a_class_and_a_file(classes: Path, name: str) -> None:
     """The last is no valid UTF-8."""

@@ -103,6 +103,7 @@ def other_files(folder: Path) -> None:
         (folder / name).write_text("no image")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [linked, nested, formats, other_files])
 def test_images_and_classes_are_those_of_torchvision(folder: Path, change: Callable[[Path], None]) -> None:
     change(folder)
@@ -144,6 +145,7 @@ def litter(folder: Path) -> None:
         picture(folder / name)
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_counted_and_named_in_log_and_store(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +183,7 @@ def test_litter_changes_neither_the_digest_nor_the_count(folder: Path) -> None:
     assert photographs.classes(data(folder)) == 2
 
 
+@pytest.mark.slow
 def test_spellings_of_one_class_are_one_class(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In one split and the other, and within a split."""
     assert COMPOSED != APART
@@ -202,6 +205,7 @@ def test_spellings_of_one_class_are_one_class(folder: Path, capsys: pytest.Captu
     assert photographs.count(photographs.image_names(data(folder), "train")) == 6
 
 
+@pytest.mark.slow
 def test_the_spelling_of_names_changes_no_order(folder: Path, tmp_path: Path) -> None:
     """A copy of a folder that went through a Mac has equal pixels, labels and groups."""
     for number, name in enumerate(["éa", "fa", "za"]):
@@ -235,6 +239,7 @@ def test_groups_are_found_in_any_spelling(folder: Path, form: str, written: str)
     assert len(set(group.values())) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["image_folder", "scenes"])
 def test_orientation_is_not_applied_unless_asked_for(
     folder: Path, source: str, capsys: pytest.CaptureFixture[str]

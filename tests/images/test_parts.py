@@ -89,6 +89,7 @@ def chunks(path: Path, numbers: Iterable[int]) -> list[tuple[int, int]]:
     return [(state.st_ino, state.st_mtime_ns) for state in states]
 
 
+@pytest.mark.slow
 def test_parts_are_the_store_that_is_built_in_one_go(folder: Path) -> None:
     for split, path in built(folder, "out").items():
         whole, attributes = in_one_go(folder, split), store.attributes(path)
@@ -111,6 +112,7 @@ def test_any_number_of_processes_gives_the_same_bytes(folder: Path) -> None:
     assert content(folder.parent / "1") == content(folder.parent / "2") == content(folder.parent / "3")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "remain"),
     [
@@ -244,6 +246,7 @@ def stops(folder: Path, *options: str) -> str:
     return message
 
 
+@pytest.mark.slow
 def test_after_a_file_is_mended_only_its_part_is_made_again(folder: Path) -> None:
     built(folder, "whole")
     files = image_files(folder / "train")
@@ -260,6 +263,7 @@ def test_after_a_file_is_mended_only_its_part_is_made_again(folder: Path) -> Non
     assert content(folder.parent / "out") == content(folder.parent / "whole")
 
 
+@pytest.mark.slow
 def test_an_error_of_the_system_is_not_remembered(folder: Path) -> None:
     """The file is readable again; nothing of it changed that a record could tell."""
     built(folder, "whole", "--on-error", "skip")
@@ -314,6 +318,7 @@ DAMAGE = [(name, cut) for name in ("images/c/1/0/0/0", "parts/1.json") for cut i
 DAMAGE += [(name, CUTS[2]) for name in ("parts/key", "images/zarr.json", "labels/zarr.json", "provenance/zarr.json")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "harm"), DAMAGE)
 def test_what_an_interrupted_run_left_may_be_damaged(folder: Path, name: str, harm: Callable[[Path], None]) -> None:
     """What is damaged is made again, and a part that is not is taken over."""
@@ -333,6 +338,7 @@ def test_what_an_interrupted_run_left_may_be_damaged(folder: Path, name: str, ha
     assert content(folder.parent / "out") == content(folder.parent / "whole")
 
 
+@pytest.mark.slow
 def test_what_stopped_can_be_skipped_without_decoding_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     damage(folder, "val", [3])
     stops(folder)
@@ -342,6 +348,7 @@ def test_what_stopped_can_be_skipped_without_decoding_again(folder: Path, monkey
     built(folder, "out", "--on-error", "skip")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [["--size", "7"], ["--seed", "1"], []],
@@ -383,6 +390,7 @@ def test_progress(decoded: int, seconds: float, line: str) -> None:
     assert parts.progress("train", (3, 8), (900, 2400), decoded, seconds) == line
 
 
+@pytest.mark.slow
 def test_progress_is_printed_now_and_then(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -160,6 +160,7 @@ def together(parts: Sequence[Arrays]) -> Arrays:
     return {net: np.concatenate([part[net] for part in parts]) for net in parts[0]}
 
 
+@pytest.mark.slow
 def test_controls_take_part_in_some_layers_only(tmp_path: Path, images: dict[str, Path], nets: dict[str, Path]) -> None:
     """The other layers do not change."""
     alone, other = nets.values()
@@ -283,6 +284,7 @@ def test_huge_activations_are_right(tmp_path: Path, images: dict[str, Path], net
     assert np.abs(store.load(huge["fc8"])["total/mean/net1"]).max() > 1e17
 
 
+@pytest.mark.slow
 def test_units_of_equal_images_are_dead(tmp_path: Path, architecture: dict) -> None:
     """Although batches of 60 and of 4 images round in other ways; but for units whose mean almost cancels out."""
     image = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 3), np.uint8)
@@ -296,6 +298,7 @@ def test_units_of_equal_images_are_dead(tmp_path: Path, architecture: dict) -> N
         assert np.isnan(correlate(moments, "net0", "net1")).mean() > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_shard_says_what_its_bits_depend_on(
     tmp_path: Path, images: dict[str, Path], nets: dict[str, Path], threads: int

@@ -168,6 +168,7 @@ def test_sums_are_those_of_all_data(band: int, monkeypatch: pytest.MonkeyPatch) 
     assert (total["positions/net0"][:, DEAD] == np.float32(0.1)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("waiting", [0, 300, 2**20])
 @pytest.mark.parametrize("chunk", [1, 150, 2**20])
 def test_a_stored_stack_is_a_list_on_disk(

@@ -99,6 +99,7 @@ def odd_start(far: float) -> Arrays:
 SLOW = [pytest.param(far, marks=pytest.mark.slow) for far in (30, 100, 1e3)]  # between those that are quick
 
 
+@pytest.mark.slow
 @PLACES
 @pytest.mark.parametrize("buffer", [64, 1000, 16384])
 @pytest.mark.parametrize("far", [10, *SLOW, 1e4])
@@ -112,6 +113,7 @@ def test_an_odd_first_batch_moves_the_shift(
     assert (moments["comoment/net0-net0"][4] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("far", [30, 100, 1e3])
 def test_an_odd_first_batch_would_spoil_the_sums(monkeypatch: pytest.MonkeyPatch, far: float) -> None:
     """Without moving the shift the test above would fail."""
@@ -200,6 +202,7 @@ def test_a_new_block_forgets_the_one_before_to_the_bit(before: Arrays) -> None:
         np.testing.assert_array_equal(again[name], array)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "x", [activity(600, 1e4, 1e3), activity(600, scale=1e-30), odd_start(1e3)], ids=["far", "small", "odd"]
 )
@@ -288,6 +291,7 @@ def test_a_unit_whose_scale_changes_between_batches_is_right(
     assert worst_correlation_error(accumulated({"net0": x}, 50), {"net0": x}) < 1e-5
 
 
+@pytest.mark.slow
 @PLACES
 @pytest.mark.parametrize("scale", [1e-25, 1e25])
 @pytest.mark.parametrize("far", [30, 1e4])

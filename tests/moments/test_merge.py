@@ -64,6 +64,7 @@ def run(paths: list[Path], out: Path) -> Arrays:
     return store.load(out / "zarr.json")
 
 
+@pytest.mark.slow
 def test_the_stage_keeps_blocks_and_adds_their_total(tmp_path: Path, shards: list[Path], blocks: Arrays) -> None:
     merged = run(shards, tmp_path / "out.zarr")
     expected = blocks | {f"total/{name}": array for name, array in covariance.total(blocks).items()}
@@ -83,6 +84,7 @@ def test_each_array_is_merged_with_one_pair(blocks: Arrays) -> None:
         assert sorted(of_pair) == sorted({"count", f"mean/{a}", f"mean/{b}", *own, f"comoment/{a}-{b}"})
 
 
+@pytest.mark.slow
 def test_another_statistic_that_is_a_mean_is_merged_as_it_is(tmp_path: Path, shards: list[Path]) -> None:
     """Of any shape that ends in units."""
     for path in shards:
@@ -98,6 +100,7 @@ def test_another_statistic_that_is_a_mean_is_merged_as_it_is(tmp_path: Path, sha
             assert_near(merged[f"total/{name}"], np.tensordot(weights, merged[name], 1).astype(merged[name].dtype))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -178,6 +181,7 @@ def test_missing_and_mixed_up_shards_of_a_wide_layer_are_refused(tmp_path: Path,
         run([paths[k] for k in order], tmp_path / "out.zarr")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["device", "threads", "torch", "numpy", "nodes", "modules"])
 def test_a_store_that_is_no_shard_is_refused(tmp_path: Path, shards: list[Path], key: str) -> None:
     attributes = ATTRIBUTES | ORIGIN | {"kind": SHARD, "nodes": [(2, 0, 0), (3, 0, 0)]}
@@ -196,6 +200,7 @@ def test_shards_with_other_arrays_are_refused(tmp_path: Path, shards: list[Path]
         run(shards, tmp_path / "out.zarr")
 
 
+@pytest.mark.slow
 def test_the_merged_store_does_not_say_where_its_shards_were_made(tmp_path: Path, shards: list[Path]) -> None:
     """Its file would differ between equal results."""
     run(shards, tmp_path / "out.zarr")

@@ -134,6 +134,7 @@ def test_a_probe_tells_which_outputs_are_overwritten_in_place(model: str) -> Non
     assert [layer.overwritten for layer in found.values()] == [True, False, False]
 
 
+@pytest.mark.slow
 def test_a_module_that_is_called_twice_is_refused() -> None:
     net = build("torchvision:resnet18", SETTINGS, 3, 10, 64, seed=0)
     with pytest.raises(
@@ -258,12 +259,14 @@ def two() -> dict[str, Net]:
     return nets
 
 
+@pytest.mark.slow
 def test_other_grids_are_refused_with_both_sizes(two: dict[str, Net]) -> None:
     said = "^layers: first has positions 15x15 in net0, 32x32 in net1; set resample: area, or name other layers$"
     with pytest.raises(InputError, match=said):
         activations.Recorder(two, ["first", "last"])
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_other_grids_are_averaged_to_the_coarser_one(two: dict[str, Net], tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 72, 72, 3), np.uint8)

@@ -36,6 +36,7 @@ def claimer(names: list[str], user: str = "", **environment: str) -> tuple[subpr
     return process, int(process.stdout.readline())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="CUDA, and the addresses of claims, are on Linux")
 def test_processes_claim_gpus_of_their_own_and_leave_them_when_they_end(tmp_path: Path) -> None:
     """Whatever their user, folder for temporary files, and order of GPUs."""

@@ -94,6 +94,7 @@ def row_of(path: Path, name: str) -> int:
     return names.index(name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", PASSES)
 def test_the_image_of_a_single_colour_is_named(tmp_path: Path, folder_of: Folders, run: Callable[..., None]) -> None:
     path = folder_of(*BLACK.values())["val"]
@@ -106,6 +107,7 @@ def test_the_image_of_a_single_colour_is_named(tmp_path: Path, folder_of: Folder
     assert re.search(named, message)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", PASSES)
 def test_where_the_net_is_at_fault_no_image_is_named(
     tmp_path: Path, folder_of: Folders, run: Callable[..., None]
@@ -115,11 +117,13 @@ def test_where_the_net_is_at_fault_no_image_is_named(
     assert message.endswith("unit 0 is NaN; train the net again, or take other weights")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", PASSES)
 def test_without_such_an_image_all_is_well(tmp_path: Path, folder_of: Folders, run: Callable[..., None]) -> None:
     run(folder_of()["val"], saved(tmp_path, "forward"), "1")
 
 
+@pytest.mark.slow
 def test_the_image_whose_deconvolution_is_not_finite_is_named(tmp_path: Path, folder_of: Folders) -> None:
     """Its activations are finite, and all images are among the top ones."""
     path = folder_of(*BLACK.values())["val"]
@@ -147,6 +151,7 @@ def test_the_image_that_ruins_a_training_is_named(tmp_path: Path, folder_of: Fol
     assert re.search(r", 1 of the first \d+: train/b/black\.png \(row \d+ of \S+train\.zarr\)$", message)
 
 
+@pytest.mark.slow
 def test_the_image_that_ruins_a_validation_is_named(tmp_path: Path, folder_of: Folders) -> None:
     paths = folder_of(BLACK["val"])
     message = refused(training, tmp_path, paths, "forward")
@@ -154,6 +159,7 @@ def test_the_image_that_ruins_a_validation_is_named(tmp_path: Path, folder_of: F
     assert re.search(r", 1 of the first \d+: val/b/black\.png \(row \d+ of \S+val\.zarr\)$", message)
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_blames_no_image(tmp_path: Path, folder_of: Folders) -> None:
     message = refused(training, tmp_path, folder_of(), "backward", learning_rate=1e30)
     assert message.endswith("; lower training.learning_rate or training.clip")

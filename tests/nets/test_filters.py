@@ -12,6 +12,7 @@ from workflow.convergent.nets import filters
 from workflow.convergent.nets.model import Net, load
 
 
+@pytest.mark.slow
 def test_filters_are_the_weights_of_conv1(nets: dict[str, Path], tmp_path: Path) -> None:
     output = tmp_path / "filters.zarr/zarr.json"
     filters.main([str(output), *map(str, nets.values()), "--layer", "conv1"])

@@ -310,6 +310,7 @@ def test_nets_of_torchvision_compute_as_their_authors(name: str, plain: bool, tm
     assert agree(author, model.load(tmp_path / "net0.json"), crop)
 
 
+@pytest.mark.slow
 def test_a_transformer_is_made_for_the_crop() -> None:
     """No values are needed to see that its weights fit."""
     with torch.device("meta"):

@@ -45,6 +45,7 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 LARGE = SETTINGS | {"crop": 64}
 
 
+@pytest.mark.slow
 def test_the_net_computes_with_the_files_weights(theirs: Path, larger: Path, tmp_path: Path) -> None:
     net = load(run(theirs, larger, tmp_path, settings=LARGE))
     expected = build(MODEL, LARGE, 3, 6, 64, seed=7)
@@ -54,6 +55,7 @@ def test_the_net_computes_with_the_files_weights(theirs: Path, larger: Path, tmp
     assert json.loads((tmp_path / "net0.json").read_text())["file"] == "weights.pth"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inside", ["state_dict", "model", "module."])
 def test_weights_within_a_checkpoint(theirs: Path, larger: Path, tmp_path: Path, inside: str) -> None:
     weights = torch.load(theirs, weights_only=True)
@@ -156,6 +158,7 @@ def test_weights_that_would_change_are_refused(theirs: Path, larger: Path, tmp_p
     assert not (tmp_path / "net0.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dtype", [torch.float64, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.int64, torch.uint8, torch.bool]
 )

@@ -175,6 +175,7 @@ def flat() -> torch.nn.Module:
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(5, 7))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("architecture", "classes"),
     [("torchvision:resnet18", 9), ("torchvision:squeezenet1_1", 9), (f"{__name__}:small", 9), (f"{__name__}:fixed", 7)],

@@ -75,6 +75,7 @@ def given_net(entry: str = "DEFAULT", architecture: str = NET, crop: int = 64, *
     return given.given_net(entry, architecture, {"crop": crop, **settings}, images, 0).eval()
 
 
+@pytest.mark.slow
 def test_an_entry_is_downloaded_once(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a net is tracked by is the same before and after; another file in its place is another net."""
     author = trained(models.squeezenet1_1(num_classes=5))
@@ -105,6 +106,7 @@ def test_what_cannot_be_downloaded_is_refused(tmp_path: Path, home: Path, monkey
         assert os.listdir(home) == []
 
 
+@pytest.mark.slow
 def test_pixels_are_those_of_the_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     half = {"mean": [0.5] * 3, "deviation": [0.5] * 3}
     assert given.pixels_of("torchvision:efficientnet_v2_l", "DEFAULT") == half

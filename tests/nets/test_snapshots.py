@@ -81,6 +81,7 @@ def test_a_killed_training_writes_the_same_snapshots(
     assert digest(tmp_path / "killed") == digest(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_snapshot_has_the_layers_of_its_net(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
     train.main(arguments(tmp_path, images, architecture, more=options(tmp_path), snapshots=SHARES))
     assert load(descriptions(tmp_path)[1], {"net0": {"first": "conv1"}}).module_name("first") == "relu1"

@@ -122,6 +122,7 @@ def test_dropout_differs_between_steps_and_epochs(tmp_path: Path, images: dict[s
     assert len(masks - evaluated) == 8
 
 
+@pytest.mark.slow
 def test_history_and_description(tmp_path: Path, images: dict[str, Path], architecture: dict) -> None:
     trained(tmp_path, images, architecture, steps=18)
     with (tmp_path / "net0.csv").open() as file:
@@ -170,6 +171,7 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert (tmp_path / "killed/net0.csv").read_bytes() == (tmp_path / "whole/net0.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_finished_training_leaves_no_checkpoint_and_trains_again_to_the_same_files(
     tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -185,6 +187,7 @@ def test_a_finished_training_leaves_no_checkpoint_and_trains_again_to_the_same_f
     assert [file.read_bytes() for file in files] == before
 
 
+@pytest.mark.slow
 def test_a_checkpoint_stays_until_its_net_is_saved(
     tmp_path: Path, images: dict[str, Path], architecture: dict, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -441,6 +444,7 @@ def one_output() -> torch.nn.Module:
     return Normalised(1)
 
 
+@pytest.mark.slow
 def test_an_architecture_without_logits_in_training_is_refused(tmp_path: Path, images: dict[str, Path]) -> None:
     with pytest.raises(SystemExit, match=rf"^net0: {__name__}:TwoHeads returns a tuple in training, not logits$"):
         trained(tmp_path, images, OWN, more=["--architecture", f"{__name__}:TwoHeads"])

@@ -185,6 +185,7 @@ def other(request: pytest.FixtureRequest) -> tuple[Net, str]:
     return build(f"torchvision:{name}", SETTINGS, 3, 3, 32, seed=0), layer
 
 
+@pytest.mark.slow
 def test_each_crop_is_projected_by_itself_and_the_net_left_as_it_was(other: tuple[Net, str]) -> None:
     net, layer = other
     x = torch.randn((4, 3, 32, 32), generator=torch.Generator().manual_seed(0))

@@ -239,6 +239,7 @@ def test_a_deconvolution_that_is_not_finite_is_refused(tmp_path: Path, alexnet: 
         pictures.patches(net, rows, layer, fields, found, np.arange(3), batch=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "layer", "projected"),
     [

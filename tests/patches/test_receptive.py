@@ -108,6 +108,7 @@ def within(spans: receptive.Spans, crop: int) -> np.ndarray:
     return (pixels >= spans.first) & (pixels < spans.last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_what_becomes_nan_is_the_field(name: str) -> None:
     architecture = copy.deepcopy(ARCHITECTURES[name])
@@ -124,6 +125,7 @@ def test_what_becomes_nan_is_the_field(name: str) -> None:
             assert not gaps.any() or name in ("pooling with gaps", "even kernels")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_fields_are_completed_beyond_the_border(name: str) -> None:
     """This needs a whole field within the crop. Pictures of fields larger than the crop are the whole crop anyway."""

@@ -31,6 +31,7 @@ def top_of(
     return best + [(-1, -1, -1, 0.0)] * (top - len(best))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "batch"), [(40, 1), (40, 7), (40, 39), (40, 64), (5, 2)])
 @pytest.mark.parametrize(("groups", "per_group"), [(40, 1), (12, 1), (4, 1), (12, 2), (3, 2), (12, 9), (1, 1)])
 def test_search_is_brute_force_ties_included(

@@ -71,6 +71,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_jobs_of_this_folder_are_seen_and_runs_that_have_their_turn(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

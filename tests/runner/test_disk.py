@@ -31,6 +31,7 @@ def test_what_can_be_written_is_no_shortage(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_folder_for_temporary_files_that_nobody_can_use_is_none() -> None:
     """Python takes another one then."""
     code = "from workflow.runner.disk import shortage; print(shortage())"
@@ -38,6 +39,7 @@ def test_a_folder_for_temporary_files_that_nobody_can_use_is_none() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=given, text=True) == "[]\n"
 
 
+@pytest.mark.slow
 def test_a_shortage_names_its_reason_folder_and_room(tmp_path: Path) -> None:
     """Once for a disk, whatever lies on it, and in a folder that exists."""
     command = [sys.executable, "-c", LIMITED, str(tmp_path / "results/scenes"), str(tmp_path)]

@@ -23,6 +23,7 @@ def read(name: str) -> dict:
     return config
 
 
+@pytest.mark.slow
 def test_the_embedded_run() -> None:
     estimated = estimates.estimate(read("config.yaml"))
     assert estimated.keys() == EMBEDDED.keys()

@@ -49,6 +49,7 @@ def found(folder: Path, *command: str, **variables: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_home_that_can_be_written_is_used(folder: Path) -> None:
     said = found(folder)["variables"]
     assert not {*OWN} & said.keys()
@@ -63,6 +64,7 @@ def test_files_that_programs_keep_go_to_the_project_where_no_home_takes_them(fol
     assert [said[name] for name in OWN] == [str(cache), str(cache / "matplotlib")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -148,6 +148,7 @@ def run(stores: dict[str, Path], out: Path, *more: str, pairs: tuple[str, ...] =
     fit.main([*arguments, "--decays", *DECAYS, "--alphas", *ALPHAS, *more])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_the_stage_stores_the_path_with_its_losses(
     tmp_path: Path, stores: dict[str, Path], source: str, target: str
@@ -179,6 +180,7 @@ def test_the_stage_stores_the_path_with_its_losses(
     assert np.ptp(expected[4]) > 0  # a mapping onto itself has 1 where nothing is penalised
 
 
+@pytest.mark.slow
 def test_a_pair_of_few_penalties_has_none_and_the_last_alpha(tmp_path: Path, stores: dict[str, Path]) -> None:
     """Its mappings are those of the whole path."""
     pairs = ("net0-net1", "net0_untrained-net1")
@@ -205,6 +207,7 @@ def test_the_store_says_what_it_depends_on(tmp_path: Path, stores: dict[str, Pat
     assert attributes["blocks"] == {"fine_blocks": 4, "blocks": 4, "seed": 3}  # of the validation images
 
 
+@pytest.mark.slow
 def test_a_stored_mapping_predicts_activations(tmp_path: Path, stores: dict[str, Path]) -> None:
     """The means and deviations in the store bring predictions back to the scale of the nets."""
     run(stores, tmp_path, pairs=("net0-net1",))
@@ -238,6 +241,7 @@ def test_wide_layers_are_stored_sparse(
             np.testing.assert_array_equal(arrays[measure], store.load(dense, measure)[measure])
 
 
+@pytest.mark.slow
 def test_the_published_optimiser_is_replayed_where_asked_for(tmp_path: Path, stores: dict[str, Path]) -> None:
     run(stores, tmp_path, "--published", "net0-net1")
     assert not any(name.startswith("published") for name in store.load(tmp_path / "net1-net0.zarr" / "zarr.json"))
@@ -289,6 +293,7 @@ def test_bad_input_is_refused_with_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
@@ -306,6 +311,7 @@ def test_moments_that_do_not_belong_together_are_refused(
         run(stores, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_dead_layer_gives_empty_values_and_no_warning(tmp_path: Path, stores: dict[str, Path]) -> None:
     arrays = store.load(stores["train"])
     for name in arrays:

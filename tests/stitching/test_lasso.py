@@ -31,6 +31,7 @@ def objectives(x: np.ndarray, y: np.ndarray, weights: np.ndarray, alpha: float) 
     return ((y - x @ weights.T) ** 2).mean(0) / 2 + alpha * np.abs(weights).sum(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_it_agrees_with_scikit_learn(seed: int) -> None:
     x, y = data(seed=seed)
@@ -118,6 +119,7 @@ def ill_conditioned(units: int = 60) -> tuple[np.ndarray, np.ndarray]:
     return values[:, :units], values[:, units:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.1, 1e-2, 1e-3, 1e-4])
 def test_the_tolerance_is_reached_where_units_are_alike(alpha: float) -> None:
     gram, cross = moments(*ill_conditioned())

@@ -52,6 +52,7 @@ def test_it_ends_where_batches_of_32_do(
         np.testing.assert_allclose(replayed, expected, atol=0.03)
 
 
+@pytest.mark.slow
 def test_history_is_the_loss_on_the_way(
     data: tuple[np.ndarray, np.ndarray], moments: tuple[np.ndarray, np.ndarray]
 ) -> None:
@@ -74,6 +75,7 @@ def test_it_has_not_converged_and_leaves_no_zeros(
     assert np.abs(best[1]).sum() < np.abs(weights[1]).sum()
 
 
+@pytest.mark.slow
 def test_seeds_and_only_seeds_matter(moments: tuple[np.ndarray, np.ndarray]) -> None:
     one, same, other = (replay.replay(*moments, DECAYS[:1], seed)[0] for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
@@ -86,6 +88,7 @@ def test_initial_weights_are_gaussian() -> None:
     assert weights.mean() == pytest.approx(0, abs=0.002)
 
 
+@pytest.mark.slow
 def test_dead_units_stay_zero(moments: tuple[np.ndarray, np.ndarray]) -> None:
     gram, cross = (array.copy() for array in moments)
     gram[2] = gram[:, 2] = cross[2] = np.nan
@@ -97,6 +100,7 @@ def test_dead_units_stay_zero(moments: tuple[np.ndarray, np.ndarray]) -> None:
     assert np.isfinite(history).all()
 
 
+@pytest.mark.slow
 def test_a_dead_layer_has_no_loss() -> None:
     weights, history, _ = replay.replay(np.zeros((3, 3)), np.zeros((3, 2)), DECAYS, seed=0)
     assert not weights.any()

@@ -21,6 +21,8 @@ from workflow.convergent.nets.model import Net, build, load
 from workflow.convergent.stitching import assembly, fit, stitched
 from workflow.convergent.stitching.mappings import Scale
 
+pytestmark = pytest.mark.slow
+
 LAYER = "conv2"
 
 

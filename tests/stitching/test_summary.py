@@ -46,6 +46,7 @@ def test_accuracy_without_a_block_is_that_on_the_other_images() -> None:
     np.testing.assert_allclose(without, [expected, [1] * 6], rtol=1e-15)
 
 
+@pytest.mark.slow
 def test_the_gain_is_of_each_pair_whose_source_has_a_twin(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr/zarr.json"
     arrays = planted(path, twins=["net0", "net2", "net3"])
@@ -60,6 +61,7 @@ def test_the_gain_is_of_each_pair_whose_source_has_a_twin(tmp_path: Path) -> Non
     assert interval.error_nets > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("twins", "classes"), [([], True), (NETS, False)], ids=["given", "classes"])
 def test_without_twins_or_classes_there_is_no_gain(tmp_path: Path, twins: list[str], classes: bool) -> None:
     planted(tmp_path / "a.zarr/zarr.json", twins, classes)
@@ -70,6 +72,7 @@ def test_without_twins_or_classes_there_is_no_gain(tmp_path: Path, twins: list[s
     assert all(("top1_relu" in row) == classes for row in rows)
 
 
+@pytest.mark.slow
 def test_rows_are_of_the_path_of_the_other_pairs_and_of_their_mean(tmp_path: Path) -> None:
     arrays = planted(tmp_path / "a.zarr/zarr.json", NETS)
     rows = summary.rows(summary.read(tmp_path / "a.zarr/zarr.json"), "net0-net1")
@@ -92,6 +95,7 @@ def test_rows_are_of_the_path_of_the_other_pairs_and_of_their_mean(tmp_path: Pat
     assert rows[-1]["gain"] == pytest.approx((relu - control).mean())
 
 
+@pytest.mark.slow
 def test_rows_of_another_pair_that_is_shown_have_its_path_and_its_target(tmp_path: Path) -> None:
     arrays = planted(tmp_path / "a.zarr/zarr.json", NETS, whole=["net0-net1", "net1-net3"])
     nets = summary.read(tmp_path / "a.zarr/zarr.json")
@@ -103,6 +107,7 @@ def test_rows_of_another_pair_that_is_shown_have_its_path_and_its_target(tmp_pat
     assert [row for row in first if row["pair"] == "mean"] == [row for row in other if row["pair"] == "mean"]
 
 
+@pytest.mark.slow
 def test_intervals_of_one_pair_are_over_photographs_and_of_all_also_over_nets(tmp_path: Path) -> None:
     """Nets that differ as heads make the interval of the mean wide, though each pair's own is narrow."""
     arrays = planted(tmp_path / "a.zarr/zarr.json", NETS)

@@ -115,12 +115,14 @@ def test_a_folder_imports_nothing_by_itself(folder: str) -> None:
     assert isinstance(only.value, ast.Constant)
 
 
+@pytest.mark.slow
 def test_parsing_the_workflow_imports_nothing_heavy() -> None:
     code = "import sys; from workflow.convergent import checks, tracked; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert not {"torch", "numpy", "zarr", "matplotlib"} & set(loaded.split())
 
 
+@pytest.mark.slow
 def test_figures_import_what_draws_them_alone() -> None:
     """There are over a hundred jobs that draw, and scipy.stats takes longer than a figure."""
     families = {f"workflow.convergent.figures.{family}" for family in re.findall(r'"family": "(\w+)"', RULES)}
@@ -170,6 +172,7 @@ def test_the_map_of_the_package_names_every_module() -> None:
     assert {folder: listed[folder] for folder in there} == there
 
 
+@pytest.mark.slow
 def test_functions_and_modules_can_be_read_in_a_sitting() -> None:
     files = [*PACKAGE.rglob("*.py"), *(ROOT / "workflow/runner").rglob("*.py")]
     lengths = {

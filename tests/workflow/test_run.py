@@ -251,6 +251,7 @@ def test_a_wrong_configuration_is_one_line_before_anything_begins(tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["Makefile", "workflow", "wrong.yaml"]
 
 
+@pytest.mark.slow
 def test_a_mistyped_configuration_is_said_with_those_that_are_there(tmp_path: Path) -> None:
     (tmp_path / "workflow").symlink_to(ROOT / "workflow")
     (tmp_path / "Makefile").symlink_to(ROOT / "Makefile")

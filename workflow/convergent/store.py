@@ -38,6 +38,8 @@ from .commands import InputError
 from .files import UNFINISHED, Named, bring_all_to_disk, damaged, read_bytes, sealed, unsealed, write_atomically
 
 CHUNK_BYTES = 64 * 2**20  # of one chunk file; digests depend on it
+PACKAGES = ("numpy", "scipy", "torch", "zarr")
+package_version = cache(version)  # which reads a file
 
 
 @cache
@@ -70,25 +72,20 @@ def digest(digests: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(dict(sorted(digests.items()))).encode()).hexdigest()
 
 
-package_version = cache(version)  # each reads a file
-
-
 @cache
 def revision(folder: Path) -> str:
     """Hash of the commit that is checked out in a folder. Empty without git or without a repository."""
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
+        return subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True).stdout.strip()
     except OSError:
         return ""
-    return done.stdout.strip()
 
 
 def provenance() -> dict[str, Any]:
     """Versions of the packages that are loaded, machine, commit and time (UTC) of a result."""
-    packages = ["numpy", "scipy", "torch", "zarr"]
     return {
         "python": platform.python_version(),
-        "packages": {name: package_version(name) for name in packages if name in sys.modules},
+        "packages": {name: package_version(name) for name in PACKAGES if name in sys.modules},
         "machine": platform.platform(),
         "revision": revision(Path.cwd()),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
