@@ -19,6 +19,7 @@ from typing import Any
 LOGGER = Path(__file__).parent / "logger"
 MESSAGES = Path(".snakemake/make")  # the two files
 POLL = 0.2  # seconds
+PATIENCE = 60  # seconds; where the signal meets Snakemake inside its scheduler's lock, it waits for itself for ever
 
 
 @dataclass
@@ -40,12 +41,12 @@ class Tail:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End Snakemake and its jobs, and wait until it has cleaned up; a second Ctrl-C kills them."""
+    """End Snakemake and its jobs, and wait until it has cleaned up; a second Ctrl-C, or a minute, kills them."""
     with suppress(ProcessLookupError):
         try:
             os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-        except KeyboardInterrupt:
+            process.wait(PATIENCE)
+        except (KeyboardInterrupt, subprocess.TimeoutExpired):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
