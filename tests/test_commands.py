@@ -148,7 +148,7 @@ def ended(body: str, shell: str = "{}", **environment: str) -> subprocess.Comple
 @pytest.mark.parametrize(
     ("body", "shell", "status", "said"),
     [
-        ("os.kill(os.getpid(), signal.SIGINT)", "{}", 130, ""),
+        ("signal.signal(2, signal.default_int_handler); os.kill(os.getpid(), 2)", "{}", 130, ""),  # if it was ignored
         ("os.kill(os.getpid(), signal.SIGTERM)", "exec {}", -signal.SIGTERM, ""),
         ("print('x' * 10**6)", "set -o pipefail; {} | true", 1, "__main__: whoever read what is printed is gone"),
         ("print('x')", "{} > /dev/full", 1, "__main__: no space left on the disk"),
