@@ -40,7 +40,7 @@ $(RESULTS): .venv/installed
 published: .venv/installed ## the paper's own mappings, from a clone of the authors' repository: FOLDER=convergent_learning
 	@$(RUNNER) published --published $(call quoted,$(value FOLDER))
 
-test: .venv/installed ## all tests: half an hour on two cores with SLURM; some of them: ARGS="-k matching"
+test: .venv/installed ## all tests: 20 minutes on two cores with SLURM; some of them: ARGS="-k matching"
 	$(BIN)/python -m pytest $(ARGS)
 
 test-quick: .venv/installed ## tests of a fifth of a second or less: a minute on two cores
