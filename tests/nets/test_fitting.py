@@ -289,6 +289,7 @@ TORCHVISION = {  # crop in pixels
 
 def author_of(name: str) -> nn.Module:
     """A net of torchvision's as it is where torchvision has loaded weights."""
+    torch.manual_seed(0)
     more: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
         more = {"transform_input": True, "init_weights": False, "aux_logits": name == "inception_v3"}

@@ -69,7 +69,7 @@ def test_a_figure_is_planned_from_several_files(config: dict, tmp_path: Path) ->
 
 
 def test_whole_numbers_may_be_written_with_a_point(config: dict, tmp_path: Path) -> None:
-    commands = []
+    commands, config["run"] = [], "nothing_yet"
     for _ in range(2):
         done = plan(tmp_path, config, "-p", "--until", "moments_val")
         commands.append(sorted(re.findall(r"^Shell command: (.*)", done.stdout, flags=re.M)))
