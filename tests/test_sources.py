@@ -134,6 +134,24 @@ def test_absolute_imports_are_recognised(code: str, expected: list[str]) -> None
     assert absolute_imports(code) == expected
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        'def late():\n    """Says why.\n\n    import it late: it is heavy\n    """\n    from .plain import value\n',
+        "from .plain import value, \\\n    there\n",
+        "try: from .plain import value\nexcept ImportError: value = 0\n",
+        "x = 1; from .plain import value\n",
+        "from .plain import (  # of (all)\n    value,\n    there,\n)\n",
+        "from .plain import (value,\r\n    there)\r\nimport json\r\n",
+    ],
+    ids=["prose", "continued", "one line", "second of a line", "brackets in a comment", "line ends of Windows"],
+)
+def test_imports_of_any_form_are_found(toy: Path, code: str) -> None:
+    (toy / "form.py").write_bytes(code.encode())
+    assert {"form.py", "plain.py", "circle.py"} == set(names(sources.sources("form"), toy))
+    assert sorted(sources.statements(sources.parsed(toy / "form.py"))) == sorted(sources.statements(ast.parse(code)))
+
+
 @pytest.mark.slow
 def test_the_imports_of_the_package_are_found_without_a_tree_of_all_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)

@@ -8,6 +8,7 @@ imports are followed, as far as they lead to files in the folder in which Snakem
 import ast
 import re
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib.machinery import all_suffixes
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 NAME = "workflow.convergent"
 PACKAGE = Path("workflow/convergent")
 IMPORT = re.compile(rb"^[ \t]*(from[ \t]+[.\w]+[ \t]+import[ \t]+(?:\([^)]*\)|.*)|import[ \t].*)", re.MULTILINE)
+INLINE = re.compile(rb"[:;][ \t]*(?:from|import)[ \t]")
 
 
 def path_of(module: str) -> Path:
@@ -33,12 +35,15 @@ def syntax_tree(code: bytes) -> ast.Module:
 
 
 def parsed(file: str | Path) -> ast.Module:
-    """Syntax tree of a file. Of the package's own, each import of which begins a line, it has the imports alone.
+    """Syntax tree of a file. Of the package's own it has the imports alone, where each of them begins a line.
 
     Every start of Snakemake asks for all of them, and a whole tree takes ten times as long.
     """
     code = Path(file).read_bytes()
-    return syntax_tree(b"\n".join(IMPORT.findall(code)) if PACKAGE in Path(file).parents else code)
+    if PACKAGE in Path(file).parents and not INLINE.search(code):
+        with suppress(SyntaxError):  # a line of prose that begins as an import does, or one that goes on below
+            return syntax_tree(b"\n".join(IMPORT.findall(code)))
+    return syntax_tree(code)
 
 
 def dynamic_import(call: ast.Call) -> str:
