@@ -274,11 +274,14 @@ def test_killed_jobs_are_submitted_again_and_ask_for_more(run: Run) -> None:
         assert second.minutes > first.minutes
 
 
-def test_results_are_those_of_a_local_run(run: Run, all_stages: Path) -> None:
+def test_results_are_those_of_a_local_run(cluster: Cluster, run: Run, all_stages: Path) -> None:
     """Which has two more layers."""
     found = digests(run.folder)
+    local = {path: digest for path, digest in digests(all_stages).items() if not re.search("conv2|fc7", str(path))}
     assert {"images", "nets", "moments", "patches"} <= {path.parts[0] for path in found}
-    assert found.items() <= digests(all_stages).items()
+    if cluster.site.submitted != SUBMITTED:
+        local = {path: local[path] for path in found}
+    assert found == local
 
 
 def test_an_interruption_empties_the_queue_and_the_same_command_goes_on(cluster: Cluster, tmp_path: Path) -> None:
