@@ -9,7 +9,7 @@ import torch
 
 from tests.presets import preset
 from workflow.convergent import store
-from workflow.convergent.nets import alexnet, crops, train
+from workflow.convergent.nets import alexnet, batching, crops, train
 from workflow.convergent.nets.optimisation import TrainingSettings, new_optimiser
 from workflow.convergent.nets.snapshots import Snapshots
 from workflow.convergent.patches import pictures, receptive, search
@@ -86,18 +86,19 @@ def bench_patches() -> None:
     for seed in range(4):
         net = preset(architecture, 3, 52, 36, seed).eval()
         net.standardise_with(images.pool)
+        batch = batching.of_nets([net])  # as the stage has it
         begun = time.perf_counter()
         with torch.no_grad():
-            for first in range(0, len(images), 120):
-                net(net.centre_crop(torch.from_numpy(images[np.arange(first, min(first + 120, len(images)))])))
+            for first in range(0, len(images), batch):
+                net(net.centre_crop(torch.from_numpy(images[np.arange(first, min(first + batch, len(images)))])))
         forward = time.perf_counter() - begun
-        top_images = search.search(net, images, 120, LAYERS, 9, group)
+        top_images = search.search(net, images, batch, LAYERS, 9, group)
         searched = time.perf_counter() - begun - forward
         ratios.append(searched / forward)
         fields = receptive.fields(net, LAYERS[:5])
         for layer in LAYERS[:5]:
             units = np.arange(len(top_images[layer]["image"]))
-            pictures.patches(net, images, layer, fields[layer], top_images[layer], units, 120)
+            pictures.patches(net, images, layer, fields[layer], top_images[layer], units, batch)
         deconvolution += time.perf_counter() - begun - forward - searched
     print(f"patches: search in {statistics.median(ratios):.2f} of the forward pass's time (goal 1.3), ", end="")
     print(f"deconvolution of all units of four nets in {deconvolution:.1f} s (goal 60)")

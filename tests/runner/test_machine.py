@@ -72,6 +72,7 @@ def test_files_that_programs_keep_go_to_the_project_where_no_home_takes_them(fol
         ("PYTHONWARNINGS", "default"),
         ("PYTHONINSPECT", "1"),
         ("PYTHONOPTIMIZE", "1"),
+        ("PYTHONDONTWRITEBYTECODE", "1"),
     ],
 )
 def test_variables_of_other_programs_are_not_passed_on(folder: Path, name: str, value: str) -> None:

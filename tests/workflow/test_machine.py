@@ -23,6 +23,7 @@ BY_HAND = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "PYTHONSAFEPATH": "1",
     "PYTHONOPTIMIZE": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
     "CUDA_VISIBLE_DEVICES": "MIG-1,MIG-2",
 }
 # Before Snakemake reads the project Python has looked at these, and Snakemake has loaded numpy.

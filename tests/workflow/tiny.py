@@ -1,5 +1,6 @@
 """The tiny experiment: a copy of the project with a configuration of seconds, and commands in it."""
 
+import compileall
 import fcntl
 import os
 import shutil
@@ -23,10 +24,13 @@ PYTHON = Path(sys.executable)
 def copy_project(folder: Path, optional: bool = False, photographs: int = 6) -> Path:
     """Everything a run needs, with a configuration of seconds; optional stages in one layer, or left out.
 
-    Of its two nets only the second has a name where there are optional stages, else none.
+    Of its two nets only the second has a name where there are optional stages, else none. Its modules are translated
+    already, and such kernels compiled as the repository's own are: else each copy would do that again.
     """
+    compileall.compile_dir(ROOT / "workflow", quiet=1)
+    being_written = shutil.ignore_patterns("*.pyc.*", "*.tmp.*")
     for name in ("workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name, ignore=being_written)
     for name in ("Snakefile", "Makefile", "environment.yml", "requirements.txt"):
         shutil.copy(ROOT / name, folder)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())

@@ -11,9 +11,12 @@ import site
 import sys
 import tempfile
 
-# Set for other programs. Python would not search this folder, take a warning for an error, or not end with a job's
-# status; matplotlib would look for the display of a notebook.
-NOT_OURS = ("PYTHONSAFEPATH", "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONOPTIMIZE", "MPLBACKEND")
+# Set for other programs. Python would not search this folder, take a warning for an error, not end with a job's status,
+# or translate all modules anew in each job; matplotlib would look for the display of a notebook.
+NOT_OURS = (
+    *("PYTHONSAFEPATH", "PYTHONWARNINGS", "PYTHONINSPECT", "PYTHONOPTIMIZE", "PYTHONDONTWRITEBYTECODE"),
+    "MPLBACKEND",
+)
 # Variables that name a folder of files that programs keep, where it is without the variable, and a folder in its place.
 KEPT_FILES = (
     ("XDG_CACHE_HOME", "~/.cache", ".snakemake/cache"),

@@ -111,11 +111,13 @@ class Net(nn.Module):
         pixels: (N, crop, crop, C) uint8; rows, columns: (N,) their upper left corners in the images; flip: (N,) bool
         -> (N, C, crop, crop) float32
         """
-        span = torch.arange(self.crop_width, device=pixels.device)
-        across = torch.where(flip[:, None], span.flip(0), span)  # (N, crop)
-        mean = self.mean[(rows[:, None] + span)[:, :, None], (columns[:, None] + across)[:, None, :]]
-        mirrored = pixels.gather(2, across[:, None, :, None].expand(pixels.shape))
-        return self.laid_out(((mirrored.float() - mean) / self.deviation).permute(0, 3, 1, 2))
+        width = self.crop_width
+        means = torch.stack([self.mean, self.mean.flip(1)])  # of images and of their mirror images
+        windows = means.unfold(1, width, 1).unfold(2, width, 1).permute(0, 1, 2, 4, 5, 3)  # by corner; a view
+        column = torch.where(flip, self.size - width - columns, columns)
+        mirrored = torch.where(flip[:, None, None, None], pixels.flip(2), pixels)
+        x = (mirrored.float() - windows[flip.long(), rows, column]) / self.deviation
+        return self.laid_out(x.permute(0, 3, 1, 2))
 
     def centre_crop(self, images: torch.Tensor) -> torch.Tensor:
         """Standardised centre crops. (N, size, size, C) uint8 -> (N, C, crop, crop) float32"""
