@@ -48,6 +48,7 @@ def trained_nets(
     for seed in range(2):
         net = nets[f"net{seed}"] = preset(architecture, 3, 52, 36, seed)
         net.standardise_with(split.images)
+        torch.manual_seed(seed)  # of dropout
         drawn = crops.draws(len(split.labels), batch, 4, seed)
         loader = crops.batches(split_of(split.images, split.labels), drawn, net.crop_width, torch.device("cpu"))
         job = train.Job(f"net{seed}", seed, settings)

@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import yaml
 from tests import ROOT
 from tests.configurations import change
 from tests.configurations_refused import REFUSED, write
+from tests.workflow.tiny import command
 
 pytestmark = pytest.mark.slow
 GIVEN = [{"weights": str(ROOT / name)} for name in ("LICENSE", "Makefile", "README.md")]  # a plan reads no weights
@@ -20,15 +20,12 @@ EXPERIMENTS = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
 def plan(folder: Path, config: dict, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A dry run of the repository's workflow with another configuration."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "snakemake", "-n", "--nolock", "--configfile", str(folder / "config.yaml")]
-    command += arguments
-    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
+    return command(ROOT, "-n", "--nolock", "--configfile", str(folder / "config.yaml"), *arguments)
 
 
 def stopped(folder: Path, *arguments: str) -> list[str]:
     """Lines of a dry run that a configuration stops, but for the one that names the profile."""
-    command = [sys.executable, "-m", "snakemake", "-n", "--nolock", *arguments]
-    done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
+    done = command(folder, "-n", "--nolock", *arguments)
     assert done.returncode == 1
     return [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("Using workflow specific")]
 

@@ -1,12 +1,16 @@
 """The tiny experiment: a copy of the project with a configuration of seconds, and commands in it."""
 
+import atexit
 import compileall
 import fcntl
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -55,10 +59,29 @@ def copy_project(folder: Path, optional: bool = False, photographs: int = 6) -> 
     return folder
 
 
+@cache
+def preloaded() -> subprocess.Popen[str]:
+    """The process that runs all commands; it ends with the tests."""
+    program = [sys.executable, Path(__file__).with_name("preloaded.py")]
+    process = subprocess.Popen(program, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    atexit.register(process.communicate)
+    return process
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """``python -m snakemake`` in a folder, until it ends."""
+    process = preloaded()
+    assert process.stdin
+    assert process.stdout
+    with tempfile.NamedTemporaryFile("r") as out, tempfile.NamedTemporaryFile("r") as err:
+        asked = {"folder": str(folder), "arguments": arguments, "environment": {**os.environ}}
+        print(json.dumps({**asked, "files": [out.name, err.name]}), file=process.stdin, flush=True)
+        return subprocess.CompletedProcess(arguments, int(process.stdout.readline()), out.read(), err.read())
+
+
 def snakemake(folder: Path, *arguments: str, ok: bool = True) -> str:
     """Output of a finished command."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
+    done = command(folder, "--cores", "2", *arguments)
     assert (done.returncode == 0) == ok, done.stdout + done.stderr
     return done.stdout + done.stderr
 
