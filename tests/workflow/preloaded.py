@@ -19,7 +19,7 @@ def run(folder: str, arguments: list[str], environment: dict[str, str], files: l
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.path[0], sys.argv[1:] = folder, arguments
+    sys.path[0], sys.argv[:] = folder, [cli.__file__, *arguments]
     cli.main()
 
 
