@@ -59,7 +59,7 @@ lint: .venv/installed ## style and types: 20 seconds
 bench: .venv/installed ## time and memory of the stages: 20 minutes
 	$(BIN)/python -m tests.bench $(ARGS)
 
-peers: .peers/installed ## speed, memory and errors beside other packages, which it installs into .peers: 5 minutes
+peers: .peers/installed ## speed, memory and errors beside other packages, which it installs into .peers: 10 minutes
 	PYTHONPATH=.peers $(BIN)/python -m tests.bench peers
 
 faults: .venv/installed ## kill, damage, mistype, fill the disk, and see what comes of it: 25 minutes; ARGS="kills", SEED=1
