@@ -284,7 +284,6 @@ def test_results_are_those_of_a_local_run(cluster: Cluster, run: Run, all_stages
     assert found == local
 
 
-@pytest.mark.parametrize("cluster", ["squeue"], indirect=True)
 def test_an_interruption_empties_the_queue_and_the_same_command_goes_on(cluster: Cluster, tmp_path: Path) -> None:
     folder = project(tmp_path, cluster.site.profile)
     with started(folder, cluster) as running:
